@@ -1,0 +1,77 @@
+/**
+ * The contract under every machine: batches of encoded commands in, encoded outcomes out.
+ *
+ * Owns: what the executor asks of a state machine. The typed machines of `define` are built on it, and so can be one that keeps
+ * its state in a store of its own. Everything here is synchronous and deterministic: the same calls in the same order give
+ * the same answers, digests and chunks on every replica.
+ */
+import type { AgreedTime, LogIndex, SessionId } from "../model/ids.js";
+import type { Hash } from "../ports/hash.js";
+
+/** What a replica is given to run. One definition makes any number of independent instances. */
+export interface LowLevelMachine {
+  readonly name: string;
+  readonly version: number;
+  /** What may be asked of it, sorted by name: an unknown name is refused before it is ordered. */
+  readonly commandNames: readonly string[];
+  readonly queryNames: readonly string[];
+  open(environment: MachineEnvironment): MachineInstance;
+  /**
+   * Looks at an input before it is ordered, at the replica that a client talks to (Standard Schema). Answers what is ordered
+   * instead (the parsed form) or why not. Never called while executing.
+   */
+  admit(name: string, input: Uint8Array): AdmitOutcome | Promise<AdmitOutcome>;
+}
+
+export type AdmitOutcome =
+  | { readonly status: "admitted"; readonly input: Uint8Array }
+  | { readonly status: "invalid"; readonly message: string };
+
+export interface MachineEnvironment {
+  readonly hash: Hash;
+}
+
+export interface MachineInstance {
+  /** Executes the commands of one entry in order; answers one outcome for each. Never throws for what a command did. */
+  apply(batch: Batch): readonly Outcome[];
+  /** Reads, without any effect. `at` is the last executed position and its time. */
+  query(name: string, input: Uint8Array, at: Position): Outcome;
+  /** The state as it is now, unaffected by later batches. O(1). */
+  fork(): MachineFork;
+  /** Replaces the whole state by what `chunks` of a fork hold. */
+  install(chunks: Iterable<Uint8Array>): void;
+  /** Equal for equal states, whatever their history. 32 bytes. */
+  digest(): Uint8Array;
+  /** The earliest agreed time at which the state wants an entry although nobody asks for one. */
+  dueAt(): AgreedTime | undefined;
+}
+
+export interface MachineFork {
+  chunks(): Iterable<Uint8Array>;
+  digest(): Uint8Array;
+  release(): void;
+}
+
+export interface Position {
+  readonly index: LogIndex;
+  readonly time: AgreedTime;
+}
+
+/** One entry's commands. An entry without commands is applied too: it moves the agreed time on. */
+export interface Batch extends Position {
+  readonly commands: readonly Command[];
+}
+
+export interface Command {
+  /** Place in the entry, from 0: with the index it is the command's position. */
+  readonly ordinal: number;
+  readonly session: SessionId;
+  readonly name: string;
+  /** Canonical form of the input (`wire/canonical.ts`). */
+  readonly input: Uint8Array;
+}
+
+export type Outcome =
+  | { readonly status: "ok"; readonly output: Uint8Array }
+  | { readonly status: "rejected"; readonly code: string; readonly data: Uint8Array }
+  | { readonly status: "failed"; readonly message: string };

@@ -1,0 +1,351 @@
+/**
+ * Reading and writing bytes: little-endian fixed numbers, LEB128 variable-length unsigned numbers, UTF-8 text.
+ *
+ * Owns: growth of an output buffer, bounds of an input one. A reader never throws on foreign bytes: past the end it answers
+ * zeros and `failed` turns true, so a decoder reads a whole message and checks once. Called by every codec.
+ */
+import { invariant } from "./invariant.js";
+
+const emptyBytes = new Uint8Array(0);
+
+export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
+  if (parts.length === 1) return parts[0] ?? emptyBytes;
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+export function equalBytes(left: Uint8Array, right: Uint8Array): boolean {
+  if (left.length !== right.length) return false;
+  for (let at = 0; at < left.length; at += 1) if (left[at] !== right[at]) return false;
+  return true;
+}
+
+export function compareBytes(left: Uint8Array, right: Uint8Array): number {
+  const shared = Math.min(left.length, right.length);
+  for (let at = 0; at < shared; at += 1) {
+    const difference = (left[at] ?? 0) - (right[at] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return left.length - right.length;
+}
+
+export function hexOf(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += (byte < 16 ? "0" : "") + byte.toString(16);
+  return text;
+}
+
+/** Bytes needed for `text` as UTF-8; a lone surrogate counts as the replacement character (3 bytes). */
+export function utf8Length(text: string): number {
+  let length = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const unit = text.charCodeAt(at);
+    if (unit < 0x80) length += 1;
+    else if (unit < 0x800) length += 2;
+    else if (isPairAt(text, at)) {
+      length += 4;
+      at += 1;
+    } else length += 3;
+  }
+  return length;
+}
+
+export function encodeUtf8(text: string): Uint8Array {
+  const bytes = new Uint8Array(utf8Length(text));
+  writeUtf8(bytes, 0, text);
+  return bytes;
+}
+
+/** `undefined` if the bytes are not well-formed UTF-8. */
+export function decodeUtf8(bytes: Uint8Array): string | undefined {
+  return readUtf8(bytes, 0, bytes.length);
+}
+
+export class ByteWriter {
+  #bytes: Uint8Array;
+  #view: DataView;
+  #length = 0;
+
+  constructor(capacity = 256) {
+    this.#bytes = new Uint8Array(capacity);
+    this.#view = new DataView(this.#bytes.buffer);
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  u8(value: number): void {
+    this.#grow(1);
+    this.#bytes[this.#length] = value;
+    this.#length += 1;
+  }
+
+  u16(value: number): void {
+    this.#grow(2);
+    this.#view.setUint16(this.#length, value, true);
+    this.#length += 2;
+  }
+
+  u32(value: number): void {
+    this.#grow(4);
+    this.#view.setUint32(this.#length, value, true);
+    this.#length += 4;
+  }
+
+  /** A safe integer from 0, in 8 bytes. */
+  u64(value: number): void {
+    invariant(Number.isSafeInteger(value) && value >= 0, "a u64 holds a safe integer from 0");
+    this.#grow(8);
+    this.#view.setUint32(this.#length, value >>> 0, true);
+    this.#view.setUint32(this.#length + 4, Math.floor(value / 0x1_0000_0000), true);
+    this.#length += 8;
+  }
+
+  f64(value: number): void {
+    this.#grow(8);
+    this.#view.setFloat64(this.#length, value, true);
+    this.#length += 8;
+  }
+
+  /** A safe integer from 0 in 1 to 8 bytes: seven bits each, low ones first (LEB128). */
+  varint(value: number): void {
+    invariant(Number.isSafeInteger(value) && value >= 0, "a varint holds a safe integer from 0");
+    this.#grow(8);
+    let rest = value;
+    while (rest >= 0x80) {
+      this.#bytes[this.#length] = (rest % 0x80) | 0x80;
+      this.#length += 1;
+      rest = Math.floor(rest / 0x80);
+    }
+    this.#bytes[this.#length] = rest;
+    this.#length += 1;
+  }
+
+  raw(bytes: Uint8Array): void {
+    this.#grow(bytes.length);
+    this.#bytes.set(bytes, this.#length);
+    this.#length += bytes.length;
+  }
+
+  /** Bytes behind their length as a varint. */
+  bytes(bytes: Uint8Array): void {
+    this.varint(bytes.length);
+    this.raw(bytes);
+  }
+
+  /** UTF-8 behind its length in bytes as a varint. */
+  text(text: string): void {
+    const length = utf8Length(text);
+    this.varint(length);
+    this.#grow(length);
+    writeUtf8(this.#bytes, this.#length, text);
+    this.#length += length;
+  }
+
+  /** Overwrites four bytes written before, for a length that is known only at the end. */
+  patchU32(at: number, value: number): void {
+    invariant(at + 4 <= this.#length, "a patch stays within what was written");
+    this.#view.setUint32(at, value, true);
+  }
+
+  /** What was written, in a buffer of its own. */
+  finish(): Uint8Array {
+    return this.#bytes.slice(0, this.#length);
+  }
+
+  /** What was written, as a view: valid until the next write. */
+  peek(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  reset(): void {
+    this.#length = 0;
+  }
+
+  #grow(by: number): void {
+    const needed = this.#length + by;
+    if (needed <= this.#bytes.length) return;
+    const larger = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
+    larger.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = larger;
+    this.#view = new DataView(larger.buffer);
+  }
+}
+
+export class ByteReader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  #at = 0;
+  #failed = false;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  /** Something was read past the end, or was not in its canonical form. */
+  get failed(): boolean {
+    return this.#failed;
+  }
+
+  get position(): number {
+    return this.#at;
+  }
+
+  get remaining(): number {
+    return this.#bytes.length - this.#at;
+  }
+
+  /** Read whole, nothing left, nothing malformed. */
+  get complete(): boolean {
+    return !this.#failed && this.remaining === 0;
+  }
+
+  fail(): void {
+    this.#failed = true;
+    this.#at = this.#bytes.length;
+  }
+
+  u8(): number {
+    if (!this.#take(1)) return 0;
+    return this.#bytes[this.#at - 1] ?? 0;
+  }
+
+  u16(): number {
+    return this.#take(2) ? this.#view.getUint16(this.#at - 2, true) : 0;
+  }
+
+  u32(): number {
+    return this.#take(4) ? this.#view.getUint32(this.#at - 4, true) : 0;
+  }
+
+  u64(): number {
+    if (!this.#take(8)) return 0;
+    const high = this.#view.getUint32(this.#at - 4, true);
+    if (high >= 0x20_0000) {
+      this.fail();
+      return 0;
+    }
+    return high * 0x1_0000_0000 + this.#view.getUint32(this.#at - 8, true);
+  }
+
+  f64(): number {
+    return this.#take(8) ? this.#view.getFloat64(this.#at - 8, true) : 0;
+  }
+
+  varint(): number {
+    let value = 0;
+    let scale = 1;
+    for (let count = 0; count < 8; count += 1) {
+      const byte = this.u8();
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) {
+        // The shortest form is the only form.
+        if ((byte === 0 && count > 0) || value > Number.MAX_SAFE_INTEGER) this.fail();
+        return this.#failed ? 0 : value;
+      }
+      scale *= 0x80;
+    }
+    this.fail();
+    return 0;
+  }
+
+  /** A view of the next bytes, not a copy. */
+  raw(length: number): Uint8Array {
+    if (!this.#take(length)) return emptyBytes;
+    return this.#bytes.subarray(this.#at - length, this.#at);
+  }
+
+  bytes(): Uint8Array {
+    return this.raw(this.varint());
+  }
+
+  text(): string {
+    const length = this.varint();
+    if (!this.#take(length)) return "";
+    const text = readUtf8(this.#bytes, this.#at - length, this.#at);
+    if (text === undefined) this.fail();
+    return text ?? "";
+  }
+
+  #take(length: number): boolean {
+    if (this.#failed || this.#at + length > this.#bytes.length) {
+      this.fail();
+      return false;
+    }
+    this.#at += length;
+    return true;
+  }
+}
+
+function isPairAt(text: string, at: number): boolean {
+  const high = text.charCodeAt(at);
+  if (high < 0xd800 || high > 0xdbff) return false;
+  const low = text.charCodeAt(at + 1);
+  return low >= 0xdc00 && low <= 0xdfff;
+}
+
+function writeUtf8(bytes: Uint8Array, start: number, text: string): void {
+  let to = start;
+  for (let at = 0; at < text.length; at += 1) {
+    let point = text.charCodeAt(at);
+    if (point < 0x80) {
+      bytes[to++] = point;
+      continue;
+    }
+    if (point >= 0xd800 && point <= 0xdfff) {
+      if (isPairAt(text, at)) {
+        point = 0x1_0000 + ((point - 0xd800) << 10) + (text.charCodeAt(at + 1) - 0xdc00);
+        at += 1;
+      } else point = 0xfffd;
+    }
+    if (point >= 0x1_0000) {
+      bytes[to++] = 0xf0 | (point >> 18);
+      bytes[to++] = 0x80 | ((point >> 12) & 0x3f);
+      bytes[to++] = 0x80 | ((point >> 6) & 0x3f);
+    } else if (point >= 0x800) {
+      bytes[to++] = 0xe0 | (point >> 12);
+      bytes[to++] = 0x80 | ((point >> 6) & 0x3f);
+    } else bytes[to++] = 0xc0 | (point >> 6);
+    bytes[to++] = 0x80 | (point & 0x3f);
+  }
+}
+
+function readUtf8(bytes: Uint8Array, from: number, to: number): string | undefined {
+  let text = "";
+  let at = from;
+  while (at < to) {
+    const first = bytes[at] ?? 0;
+    if (first < 0x80) {
+      text += String.fromCharCode(first);
+      at += 1;
+      continue;
+    }
+    const length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+    if (first < 0xc2 || first > 0xf4 || at + length > to) return undefined;
+    let point = first & (0x7f >> length);
+    for (let next = 1; next < length; next += 1) {
+      const byte = bytes[at + next] ?? 0;
+      if ((byte & 0xc0) !== 0x80) return undefined;
+      point = (point << 6) | (byte & 0x3f);
+    }
+    if (!isShortestScalar(point, length)) return undefined;
+    text += String.fromCodePoint(point);
+    at += length;
+  }
+  return text;
+}
+
+function isShortestScalar(point: number, length: number): boolean {
+  if (point >= 0xd800 && point <= 0xdfff) return false;
+  if (point > 0x10_ffff) return false;
+  return length === 2 ? point >= 0x80 : length === 3 ? point >= 0x800 : point >= 0x1_0000;
+}

@@ -1,0 +1,53 @@
+/**
+ * The words that every ordering core shares: what it is told (inputs) and what it asks of the world (effects).
+ *
+ * Owns: the contract between a core and the engine that runs it. Effects are performed in the order returned. A core does
+ * not read a clock, draw entropy, await, or touch a socket; completions are inputs. Invariant C1: a message that promises
+ * something (a vote, an acknowledgement) travels inside the `persist` effect that makes it true.
+ */
+import type { Entry, Proposal } from "../model/entry.js";
+import type { LogIndex, ReplicaId, Term } from "../model/ids.js";
+import type { LogWrite } from "../model/log.js";
+
+export interface Envelope<Message> {
+  readonly to: ReplicaId;
+  readonly message: Message;
+}
+
+export type Input<Message> =
+  | { readonly kind: "tick" }
+  | { readonly kind: "receive"; readonly from: ReplicaId; readonly message: Message }
+  /** The link to a peer opened or broke. */
+  | { readonly kind: "connected"; readonly peer: ReplicaId }
+  | { readonly kind: "disconnected"; readonly peer: ReplicaId }
+  /** New entries; ignored unless leading. */
+  | { readonly kind: "propose"; readonly proposals: readonly Proposal[] }
+  /** The write with this id, and all before it, are durable. */
+  | { readonly kind: "persisted"; readonly id: number }
+  /** Answers a `load` effect: entries from `from` on, at least one. */
+  | { readonly kind: "loaded"; readonly peer: ReplicaId; readonly from: LogIndex; readonly entries: readonly Entry[] }
+  /** Asks for an index such that a state executed up to it reflects everything acknowledged before now. */
+  | { readonly kind: "barrier"; readonly id: number };
+
+export type Effect<Message> =
+  /** May leave at once: it promises nothing that a crash could make us forget. */
+  | { readonly kind: "send"; readonly to: ReplicaId; readonly message: Message }
+  /** Write, flush, and only then let the promises in `then` leave; then report `persisted`. */
+  | { readonly kind: "persist"; readonly write: LogWrite; readonly then: readonly Envelope<Message>[] }
+  /** Entries up to and including this index are decided: hand them to the executor. */
+  | { readonly kind: "commit"; readonly upTo: LogIndex }
+  /** A peer needs entries that are no longer in memory: read them and answer with `loaded`. */
+  | { readonly kind: "load"; readonly peer: ReplicaId; readonly from: LogIndex; readonly bytesMax: number }
+  | { readonly kind: "role"; readonly role: RoleView }
+  | { readonly kind: "barrierPassed"; readonly id: number; readonly index: LogIndex }
+  /** Surely no answer will come for this id: ask again with a new one. */
+  | { readonly kind: "barrierFailed"; readonly id: number };
+
+/** What the service side knows of leadership. */
+export interface RoleView {
+  readonly role: "leader" | "follower" | "candidate" | "learner";
+  readonly term: Term;
+  readonly leader: ReplicaId | undefined;
+  /** Leading, with the no-op of this term committed at this index: older terms are settled. Undefined until then. */
+  readonly settledAt: LogIndex | undefined;
+}

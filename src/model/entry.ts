@@ -1,0 +1,39 @@
+/**
+ * One position of the order: what it holds and how it is named.
+ *
+ * Owns: the kinds of entries. Leaves to others: what a payload means (`execution/`), how an entry lies on disk (`storage/`).
+ */
+import type { AgreedTime, LogIndex, Term } from "./ids.js";
+
+/**
+ * `noop` opens a leader's term; `batch` holds client requests; `time` only moves the agreed time on, so that what is due
+ * happens while no client writes. The others keep their places: `configuration` (membership), `report` (audit), `version`
+ * (of the machine), `checkpoint` (asked for by an operator) are written by later releases and refused by this one.
+ */
+export type EntryKind = "noop" | "batch" | "time" | "configuration" | "report" | "version" | "checkpoint";
+
+/** Names an entry: two logs that agree on it agree on everything before it (Log Matching, Raft section 5.3). */
+export interface EntryId {
+  readonly index: LogIndex;
+  readonly term: Term;
+}
+
+export interface Entry extends EntryId {
+  readonly kind: EntryKind;
+  /** Agreed time, never less than that of the entry before. */
+  readonly time: AgreedTime;
+  /** Opaque to everything between the batcher and the executor. */
+  readonly payload: Uint8Array;
+}
+
+/** What a leader makes an entry of: all but its position. */
+export interface Proposal {
+  readonly kind: EntryKind;
+  readonly time: AgreedTime;
+  readonly payload: Uint8Array;
+}
+
+/** Bytes that an entry counts for in every limit: its payload and a fixed allowance for the rest. */
+export function entryBytes(entry: Entry): number {
+  return entry.payload.length + 64;
+}

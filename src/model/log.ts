@@ -1,0 +1,35 @@
+/**
+ * The nouns of a durable log: hard state, one write, runs of terms, damage.
+ *
+ * Owns: the shapes that ordering and storage share. Leaves to others: when to write (`consensus/`), how (`storage/`).
+ */
+import type { Entry } from "./entry.js";
+import type { LogIndex, ReplicaId, Term } from "./ids.js";
+
+/** What a replica must remember through a crash besides its log. */
+export interface HardState {
+  readonly term: Term;
+  readonly votedFor: ReplicaId | undefined;
+}
+
+/** One write: hard state and log change together, durable together before `persisted` is reported. */
+export interface LogWrite {
+  /** Grows by one with each write; completions come in this order. */
+  readonly id: number;
+  readonly hardState: HardState | undefined;
+  /** Everything from this index on is dropped before `entries` are appended. */
+  readonly truncateFrom: LogIndex | undefined;
+  readonly entries: readonly Entry[];
+}
+
+export interface TermRun {
+  readonly firstIndex: LogIndex;
+  readonly term: Term;
+}
+
+export interface DamagedEntry {
+  readonly index: LogIndex;
+  readonly term: Term;
+  /** CRC-32 of the entry's record body, from the identity that survived. */
+  readonly checksum: number;
+}

@@ -1,0 +1,125 @@
+/**
+ * What a client asks and what it is answered: the nouns of sessions (Raft thesis, section 6.3).
+ *
+ * Owns: the shapes. Leaves to others: their bytes (`wire/`), their rules (`execution/session-table.ts`), who sends them.
+ */
+import type { LogIndex, ReplicaId, RequestNumber, SessionId } from "./ids.js";
+
+/** An Input that is put into the order. All of them are executed by `execution/executor.ts`, and only there. */
+export type Request =
+  /** Opens a session. `nonce` is drawn by the asker, so that it recognises the reply. */
+  | { readonly kind: "open"; readonly nonce: string; readonly principal: string }
+  | CommandRequest
+  /** Settles an unknown outcome: if `number` has not been executed, it never will be. */
+  | { readonly kind: "resolve"; readonly session: SessionId; readonly number: RequestNumber }
+  /** Keeps an idle session from expiring and releases replies below `acknowledgedBelow`. */
+  | { readonly kind: "keepAlive"; readonly session: SessionId; readonly acknowledgedBelow: RequestNumber }
+  | { readonly kind: "close"; readonly session: SessionId };
+
+export interface CommandRequest {
+  readonly kind: "command";
+  readonly session: SessionId;
+  readonly number: RequestNumber;
+  /** The client has every reply below this number and will not ask for one again. */
+  readonly acknowledgedBelow: RequestNumber;
+  /** The machine's command. */
+  readonly name: string;
+  /** Canonical form of the input (`wire/canonical.ts`). */
+  readonly input: Uint8Array;
+  /** Given by the HTTP door for an `Idempotency-Key`: replicated, so that a retry at any replica finds it. */
+  readonly idempotency: IdempotencyKey | undefined;
+}
+
+export interface IdempotencyKey {
+  readonly principal: string;
+  readonly key: string;
+  /** SHA-256 of the command's name and input: another body under the same key is a conflict. */
+  readonly digest: Uint8Array;
+}
+
+/**
+ * What executing a request gave. Final: the same on every replica and after every retry.
+ *
+ * `refused` here is an outcome of execution, surely without effect, unlike a refusal by an overloaded or lagging replica,
+ * which another replica may not share.
+ */
+export type Reply =
+  | { readonly status: "ok"; readonly output: Uint8Array; readonly expiresAt: number | undefined }
+  | { readonly status: "rejected"; readonly code: string; readonly data: Uint8Array; readonly expiresAt: number | undefined }
+  /** The command threw, was rolled back, and did so on every replica. */
+  | { readonly status: "failed"; readonly message: string; readonly expiresAt: number | undefined }
+  | { readonly status: "refused"; readonly refusal: ExecutedRefusal }
+  | { readonly status: "opened"; readonly session: SessionId }
+  | { readonly status: "resolved"; readonly outcome: ResolvedOutcome }
+  | { readonly status: "alive" }
+  | { readonly status: "closed" };
+
+/** Why execution itself said no. */
+export type ExecutedRefusal =
+  | { readonly code: "SESSION_UNKNOWN"; readonly session: SessionId }
+  | { readonly code: "SESSION_EXPIRED"; readonly session: SessionId }
+  | { readonly code: "OUT_OF_ORDER"; readonly number: RequestNumber; readonly next: RequestNumber }
+  | { readonly code: "TOMBSTONED"; readonly number: RequestNumber }
+  | { readonly code: "REPLY_RELEASED"; readonly number: RequestNumber }
+  | { readonly code: "TOO_MANY_REPLIES"; readonly kept: number; readonly limit: number }
+  | { readonly code: "IDEMPOTENCY_CONFLICT"; readonly key: string }
+  | { readonly code: "IDEMPOTENCY_FULL"; readonly limit: number };
+
+/** `executed` with its reply if that is still kept; `tombstoned`: it was not executed and never will be. */
+export type ResolvedOutcome =
+  | { readonly kind: "executed"; readonly reply: Reply | undefined }
+  | { readonly kind: "tombstoned" };
+
+/** Why a replica did not take a request or a query: it was surely not executed on behalf of this message. */
+export type AdmissionRefusal =
+  | { readonly code: "OVERLOADED"; readonly queued: number; readonly limit: number }
+  | { readonly code: "NO_LEADER" }
+  | { readonly code: "STOPPING" }
+  | { readonly code: "TOO_LARGE"; readonly bytes: number; readonly limit: number }
+  /** Resend from `next`: an earlier number of this session has not arrived here. */
+  | { readonly code: "GAP"; readonly next: RequestNumber }
+  /** This replica has not executed far enough to know: try elsewhere or later. */
+  | { readonly code: "SESSION_NOT_HERE"; readonly session: SessionId }
+  | { readonly code: "UNKNOWN_COMMAND"; readonly name: string }
+  | { readonly code: "INVALID_INPUT"; readonly message: string };
+
+/** How fresh a query's answer must be. `linearizable` is served now; the others keep their places for a later release. */
+export type ReadLevel = { readonly kind: "linearizable" };
+
+/** What a client sends to a replica. */
+export type ClientMessage =
+  | { readonly kind: "request"; readonly request: Request }
+  | { readonly kind: "query"; readonly id: number; readonly name: string; readonly input: Uint8Array; readonly read: ReadLevel };
+
+/** Names the request that a reply belongs to. */
+export type RequestKey =
+  | { readonly kind: "open"; readonly nonce: string }
+  | { readonly kind: "command" | "resolve"; readonly session: SessionId; readonly number: RequestNumber }
+  | { readonly kind: "keepAlive" | "close"; readonly session: SessionId };
+
+/** What a replica sends to a client. */
+export type ReplicaMessage =
+  | { readonly kind: "reply"; readonly key: RequestKey; readonly index: LogIndex; readonly reply: Reply }
+  | { readonly kind: "requestRefused"; readonly key: RequestKey; readonly refusal: AdmissionRefusal }
+  | { readonly kind: "queryReply"; readonly id: number; readonly index: LogIndex; readonly ageMs: number; readonly outcome: QueryOutcome }
+  | { readonly kind: "queryRefused"; readonly id: number; readonly refusal: AdmissionRefusal }
+  /** Sent after the handshake and whenever it changes: where requests travel least. */
+  | { readonly kind: "leader"; readonly leader: ReplicaId | undefined; readonly address: string | undefined };
+
+export type QueryOutcome =
+  | { readonly status: "ok"; readonly output: Uint8Array }
+  | { readonly status: "rejected"; readonly code: string; readonly data: Uint8Array }
+  | { readonly status: "failed"; readonly message: string };
+
+export function keyOf(request: Request): RequestKey {
+  switch (request.kind) {
+    case "open":
+      return { kind: "open", nonce: request.nonce };
+    case "command":
+    case "resolve":
+      return { kind: request.kind, session: request.session, number: request.number };
+    case "keepAlive":
+    case "close":
+      return { kind: request.kind, session: request.session };
+  }
+}

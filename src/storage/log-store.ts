@@ -1,0 +1,49 @@
+/**
+ * What the ordering engine sees of the disk: one log with its hard state.
+ *
+ * Owns: the contract. `storage/wal.ts` keeps it. Writes complete in order; several may be in flight; no completion comes from
+ * within a call. After a failure nothing is retried and every later write fails: the replica must step aside.
+ */
+import type { Entry } from "../model/entry.js";
+import type { LogIndex } from "../model/ids.js";
+import type { DamagedEntry, HardState, LogWrite, TermRun } from "../model/log.js";
+
+export interface LogStore {
+  /** Durable (written and flushed) when `done` is called without a failure. */
+  write(write: LogWrite, done: (failure: StorageFailure | undefined) => void): void;
+  /** Entries from `from` on: at least one if `from` is in the log, then as many as fit into `bytesMax`. */
+  read(from: LogIndex, bytesMax: number, done: (result: readonly Entry[] | StorageFailure) => void): void;
+  /** Writes in place a damaged entry that a peer has sent back; the caller has compared it with `DamagedEntry`. */
+  repair(entry: Entry, done: (failure: StorageFailure | undefined) => void): void;
+  close(done: () => void): void;
+  readonly statistics: LogStatistics;
+}
+
+export interface StorageFailure {
+  readonly kind: "storageFailure";
+  /** `full` may pass when space is back; `broken` is final for this process. */
+  readonly code: "full" | "broken" | "damaged";
+  readonly message: string;
+}
+
+export interface LogStatistics {
+  readonly writes: number;
+  readonly syncs: number;
+  readonly bytesWritten: number;
+}
+
+/** What was found on disk at start. */
+export interface RecoveredLog {
+  readonly hardState: HardState;
+  /** First index present, 1 until checkpoints exist. */
+  readonly firstIndex: LogIndex;
+  readonly lastIndex: LogIndex;
+  /** The terms of all entries as runs: `firstIndex` of each run and its term, growing. */
+  readonly terms: readonly TermRun[];
+  /** The newest entries, in order, bounded by the memory given to the log cache. */
+  readonly tail: readonly Entry[];
+  /** Entries whose content is damaged below what is known to be synced, but whose identity survives. */
+  readonly damaged: readonly DamagedEntry[];
+  /** Both an identity and a content are lost: this replica may not vote or acknowledge as if its log were whole. */
+  readonly amnesiac: boolean;
+}
