@@ -1,0 +1,67 @@
+/**
+ * What a program holds of a running replica, and what every replica tells about itself.
+ *
+ * Owns: the shapes that `status`, `/readyz`, `/metrics` and the start-up card are made from.
+ */
+import type { LogIndex, ReplicaId, Term } from "../model/ids.js";
+import type { Door } from "./door.js";
+
+export interface ReplicaStatus {
+  readonly id: ReplicaId;
+  readonly clusterId: string;
+  readonly incarnation: number;
+  readonly role: "leader" | "follower" | "candidate" | "learner";
+  readonly term: Term;
+  readonly leader: ReplicaId | undefined;
+  /** Last index in the log, decided index, executed index. */
+  readonly lastIndex: LogIndex;
+  readonly commitIndex: LogIndex;
+  readonly executedIndex: LogIndex;
+  readonly machine: { readonly name: string; readonly version: number };
+  readonly quorateVersion: string;
+  readonly uptimeMs: number;
+  readonly members: readonly {
+    readonly id: ReplicaId;
+    readonly role: "voter" | "learner";
+    readonly peer: string;
+    readonly client: string;
+    readonly connected: boolean;
+  }[];
+  /** Executes what it must and can reach a leader. */
+  readonly ready: boolean;
+  /** Named reasons, each true when good: what `/readyz?verbose` prints. */
+  readonly checks: Readonly<Record<string, boolean>>;
+  /** Set when this replica has stepped aside for good and waits to be stopped. */
+  readonly broken: string | undefined;
+  readonly counters: ReplicaCounters;
+}
+
+/** Since process start. */
+export interface ReplicaCounters {
+  readonly entriesProposed: number;
+  readonly requestsAdmitted: number;
+  readonly requestsRefused: Readonly<Record<string, number>>;
+  readonly commandsExecuted: number;
+  readonly commandsRepeated: number;
+  readonly queriesAnswered: number;
+  readonly proposalsPending: number;
+  readonly leaderChanges: number;
+  readonly logWrites: number;
+  readonly logSyncs: number;
+  readonly logBytes: number;
+  /** Seconds per flush, as a histogram: upper bounds and cumulative counts. */
+  readonly syncSeconds: { readonly bounds: readonly number[]; readonly counts: readonly number[]; readonly sum: number };
+  readonly sessions: number;
+  readonly clientConnections: number;
+  readonly framesDropped: Readonly<Record<string, number>>;
+  readonly peerBytesReceived: number;
+  readonly peerBytesSent: number;
+}
+
+export interface Replica {
+  status(): ReplicaStatus;
+  /** A door with a session of its own. */
+  openDoor(name: string): Door;
+  /** Refuses new requests, drains admitted ones, closes what it opened, in the reverse order. */
+  stop(): Promise<void>;
+}
