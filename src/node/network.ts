@@ -1,0 +1,96 @@
+/**
+ * The network port on Node's TCP sockets, and a listener for the ports that a replica opens.
+ *
+ * Owns: sockets. Leaves to others: frames and handshakes (`transport/`). A send is handed to the socket at once: callers gather.
+ */
+import net from "node:net";
+
+import type { Connection, ConnectionHandlers, Network } from "../ports/network.js";
+
+export const nodeNetwork: Network = {
+  connect(address, handlers) {
+    const { host, port } = parseAddress(address);
+    const socket = net.connect({ host, port, noDelay: true });
+    return new SocketConnection(socket, handlers);
+  },
+};
+
+export interface Listener {
+  /** `host:port` as bound. */
+  readonly address: string;
+  /** Stops accepting; existing connections are their owners' to close. */
+  close(): void;
+}
+
+/** Rejects with a clear message if the address is in use or not ours. */
+export function listen(address: string, accept: (socket: net.Socket) => void): Promise<Listener> {
+  const { host, port } = parseAddress(address);
+  return new Promise((resolve, reject) => {
+    const server = net.createServer({ noDelay: true, pauseOnConnect: false }, accept);
+    server.once("error", (cause) => reject(new Error(`Cannot listen on ${address}: ${cause.message}`, { cause })));
+    server.listen({ host, port }, () => {
+      const bound = server.address();
+      const boundPort = bound !== null && typeof bound === "object" ? bound.port : port;
+      resolve({ address: formatAddress(host, boundPort), close: () => server.close() });
+    });
+  });
+}
+
+/** An accepted socket as a connection of the port's form. */
+export function accepted(socket: net.Socket): (handlers: ConnectionHandlers) => Connection {
+  return (handlers) => new SocketConnection(socket, handlers);
+}
+
+/** `host:port`, with `[…]` around an IPv6 host. Throws on anything else. */
+export function parseAddress(address: string): { readonly host: string; readonly port: number } {
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(address);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  if (host === undefined || !(port <= 65_535)) throw new Error(`Cannot read address ${address}: it is not host:port`);
+  return { host, port };
+}
+
+export function formatAddress(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+class SocketConnection implements Connection {
+  readonly #socket: net.Socket;
+
+  constructor(socket: net.Socket, handlers: ConnectionHandlers) {
+    this.#socket = socket;
+    let cause = "closed by the other side";
+    socket.on("connect", () => handlers.opened());
+    socket.on("data", (bytes) => handlers.received(bytes));
+    socket.on("drain", () => handlers.drained());
+    socket.on("error", (error) => {
+      cause = error.message;
+    });
+    socket.on("close", () => handlers.closed(cause));
+  }
+
+  get bufferedBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  send(bytes: Uint8Array): void {
+    if (!this.#socket.destroyed && this.#socket.writable) this.#socket.write(bytes);
+  }
+
+  pauseReading(): void {
+    this.#socket.pause();
+  }
+
+  resumeReading(): void {
+    this.#socket.resume();
+  }
+
+  close(reason: "done" | "broken"): void {
+    if (reason === "done") this.#socket.end();
+    else this.#socket.destroy();
+  }
+}

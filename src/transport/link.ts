@@ -1,0 +1,193 @@
+/**
+ * One connection as a link: handshake first, then typed messages, gathered per turn.
+ *
+ * Owns: the states of a connection (hello, ready, closed), its frame limits and its handshake deadline. Leaves to others: whom to
+ * let in (the `gate` that the owner gives), when to dial again (`transport/dialer.ts`), what messages mean. Used by replicas
+ * and clients on both ends.
+ *
+ *     dialer    ──Hello──▶   acceptor
+ *               ◀─Welcome──  (or Refused, then closed)
+ *               ◀─messages─▶
+ *
+ * Invariant T1: no message is given out before the handshake ended well, and none after `closed`.
+ */
+import type { Clock } from "../ports/clock.js";
+import type { Hash } from "../ports/hash.js";
+import type { Connection, ConnectionHandlers } from "../ports/network.js";
+import { FrameReader, FrameWriter, type Message } from "../wire/frame.js";
+import { decodeHandshake, encodeHandshake, type Hello, type Refused, type Welcome } from "../wire/handshake.js";
+
+/** The type of handshake messages; owners number theirs from 1. */
+const handshakeType = 0;
+const handshakeBytesMax = 4096;
+
+export interface LinkLimits {
+  readonly frameBytesMax: number;
+  readonly handshakeMs: number;
+}
+
+export interface LinkWorld {
+  readonly clock: Clock;
+  readonly hash: Hash;
+}
+
+export interface LinkHandlers {
+  /** The other side is who it should be; messages may be sent from now on. */
+  ready(link: Link, peer: Hello | Welcome): void;
+  message(link: Link, type: number, payload: Uint8Array): void;
+  /** Called once. `refusal` tells that the other side or we said no in the handshake. */
+  closed(link: Link, cause: string, refusal: Refused | undefined): void;
+  /** The send queue has run empty after it was long. */
+  drained(link: Link): void;
+}
+
+/** How a handshake is begun (by a dialer) or answered (by an acceptor). */
+export type LinkOpening =
+  | { readonly side: "dialer"; readonly hello: Hello; readonly accept: (welcome: Welcome) => string | undefined }
+  | { readonly side: "acceptor"; readonly gate: (hello: Hello) => Welcome | Refused };
+
+export class Link {
+  readonly #world: LinkWorld;
+  readonly #limits: LinkLimits;
+  readonly #opening: LinkOpening;
+  readonly #handlers: LinkHandlers;
+  readonly #reader: FrameReader;
+  readonly #writer: FrameWriter;
+  #connection: Connection | undefined;
+  #state: "hello" | "ready" | "closed" = "hello";
+  #flushDue = false;
+  #refusal: Refused | undefined;
+  #cancelDeadline: () => void;
+  bytesReceived = 0;
+  bytesSent = 0;
+
+  constructor(world: LinkWorld, limits: LinkLimits, opening: LinkOpening, handlers: LinkHandlers) {
+    this.#world = world;
+    this.#limits = limits;
+    this.#opening = opening;
+    this.#handlers = handlers;
+    this.#reader = new FrameReader(world.hash, { frameBytesMax: handshakeBytesMax });
+    this.#writer = new FrameWriter(world.hash);
+    this.#cancelDeadline = world.clock.after(limits.handshakeMs, () => {
+      this.#break(`no handshake within ${limits.handshakeMs} ms`);
+    });
+  }
+
+  /** Joins the link to its connection; the result is given to the network port. */
+  attach(connect: (handlers: ConnectionHandlers) => Connection): void {
+    this.#connection = connect({
+      opened: () => this.#onOpened(),
+      received: (bytes) => this.#onReceived(bytes),
+      drained: () => this.#handlers.drained(this),
+      closed: (cause) => this.#onClosed(cause),
+    });
+  }
+
+  get isReady(): boolean {
+    return this.#state === "ready";
+  }
+
+  /** Bytes that wait to leave: gathered and queued. */
+  get bufferedBytes(): number {
+    return this.#writer.bodyBytes + (this.#connection?.bufferedBytes ?? 0);
+  }
+
+  /** Leaves with everything else of this turn; dropped unless the link is ready. */
+  send(type: number, payload: Uint8Array): void {
+    if (this.#state !== "ready") return;
+    if (!this.#writer.isEmpty && this.#writer.bodyBytes + payload.length > this.#limits.frameBytesMax / 2) this.#flush();
+    this.#writer.add(type, payload);
+    if (this.#flushDue) return;
+    this.#flushDue = true;
+    this.#world.clock.atTurnEnd(() => {
+      this.#flushDue = false;
+      this.#flush();
+    });
+  }
+
+  pauseReading(): void {
+    this.#connection?.pauseReading();
+  }
+
+  resumeReading(): void {
+    this.#connection?.resumeReading();
+  }
+
+  close(reason: "done" | "broken"): void {
+    if (this.#state === "closed") return;
+    if (reason === "done") this.#flush();
+    this.#connection?.close(reason);
+  }
+
+  #onOpened(): void {
+    if (this.#opening.side === "dialer") this.#sendHandshake(encodeHandshake(this.#opening.hello));
+  }
+
+  #onReceived(bytes: Uint8Array): void {
+    if (this.#state === "closed") return;
+    this.bytesReceived += bytes.length;
+    const failure = this.#reader.push(bytes, (message) => this.#onMessage(message));
+    if (failure !== undefined) this.#break(failure);
+  }
+
+  #onMessage({ type, payload }: Message): void {
+    if (this.#state === "ready" && type !== handshakeType) return this.#handlers.message(this, type, payload);
+    if (this.#state === "hello" && type === handshakeType) return this.#onHandshake(payload);
+    // Closed while this frame was being taken apart: the rest of it is dropped.
+    if (this.#state !== "closed") this.#break("message out of place");
+  }
+
+  #onHandshake(payload: Uint8Array): void {
+    const message = decodeHandshake(payload);
+    if (message === undefined) return this.#break("malformed handshake");
+    const opening = this.#opening;
+    if (opening.side === "acceptor") {
+      if (message.kind !== "hello") return this.#break("malformed handshake");
+      const answer = opening.gate(message);
+      this.#sendHandshake(encodeHandshake(answer));
+      if (answer.kind === "welcome") return this.#becomeReady(message);
+      this.#refusal = answer;
+      return this.#connection?.close("done");
+    }
+    if (message.kind === "hello") return this.#break("malformed handshake");
+    if (message.kind === "refused") {
+      this.#refusal = message;
+      return this.#break(message.message);
+    }
+    const objection = opening.accept(message);
+    if (objection !== undefined) return this.#break(objection);
+    return this.#becomeReady(message);
+  }
+
+  #becomeReady(peer: Hello | Welcome): void {
+    this.#state = "ready";
+    this.#cancelDeadline();
+    this.#reader.allow(this.#limits);
+    this.#handlers.ready(this, peer);
+  }
+
+  #sendHandshake(payload: Uint8Array): void {
+    this.#writer.add(handshakeType, payload);
+    this.#flush();
+  }
+
+  #flush(): void {
+    if (this.#writer.isEmpty || this.#state === "closed") return;
+    const frame = this.#writer.finish();
+    this.bytesSent += frame.length;
+    this.#connection?.send(frame);
+  }
+
+  #break(cause: string): void {
+    if (this.#state === "closed") return;
+    this.#connection?.close("broken");
+    this.#onClosed(cause);
+  }
+
+  #onClosed(cause: string): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#cancelDeadline();
+    this.#handlers.closed(this, this.#refusal?.message ?? cause, this.#refusal);
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * Frames: how messages lie in a byte stream.
+ *
+ * Owns: gathering the messages of one turn into one frame, its checksum, and taking frames apart again with every limit checked
+ * before anything is allocated. Leaves to others: what a message means. Called by `transport/link.ts`.
+ *
+ *     frame    u32 length of body | u32 CRC-32 of body | body
+ *     body     message, message, … (at least one)
+ *     message  u8 type | varint length | bytes
+ *
+ * Invariant W1: a reader gives out only bytes whose checksum held; after the first malformed frame it gives out nothing.
+ */
+import { ByteReader, ByteWriter } from "../base/bytes.js";
+import type { Hash } from "../ports/hash.js";
+
+export const frameHeaderBytes = 8;
+
+export interface FrameLimits {
+  /** Longest body accepted or made, unless one message alone is longer. */
+  readonly frameBytesMax: number;
+}
+
+export interface Message {
+  readonly type: number;
+  /** A view into the received bytes: whoever keeps it keeps the whole chunk alive. */
+  readonly payload: Uint8Array;
+}
+
+/** Gathers messages; `finish` gives the frame of all that came since the last one. */
+export class FrameWriter {
+  readonly #hash: Hash;
+  #writer = new ByteWriter(4096);
+
+  constructor(hash: Hash) {
+    this.#hash = hash;
+    this.#begin();
+  }
+
+  get isEmpty(): boolean {
+    return this.#writer.length === frameHeaderBytes;
+  }
+
+  /** Bytes of the body gathered so far. */
+  get bodyBytes(): number {
+    return this.#writer.length - frameHeaderBytes;
+  }
+
+  add(type: number, payload: Uint8Array): void {
+    this.#writer.u8(type);
+    this.#writer.bytes(payload);
+  }
+
+  /** The bytes to send, in a buffer of their own. */
+  finish(): Uint8Array {
+    const writer = this.#writer;
+    writer.patchU32(0, this.bodyBytes);
+    writer.patchU32(4, this.#hash.crc32(writer.peek().subarray(frameHeaderBytes)));
+    const frame = writer.finish();
+    // A rare large message must not keep a large buffer for ever.
+    if (frame.length > 1024 * 1024) this.#writer = new ByteWriter(4096);
+    this.#begin();
+    return frame;
+  }
+
+  #begin(): void {
+    this.#writer.reset();
+    this.#writer.u32(0);
+    this.#writer.u32(0);
+  }
+}
+
+export type FrameFailure = "frame too large" | "empty frame" | "wrong checksum" | "malformed message";
+
+/** Takes chunks of a stream and gives out whole messages, in order. */
+export class FrameReader {
+  readonly #hash: Hash;
+  #frameBytesMax: number;
+  #pending: Uint8Array[] = [];
+  #pendingBytes = 0;
+  /** Bytes that the frame at the front needs before it is whole. */
+  #needed = frameHeaderBytes;
+
+  constructor(hash: Hash, limits: FrameLimits) {
+    this.#hash = hash;
+    this.#frameBytesMax = limits.frameBytesMax;
+  }
+
+  /** After the handshake a longer frame is allowed than before it. */
+  allow(limits: FrameLimits): void {
+    this.#frameBytesMax = limits.frameBytesMax;
+  }
+
+  /** Calls `give` for each whole message; answers why the stream cannot be read on, if so. */
+  push(chunk: Uint8Array, give: (message: Message) => void): FrameFailure | undefined {
+    this.#pending.push(chunk);
+    this.#pendingBytes += chunk.length;
+    if (this.#pendingBytes < this.#needed) return undefined;
+    const bytes = this.#joined();
+    let at = 0;
+    this.#needed = frameHeaderBytes;
+    while (bytes.length - at >= frameHeaderBytes) {
+      const length = u32At(bytes, at);
+      if (length === 0) return "empty frame";
+      if (length > this.#frameBytesMax) return "frame too large";
+      const end = at + frameHeaderBytes + length;
+      if (end > bytes.length) {
+        this.#needed = end - at;
+        break;
+      }
+      const failure = this.#open(bytes.subarray(at + frameHeaderBytes, end), u32At(bytes, at + 4), give);
+      if (failure !== undefined) return failure;
+      at = end;
+    }
+    this.#pending = at < bytes.length ? [bytes.subarray(at)] : [];
+    this.#pendingBytes = bytes.length - at;
+    return undefined;
+  }
+
+  #open(body: Uint8Array, checksum: number, give: (message: Message) => void): FrameFailure | undefined {
+    if (this.#hash.crc32(body) !== checksum) return "wrong checksum";
+    const reader = new ByteReader(body);
+    while (reader.remaining > 0) {
+      const type = reader.u8();
+      const payload = reader.bytes();
+      if (reader.failed) return "malformed message";
+      give({ type, payload });
+    }
+    return undefined;
+  }
+
+  #joined(): Uint8Array {
+    const [first] = this.#pending;
+    if (first !== undefined && this.#pending.length === 1) return first;
+    const whole = new Uint8Array(this.#pendingBytes);
+    let at = 0;
+    for (const part of this.#pending) {
+      whole.set(part, at);
+      at += part.length;
+    }
+    return whole;
+  }
+}
+
+function u32At(bytes: Uint8Array, at: number): number {
+  const low = (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16);
+  return low + (bytes[at + 3] ?? 0) * 0x100_0000;
+}

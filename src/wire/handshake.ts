@@ -1,0 +1,150 @@
+/**
+ * The first message in each direction of a connection: who speaks, of which cluster, in which version.
+ *
+ * Owns: the bytes of Hello, Welcome and Refused, and the protocol's version. Leaves to others: deciding whom to let in
+ * (`transport/gate.ts`). `credential` is the place of proofs of identity; it is empty until certificates exist.
+ */
+import { ByteReader, ByteWriter } from "../base/bytes.js";
+import type { ReplicaId } from "../model/ids.js";
+
+/** Grows when a release cannot speak with the one before it. */
+export const protocolVersion = 1;
+const magic = 0x5154_5251;
+
+export interface Hello {
+  readonly kind: "hello";
+  readonly protocol: number;
+  readonly role: "replica" | "client";
+  /** Empty for a client that takes any cluster. */
+  readonly clusterId: string;
+  /** The speaker's id (a replica's) or a name for logs (a client's). */
+  readonly from: string;
+  /** The replica that the speaker means to reach; empty for a client. */
+  readonly to: ReplicaId;
+  readonly incarnation: number;
+  /** Drawn at each process start, so that two processes under one id are told apart. */
+  readonly process: string;
+  readonly machine: string;
+  readonly machineVersion: number;
+  readonly credential: Uint8Array;
+}
+
+export interface Welcome {
+  readonly kind: "welcome";
+  readonly protocol: number;
+  readonly clusterId: string;
+  readonly from: ReplicaId;
+  readonly incarnation: number;
+  readonly process: string;
+  readonly machine: string;
+  readonly machineVersion: number;
+}
+
+export interface Refused {
+  readonly kind: "refused";
+  readonly code: HandshakeRefusal;
+  readonly message: string;
+}
+
+export const handshakeRefusals = [
+  "WRONG_PROTOCOL",
+  "WRONG_CLUSTER",
+  "WRONG_REPLICA",
+  "WRONG_ROLE",
+  "WRONG_MACHINE",
+  "NOT_A_MEMBER",
+  "WRONG_INCARNATION",
+  "IDENTITY_IN_USE",
+  "TOO_MANY_CONNECTIONS",
+  "STOPPING",
+] as const;
+
+export type HandshakeRefusal = (typeof handshakeRefusals)[number];
+export type Handshake = Hello | Welcome | Refused;
+
+const helloKind = 1;
+const welcomeKind = 2;
+const refusedKind = 3;
+
+export function encodeHandshake(message: Handshake): Uint8Array {
+  const writer = new ByteWriter(128);
+  writer.u32(magic);
+  switch (message.kind) {
+    case "hello":
+      writer.u8(helloKind);
+      writer.varint(message.protocol);
+      writer.u8(message.role === "replica" ? 1 : 2);
+      writer.text(message.clusterId);
+      writer.text(message.from);
+      writer.text(message.to);
+      writer.varint(message.incarnation);
+      writer.text(message.process);
+      writer.text(message.machine);
+      writer.varint(message.machineVersion);
+      writer.bytes(message.credential);
+      break;
+    case "welcome":
+      writer.u8(welcomeKind);
+      writer.varint(message.protocol);
+      writer.text(message.clusterId);
+      writer.text(message.from);
+      writer.varint(message.incarnation);
+      writer.text(message.process);
+      writer.text(message.machine);
+      writer.varint(message.machineVersion);
+      break;
+    case "refused":
+      writer.u8(refusedKind);
+      writer.u8(handshakeRefusals.indexOf(message.code));
+      writer.text(message.message);
+      break;
+  }
+  return writer.finish();
+}
+
+/** `undefined` for whatever is not a handshake of this protocol's form. */
+export function decodeHandshake(bytes: Uint8Array): Handshake | undefined {
+  const reader = new ByteReader(bytes);
+  if (reader.u32() !== magic) return undefined;
+  const message = decodeKind(reader, reader.u8());
+  return reader.complete ? message : undefined;
+}
+
+function decodeKind(reader: ByteReader, kind: number): Handshake | undefined {
+  if (kind === helloKind) return decodeHello(reader);
+  if (kind === welcomeKind) {
+    return {
+      kind: "welcome",
+      protocol: reader.varint(),
+      clusterId: reader.text(),
+      from: reader.text(),
+      incarnation: reader.varint(),
+      process: reader.text(),
+      machine: reader.text(),
+      machineVersion: reader.varint(),
+    };
+  }
+  if (kind !== refusedKind) return undefined;
+  const code = handshakeRefusals[reader.u8()];
+  const message = reader.text();
+  return code === undefined ? undefined : { kind: "refused", code, message };
+}
+
+function decodeHello(reader: ByteReader): Hello | undefined {
+  const protocol = reader.varint();
+  const role = reader.u8();
+  if (role !== 1 && role !== 2) return undefined;
+  return {
+    kind: "hello",
+    protocol,
+    role: role === 1 ? "replica" : "client",
+    clusterId: reader.text(),
+    from: reader.text(),
+    to: reader.text(),
+    incarnation: reader.varint(),
+    process: reader.text(),
+    machine: reader.text(),
+    machineVersion: reader.varint(),
+    credential: reader.bytes(),
+  };
+}
