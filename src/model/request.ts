@@ -45,7 +45,12 @@ export interface IdempotencyKey {
  */
 export type Reply =
   | { readonly status: "ok"; readonly output: Uint8Array; readonly expiresAt: number | undefined }
-  | { readonly status: "rejected"; readonly code: string; readonly data: Uint8Array; readonly expiresAt: number | undefined }
+  | {
+      readonly status: "rejected";
+      readonly code: string;
+      readonly data: Uint8Array;
+      readonly expiresAt: number | undefined;
+    }
   /** The command threw, was rolled back, and did so on every replica. */
   | { readonly status: "failed"; readonly message: string; readonly expiresAt: number | undefined }
   | { readonly status: "refused"; readonly refusal: ExecutedRefusal }
@@ -54,7 +59,10 @@ export type Reply =
   | { readonly status: "alive" }
   | { readonly status: "closed" };
 
-/** Why execution itself said no. */
+/**
+ * Why execution itself said no. Nothing was executed now. TOMBSTONED, REPLY_RELEASED and the two of idempotency come with a
+ * number that is spent (the next request uses another); after any other the number is free to be used again.
+ */
 export type ExecutedRefusal =
   | { readonly code: "SESSION_UNKNOWN"; readonly session: SessionId }
   | { readonly code: "SESSION_EXPIRED"; readonly session: SessionId }
@@ -62,13 +70,13 @@ export type ExecutedRefusal =
   | { readonly code: "TOMBSTONED"; readonly number: RequestNumber }
   | { readonly code: "REPLY_RELEASED"; readonly number: RequestNumber }
   | { readonly code: "TOO_MANY_REPLIES"; readonly kept: number; readonly limit: number }
+  | { readonly code: "TOO_MANY_TOMBSTONES"; readonly kept: number; readonly limit: number }
   | { readonly code: "IDEMPOTENCY_CONFLICT"; readonly key: string }
   | { readonly code: "IDEMPOTENCY_FULL"; readonly limit: number };
 
 /** `executed` with its reply if that is still kept; `tombstoned`: it was not executed and never will be. */
 export type ResolvedOutcome =
-  | { readonly kind: "executed"; readonly reply: Reply | undefined }
-  | { readonly kind: "tombstoned" };
+  { readonly kind: "executed"; readonly reply: Reply | undefined } | { readonly kind: "tombstoned" };
 
 /** Why a replica did not take a request or a query: it was surely not executed on behalf of this message. */
 export type AdmissionRefusal =
@@ -89,7 +97,13 @@ export type ReadLevel = { readonly kind: "linearizable" };
 /** What a client sends to a replica. */
 export type ClientMessage =
   | { readonly kind: "request"; readonly request: Request }
-  | { readonly kind: "query"; readonly id: number; readonly name: string; readonly input: Uint8Array; readonly read: ReadLevel };
+  | {
+      readonly kind: "query";
+      readonly id: number;
+      readonly name: string;
+      readonly input: Uint8Array;
+      readonly read: ReadLevel;
+    };
 
 /** Names the request that a reply belongs to. */
 export type RequestKey =
@@ -101,7 +115,13 @@ export type RequestKey =
 export type ReplicaMessage =
   | { readonly kind: "reply"; readonly key: RequestKey; readonly index: LogIndex; readonly reply: Reply }
   | { readonly kind: "requestRefused"; readonly key: RequestKey; readonly refusal: AdmissionRefusal }
-  | { readonly kind: "queryReply"; readonly id: number; readonly index: LogIndex; readonly ageMs: number; readonly outcome: QueryOutcome }
+  | {
+      readonly kind: "queryReply";
+      readonly id: number;
+      readonly index: LogIndex;
+      readonly ageMs: number;
+      readonly outcome: QueryOutcome;
+    }
   | { readonly kind: "queryRefused"; readonly id: number; readonly refusal: AdmissionRefusal }
   /** Sent after the handshake and whenever it changes: where requests travel least. */
   | { readonly kind: "leader"; readonly leader: ReplicaId | undefined; readonly address: string | undefined };

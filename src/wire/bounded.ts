@@ -1,0 +1,25 @@
+/**
+ * Reading texts and byte strings whose length comes from outside: the limit is checked before anything is made.
+ *
+ * Owns: the two helpers that every codec of requests and replies shares. A length beyond its limit fails the reader.
+ */
+import { decodeUtf8 } from "../base/bytes.js";
+import type { ByteReader } from "../base/bytes.js";
+
+const none = new Uint8Array(0);
+
+export function readText(reader: ByteReader, bytesMax: number): string {
+  const length = reader.varint();
+  if (length === 0) return "";
+  const text = length > bytesMax ? undefined : decodeUtf8(reader.raw(length));
+  if (text === undefined) reader.fail();
+  return text ?? "";
+}
+
+/** A view, not a copy. */
+export function readBytes(reader: ByteReader, bytesMax: number): Uint8Array {
+  const length = reader.varint();
+  if (length <= bytesMax) return reader.raw(length);
+  reader.fail();
+  return none;
+}

@@ -1,0 +1,200 @@
+/**
+ * The bytes of requests, of the batches that entries carry, and of replies.
+ *
+ * Owns: one form for each value. Decoders are total: foreign bytes give `undefined`, never an exception, and a length is
+ * compared with its limit before anything of that length is made. What `decodeRequest` takes, `encodeRequest` gives back byte for
+ * byte, so a request is encoded once, by its client, and only copied afterwards. Called by client, host, leader and executor.
+ *
+ *   request  kind u8, then by kind
+ *     1 open       nonce text, principal text
+ *     2 command    session, number, acknowledgedBelow varint, name text, input bytes, keyed u8 (0 | 1: principal text, key text, digest 32)
+ *     3 resolve    session, number varint
+ *     4 keepAlive  session, acknowledgedBelow varint
+ *     5 close      session varint
+ *   batch    version u8 (1), count varint, then for each request: length varint, request
+ *
+ * `wire/reply-codec.ts` holds the replies.
+ */
+import { ByteReader, ByteWriter } from "../base/bytes.js";
+import { invariant } from "../base/invariant.js";
+import { requestNumber, sessionId } from "../model/ids.js";
+import type { RequestNumber, SessionId } from "../model/ids.js";
+import { requestLimits } from "../model/request-limits.js";
+import { keyOf } from "../model/request.js";
+import type { CommandRequest, IdempotencyKey, Request, RequestKey } from "../model/request.js";
+import { readBytes, readText } from "./bounded.js";
+
+const kindOpen = 1;
+const kindCommand = 2;
+const kindResolve = 3;
+const kindKeepAlive = 4;
+const kindClose = 5;
+
+const batchVersion = 1;
+
+export function encodeRequest(request: Request): Uint8Array {
+  const writer = new ByteWriter(sizeHint(request));
+  writeRequest(writer, request);
+  invariant(writer.length <= requestLimits.requestBytesMax, "a request is within its limit before it is encoded");
+  return writer.finish();
+}
+
+export function decodeRequest(bytes: Uint8Array): Request | undefined {
+  if (bytes.length > requestLimits.requestBytesMax) return undefined;
+  const reader = new ByteReader(bytes);
+  const request = readRequest(reader);
+  return reader.complete ? request : undefined;
+}
+
+/** What admission needs of an encoded request. Takes exactly what `decodeRequest` takes, so a batch of these always decodes. */
+export function peekRequest(bytes: Uint8Array): RequestKey | undefined {
+  const request = decodeRequest(bytes);
+  return request === undefined ? undefined : keyOf(request);
+}
+
+/** A memory copy for each request: they are encoded already, and `peekRequest` has taken them. */
+export function encodeBatch(requests: readonly Uint8Array[]): Uint8Array {
+  invariant(requests.length <= requestLimits.batchCountMax, "a batch is within its count before it is encoded");
+  let size = 8;
+  for (const request of requests) size += request.length + 4;
+  const writer = new ByteWriter(size);
+  writer.u8(batchVersion);
+  writer.varint(requests.length);
+  for (const request of requests) writer.bytes(request);
+  return writer.finish();
+}
+
+/** Inputs and digests are views of `payload`: whoever keeps one copies it. */
+export function decodeBatch(payload: Uint8Array): Request[] | undefined {
+  const reader = new ByteReader(payload);
+  if (reader.u8() !== batchVersion) return undefined;
+  const count = reader.varint();
+  if (count > requestLimits.batchCountMax || count > reader.remaining) return undefined;
+  const requests: Request[] = [];
+  for (let at = 0; at < count; at += 1) {
+    const length = reader.varint();
+    if (length > requestLimits.requestBytesMax) return undefined;
+    const end = reader.position + length;
+    const request = readRequest(reader);
+    if (request === undefined || reader.failed || reader.position !== end) return undefined;
+    requests.push(request);
+  }
+  return reader.complete ? requests : undefined;
+}
+
+export function writeRequest(writer: ByteWriter, request: Request): void {
+  switch (request.kind) {
+    case "open":
+      writer.u8(kindOpen);
+      writer.text(request.nonce);
+      writer.text(request.principal);
+      return;
+    case "command":
+      return writeCommand(writer, request);
+    case "resolve":
+      writer.u8(kindResolve);
+      writer.varint(request.session);
+      writer.varint(request.number);
+      return;
+    case "keepAlive":
+      writer.u8(kindKeepAlive);
+      writer.varint(request.session);
+      writer.varint(request.acknowledgedBelow);
+      return;
+    case "close":
+      writer.u8(kindClose);
+      writer.varint(request.session);
+      return;
+  }
+}
+
+/** Reads on from where `reader` stands; the caller checks where it then stands and `failed`. */
+export function readRequest(reader: ByteReader): Request | undefined {
+  switch (reader.u8()) {
+    case kindOpen: {
+      const nonce = readText(reader, requestLimits.nonceBytesMax);
+      return { kind: "open", nonce, principal: readText(reader, requestLimits.principalBytesMax) };
+    }
+    case kindCommand:
+      return readCommand(reader);
+    case kindResolve: {
+      const session = readSession(reader);
+      const number = readNumber(reader);
+      return session === undefined || number === undefined ? undefined : { kind: "resolve", session, number };
+    }
+    case kindKeepAlive: {
+      const session = readSession(reader);
+      const acknowledgedBelow = readNumber(reader);
+      if (session === undefined || acknowledgedBelow === undefined) return undefined;
+      return { kind: "keepAlive", session, acknowledgedBelow };
+    }
+    case kindClose: {
+      const session = readSession(reader);
+      return session === undefined ? undefined : { kind: "close", session };
+    }
+    default:
+      reader.fail();
+      return undefined;
+  }
+}
+
+function writeCommand(writer: ByteWriter, command: CommandRequest): void {
+  writer.u8(kindCommand);
+  writer.varint(command.session);
+  writer.varint(command.number);
+  writer.varint(command.acknowledgedBelow);
+  writer.text(command.name);
+  writer.bytes(command.input);
+  if (command.idempotency === undefined) {
+    writer.u8(0);
+    return;
+  }
+  const { principal, key, digest } = command.idempotency;
+  invariant(digest.length === requestLimits.digestBytes, "an idempotency digest is a SHA-256");
+  writer.u8(1);
+  writer.text(principal);
+  writer.text(key);
+  writer.raw(digest);
+}
+
+function readCommand(reader: ByteReader): CommandRequest | undefined {
+  const session = readSession(reader);
+  const number = readNumber(reader);
+  const acknowledgedBelow = readNumber(reader);
+  if (session === undefined || number === undefined || acknowledgedBelow === undefined) return undefined;
+  if (acknowledgedBelow > number) {
+    // Nobody holds the reply to what is only being asked.
+    reader.fail();
+    return undefined;
+  }
+  const name = readText(reader, requestLimits.nameBytesMax);
+  const input = readBytes(reader, requestLimits.requestBytesMax);
+  const idempotency = readIdempotency(reader);
+  return { kind: "command", session, number, acknowledgedBelow, name, input, idempotency };
+}
+
+function readIdempotency(reader: ByteReader): IdempotencyKey | undefined {
+  const keyed = reader.u8();
+  if (keyed === 0) return undefined;
+  if (keyed !== 1) reader.fail();
+  const principal = readText(reader, requestLimits.principalBytesMax);
+  const key = readText(reader, requestLimits.keyBytesMax);
+  return { principal, key, digest: reader.raw(requestLimits.digestBytes) };
+}
+
+function readSession(reader: ByteReader): SessionId | undefined {
+  const session = sessionId(reader.varint());
+  if (session === undefined) reader.fail();
+  return session;
+}
+
+function readNumber(reader: ByteReader): RequestNumber | undefined {
+  const number = requestNumber(reader.varint());
+  if (number === undefined) reader.fail();
+  return number;
+}
+
+/** Right for nearly all; a writer grows by itself where it is not. */
+function sizeHint(request: Request): number {
+  return request.kind === "command" ? 64 + request.name.length + request.input.length : 64;
+}
