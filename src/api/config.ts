@@ -6,6 +6,8 @@
  * `fingerprintOf`. All others are a replica's own affair. Changed by nobody while a replica runs.
  */
 
+import { requestLimits } from "../model/request-limits.js";
+
 /** Replicated sessions (`execution/session-table.ts`). */
 export interface SessionLimits {
   /** Sessions held at once. One more evicts the least recently used. */
@@ -42,7 +44,79 @@ export interface ReplicatedLimits {
   readonly idempotency: IdempotencyLimits;
 }
 
-export interface Limits extends ReplicatedLimits {}
+/** Elections and replication (`consensus/raft`). */
+export interface RaftLimits {
+  /** A leader is heard at least this often. */
+  readonly heartbeatMs: number;
+  /** A follower that heard no leader for a random time between these stands for election. */
+  readonly electionTimeoutMsMin: number;
+  readonly electionTimeoutMsMax: number;
+  /** When the connection to the leader breaks, a follower waits a random time up to this and asks for pre-votes. */
+  readonly reconnectElectionMsMax: number;
+  /** Entries in one message. */
+  readonly appendBytesMax: number;
+  /** Unacknowledged messages, and bytes in them, on the way to one follower. */
+  readonly inflightCountMax: number;
+  readonly inflightBytesMax: number;
+  /** The newest entries kept in memory; older ones are read from disk for a follower that lags. */
+  readonly logCacheBytes: number;
+  /** How often timers are looked at. */
+  readonly tickMs: number;
+}
+
+/** Taking requests in (`admission/`, `replica/host.ts`). */
+export interface AdmissionLimits {
+  /** Admitted requests that wait to be proposed. */
+  readonly queueCountMax: number;
+  readonly queueBytesMax: number;
+  /** One entry. */
+  readonly batchCountMax: number;
+  readonly batchBytesMax: number;
+  /** Entries proposed and not yet committed: what comes meanwhile is collected. */
+  readonly pipelineMax: number;
+  /** Requests that clients of this replica wait for, in all and for one connection. */
+  readonly waitingMax: number;
+  readonly waitingPerConnectionMax: number;
+  /** Queries waiting for a read barrier or for execution. */
+  readonly queriesMax: number;
+  /** A query for which no leader is found within this time is refused. */
+  readonly queryMs: number;
+}
+
+/** Running committed entries (`replica/host.ts`, `replica/engine.ts`). */
+export interface ExecutionLimits {
+  /** Requests executed in one turn of the event loop; the rest follows in the next. */
+  readonly requestsPerTurnMax: number;
+  /** Entries handed to execution and not yet executed. */
+  readonly deliveredBytesMax: number;
+}
+
+/** Connections (`transport/`). */
+export interface TransportLimits {
+  /** One frame between replicas, and one between client and replica. */
+  readonly peerFrameBytesMax: number;
+  readonly clientFrameBytesMax: number;
+  readonly handshakeMs: number;
+  readonly clientConnectionsMax: number;
+  /** A client that leaves more than this unread is not read from. */
+  readonly clientOutputBytesMax: number;
+  /** Delay before dialing a peer again: random, from the first up to the second, which failures approach. */
+  readonly redialMsMin: number;
+  readonly redialMsMax: number;
+}
+
+/** The log on disk (`storage/`). */
+export interface StorageLimits {
+  readonly segmentBytes: number;
+}
+
+export interface Limits extends ReplicatedLimits {
+  readonly raft: RaftLimits;
+  readonly admission: AdmissionLimits;
+  readonly execution: ExecutionLimits;
+  readonly transport: TransportLimits;
+  readonly storage: StorageLimits;
+}
 
 export const defaultLimits: Limits = {
   sessions: {
@@ -60,6 +134,44 @@ export const defaultLimits: Limits = {
     retentionMs: 86_400_000,
     expirationsPerEntryMax: 1_024,
   },
+  raft: {
+    heartbeatMs: 100,
+    electionTimeoutMsMin: 1_000,
+    electionTimeoutMsMax: 2_000,
+    reconnectElectionMsMax: 30,
+    appendBytesMax: 1_048_576,
+    inflightCountMax: 64,
+    inflightBytesMax: 8_388_608,
+    logCacheBytes: 67_108_864,
+    tickMs: 10,
+  },
+  admission: {
+    queueCountMax: 65_536,
+    queueBytesMax: 67_108_864,
+    batchCountMax: 4_096,
+    batchBytesMax: 1_048_576,
+    pipelineMax: 4,
+    waitingMax: 131_072,
+    waitingPerConnectionMax: 65_536,
+    queriesMax: 131_072,
+    queryMs: 5_000,
+  },
+  execution: {
+    requestsPerTurnMax: 2_048,
+    deliveredBytesMax: 33_554_432,
+  },
+  transport: {
+    peerFrameBytesMax: 16_777_216,
+    clientFrameBytesMax: 8_388_608,
+    handshakeMs: 5_000,
+    clientConnectionsMax: 10_000,
+    clientOutputBytesMax: 4_194_304,
+    redialMsMin: 20,
+    redialMsMax: 500,
+  },
+  storage: {
+    segmentBytes: 67_108_864,
+  },
 };
 
 /** The first relation that does not hold, as a sentence for people. */
@@ -67,7 +179,14 @@ export function checkLimits(limits: Limits): string | undefined {
   return (
     checkCounts("sessions", limits.sessions) ??
     checkCounts("idempotency", limits.idempotency) ??
-    checkSessions(limits.sessions)
+    checkCounts("raft", limits.raft) ??
+    checkCounts("admission", limits.admission) ??
+    checkCounts("execution", limits.execution) ??
+    checkCounts("transport", limits.transport) ??
+    checkCounts("storage", limits.storage) ??
+    checkSessions(limits.sessions) ??
+    checkRaft(limits.raft) ??
+    checkSizes(limits)
   );
 }
 
@@ -82,6 +201,37 @@ function checkSessions(limits: SessionLimits): string | undefined {
   }
   if (limits.expiryMs < 1000)
     return `Cannot keep sessions: sessions.expiryMs is ${limits.expiryMs} and must be at least 1000.`;
+  return undefined;
+}
+
+function checkRaft(limits: RaftLimits): string | undefined {
+  const { heartbeatMs, electionTimeoutMsMin, electionTimeoutMsMax, tickMs } = limits;
+  if (electionTimeoutMsMax <= electionTimeoutMsMin) {
+    return `Cannot hold elections: raft.electionTimeoutMsMax (${electionTimeoutMsMax}) must be more than raft.electionTimeoutMsMin (${electionTimeoutMsMin}).`;
+  }
+  if (electionTimeoutMsMin < 3 * heartbeatMs) {
+    return `Cannot keep a leader: raft.electionTimeoutMsMin (${electionTimeoutMsMin}) must be at least three times raft.heartbeatMs (${heartbeatMs}).`;
+  }
+  if (tickMs > heartbeatMs / 2) {
+    return `Cannot keep time: raft.tickMs (${tickMs}) must be at most half of raft.heartbeatMs (${heartbeatMs}).`;
+  }
+  return undefined;
+}
+
+/** A legal request fits into an entry, an entry into a message, a message into a frame (hazard R13). */
+function checkSizes(limits: Limits): string | undefined {
+  const { admission, transport, raft } = limits;
+  const entryBytes = Math.max(admission.batchBytesMax, requestLimits.requestBytesMax) + 65_536;
+  const messageBytes = Math.max(raft.appendBytesMax, entryBytes) + 65_536;
+  if (transport.peerFrameBytesMax < messageBytes) {
+    return `Cannot send an entry: transport.peerFrameBytesMax (${transport.peerFrameBytesMax}) must be at least ${messageBytes}.`;
+  }
+  if (transport.clientFrameBytesMax < requestLimits.replyBytesMax + 65_536) {
+    return `Cannot send a reply: transport.clientFrameBytesMax (${transport.clientFrameBytesMax}) must be at least ${requestLimits.replyBytesMax + 65_536}.`;
+  }
+  if (admission.batchCountMax > requestLimits.batchCountMax) {
+    return `Cannot make a batch: admission.batchCountMax (${admission.batchCountMax}) must be at most ${requestLimits.batchCountMax}.`;
+  }
   return undefined;
 }
 

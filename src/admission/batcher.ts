@@ -1,0 +1,60 @@
+/**
+ * Collects admitted requests into entries: an entry is a batch.
+ *
+ * Owns: the queue of what was admitted and not proposed, with its limits in requests and bytes. It never waits by a clock: the
+ * host takes a batch whenever the pipeline has room, so what came meanwhile goes together. Called by `replica/host.ts`.
+ */
+import type { AdmissionLimits } from "../api/config.js";
+
+export class Batcher {
+  readonly #limits: AdmissionLimits;
+  #queue: Uint8Array[] = [];
+  /** Taken from the front of `#queue` so far; the array is cut when it is used up. */
+  #taken = 0;
+  #bytes = 0;
+
+  constructor(limits: AdmissionLimits) {
+    this.#limits = limits;
+  }
+
+  get count(): number {
+    return this.#queue.length - this.#taken;
+  }
+
+  get isFull(): boolean {
+    return this.count >= this.#limits.queueCountMax || this.#bytes >= this.#limits.queueBytesMax;
+  }
+
+  add(request: Uint8Array): void {
+    this.#queue.push(request);
+    this.#bytes += request.length;
+  }
+
+  /** The oldest requests that fit into one entry: at least one if any waits. */
+  take(): readonly Uint8Array[] {
+    const { batchCountMax, batchBytesMax } = this.#limits;
+    const start = this.#taken;
+    let end = start;
+    let bytes = 0;
+    while (end < this.#queue.length && end - start < batchCountMax) {
+      const length = this.#queue[end]?.length ?? 0;
+      if (end > start && bytes + length > batchBytesMax) break;
+      bytes += length;
+      end += 1;
+    }
+    const batch = start === 0 && end === this.#queue.length ? this.#queue : this.#queue.slice(start, end);
+    this.#bytes -= bytes;
+    this.#taken = end;
+    if (end === this.#queue.length) {
+      this.#queue = [];
+      this.#taken = 0;
+    }
+    return batch;
+  }
+
+  clear(): void {
+    this.#queue = [];
+    this.#taken = 0;
+    this.#bytes = 0;
+  }
+}

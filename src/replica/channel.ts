@@ -1,0 +1,26 @@
+/**
+ * What crosses between the ordering engine and the service host: plain messages, in batches, in both directions.
+ *
+ * Owns: the vocabulary. Nothing else crosses, so the same two halves run on one event loop or with the engine on a worker thread.
+ * `forward` carries what one host says to another over the engine's links; the engine does not read it.
+ */
+import type { RoleView } from "../consensus/vocabulary.js";
+import type { Entry, EntryKind } from "../model/entry.js";
+import type { LogIndex, ReplicaId } from "../model/ids.js";
+
+export type ToEngine =
+  /** Make entries of these, if leading; the engine stamps the agreed time. */
+  | { readonly kind: "propose"; readonly entries: readonly { readonly kind: EntryKind; readonly payload: Uint8Array }[] }
+  | { readonly kind: "readBarrier"; readonly id: number }
+  /** Executed up to here: the engine may deliver more. */
+  | { readonly kind: "appliedUpTo"; readonly index: LogIndex }
+  | { readonly kind: "forward"; readonly to: ReplicaId; readonly payload: Uint8Array };
+
+export type ToHost =
+  | { readonly kind: "committed"; readonly entries: readonly Entry[] }
+  | { readonly kind: "barrierPassed"; readonly id: number; readonly index: LogIndex }
+  | { readonly kind: "barrierFailed"; readonly id: number }
+  | { readonly kind: "roleChanged"; readonly role: RoleView }
+  | { readonly kind: "forwarded"; readonly from: ReplicaId; readonly payload: Uint8Array }
+  /** The engine has stepped aside for good. */
+  | { readonly kind: "broken"; readonly reason: string };

@@ -1,0 +1,104 @@
+/**
+ * The requests that clients of this replica wait for: answered from this replica's own execution.
+ *
+ * Owns: who waits for what, in the order in which it came, with the bytes that are sent again to a new leader. Bounded: the
+ * limit is the host's. Leaves to others: where requests go. Called by `replica/host.ts`.
+ */
+import type { RequestNumber, SessionId } from "../model/ids.js";
+import type { RequestKey } from "../model/request.js";
+
+export interface WaitingRequest {
+  readonly key: RequestKey;
+  readonly bytes: Uint8Array;
+  connection: number;
+}
+
+type BySession = Map<SessionId, Map<RequestNumber, WaitingRequest>>;
+
+export class Waiting {
+  readonly #commands: BySession = new Map();
+  readonly #resolves: BySession = new Map();
+  /** `open` by nonce, `keepAlive` and `close` by session. */
+  readonly #others = new Map<string, WaitingRequest>();
+  readonly #inFlight = new Map<number, number>();
+  #count = 0;
+
+  get count(): number {
+    return this.#count;
+  }
+
+  countOf(connection: number): number {
+    return this.#inFlight.get(connection) ?? 0;
+  }
+
+  /** A repeated request waits once, for the connection that asked last. False if it was waiting already. */
+  add(request: WaitingRequest): boolean {
+    const present = this.#find(request.key);
+    this.#countConnection(request.connection, 1);
+    if (present !== undefined) {
+      this.#countConnection(present.connection, -1);
+      present.connection = request.connection;
+      return false;
+    }
+    this.#count += 1;
+    const { key } = request;
+    if (key.kind === "command" || key.kind === "resolve") {
+      const table = key.kind === "command" ? this.#commands : this.#resolves;
+      const bySession = table.get(key.session);
+      if (bySession === undefined) table.set(key.session, new Map([[key.number, request]]));
+      else bySession.set(key.number, request);
+    } else this.#others.set(nameOf(key), request);
+    return true;
+  }
+
+  /** The waiting request with this key, which no longer waits. */
+  take(key: RequestKey): WaitingRequest | undefined {
+    const request = this.#find(key);
+    if (request === undefined) return undefined;
+    this.#count -= 1;
+    this.#countConnection(request.connection, -1);
+    if (key.kind === "command" || key.kind === "resolve") {
+      const table = key.kind === "command" ? this.#commands : this.#resolves;
+      const bySession = table.get(key.session);
+      bySession?.delete(key.number);
+      if (bySession?.size === 0) table.delete(key.session);
+    } else this.#others.delete(nameOf(key));
+    return request;
+  }
+
+  /** Everything that waits, each session's in the order of arrival. */
+  *all(): Iterable<WaitingRequest> {
+    yield* this.#others.values();
+    for (const bySession of this.#resolves.values()) yield* bySession.values();
+    for (const bySession of this.#commands.values()) yield* bySession.values();
+  }
+
+  /** Its client has gone: it asks again, here or elsewhere, if it still wants to know. */
+  dropConnection(connection: number): void {
+    if (this.countOf(connection) === 0) return;
+    for (const request of [...this.all()]) if (request.connection === connection) this.take(request.key);
+  }
+
+  #find(key: RequestKey): WaitingRequest | undefined {
+    switch (key.kind) {
+      case "command":
+        return this.#commands.get(key.session)?.get(key.number);
+      case "resolve":
+        return this.#resolves.get(key.session)?.get(key.number);
+      case "open":
+      case "keepAlive":
+      case "close":
+        return this.#others.get(nameOf(key));
+    }
+  }
+
+  #countConnection(connection: number, by: number): void {
+    const count = this.countOf(connection) + by;
+    if (count === 0) this.#inFlight.delete(connection);
+    else this.#inFlight.set(connection, count);
+  }
+}
+
+function nameOf(key: Exclude<RequestKey, { readonly number: RequestNumber }>): string {
+  return key.kind === "open" ? `open ${key.nonce}` : `${key.kind} ${key.session}`;
+}

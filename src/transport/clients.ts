@@ -1,0 +1,108 @@
+/**
+ * The connections of clients to one replica.
+ *
+ * Owns: their number, their limits, and back-pressure: a client that does not read its replies is not read from either, so no
+ * queue grows because of it. Leaves to others: what they ask (`replica/host.ts`). Hazards F1, threat 8.
+ */
+import type { Clock } from "../ports/clock.js";
+import type { Hash } from "../ports/hash.js";
+import type { Connection, ConnectionHandlers } from "../ports/network.js";
+import { checkClientHello, refused, welcomeFrom, type Identity } from "./gate.js";
+import { Link, type LinkLimits } from "./link.js";
+
+/** The one type of message on a client's link; `wire/client-codec.ts` reads the payload. */
+export const clientMessageType = 1;
+
+export interface ClientsOptions {
+  readonly clock: Clock;
+  readonly hash: Hash;
+  readonly limits: LinkLimits;
+  readonly connectionsMax: number;
+  /** Reading from a client pauses while more than this waits to be sent to it. */
+  readonly outputBytesMax: number;
+  readonly self: Identity;
+  readonly connected: (connection: number) => void;
+  readonly disconnected: (connection: number) => void;
+  readonly message: (connection: number, payload: Uint8Array) => void;
+  readonly dropped: (reason: string, detail: string) => void;
+}
+
+export class Clients {
+  readonly #options: ClientsOptions;
+  readonly #open = new Map<number, Link>();
+  readonly #waiting = new Set<Link>();
+  readonly #paused = new Set<number>();
+  #next = 1;
+
+  constructor(options: ClientsOptions) {
+    this.#options = options;
+  }
+
+  get count(): number {
+    return this.#open.size;
+  }
+
+  accept(connect: (handlers: ConnectionHandlers) => Connection): void {
+    const { clock, hash, limits, self, connectionsMax } = this.#options;
+    const connection = this.#next;
+    this.#next += 1;
+    const link = new Link(
+      { clock, hash },
+      limits,
+      {
+        side: "acceptor",
+        gate: (hello) => {
+          if (this.#open.size >= connectionsMax) {
+            return refused("TOO_MANY_CONNECTIONS", `${this.#open.size} clients are connected and the limit is ${connectionsMax}.`);
+          }
+          return checkClientHello(hello, self) ?? welcomeFrom(self);
+        },
+      },
+      {
+        ready: (ready) => {
+          this.#waiting.delete(ready);
+          this.#open.set(connection, ready);
+          this.#options.connected(connection);
+        },
+        message: (_link, type, payload) => {
+          if (type === clientMessageType) this.#options.message(connection, payload);
+          else this.#options.dropped("message type", `type ${type}`);
+        },
+        drained: (drained) => this.#resume(connection, drained),
+        closed: (closed, cause) => this.#onClosed(connection, closed, cause),
+      },
+    );
+    this.#waiting.add(link);
+    link.attach(connect);
+  }
+
+  send(connection: number, payload: Uint8Array): void {
+    const link = this.#open.get(connection);
+    if (link === undefined) return;
+    link.send(clientMessageType, payload);
+    if (link.bufferedBytes > this.#options.outputBytesMax && !this.#paused.has(connection)) {
+      this.#paused.add(connection);
+      link.pauseReading();
+      // What is gathered in this turn may leave at once, and then nothing would ever report that the queue ran empty.
+      this.#options.clock.after(10, () => this.#resume(connection, link));
+    }
+  }
+
+  stop(): void {
+    for (const link of this.#open.values()) link.close("done");
+    for (const link of this.#waiting) link.close("broken");
+  }
+
+  #resume(connection: number, link: Link): void {
+    if (!this.#paused.has(connection) || link.bufferedBytes > this.#options.outputBytesMax) return;
+    this.#paused.delete(connection);
+    link.resumeReading();
+  }
+
+  #onClosed(connection: number, link: Link, cause: string): void {
+    this.#waiting.delete(link);
+    this.#paused.delete(connection);
+    if (this.#open.delete(connection)) this.#options.disconnected(connection);
+    else this.#options.dropped("handshake", cause);
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * What one replica's host says to another's: requests on their way to the leader, and what the leader would not take.
+ *
+ * Owns: the bytes. Total on foreign bytes. Called by `replica/host.ts`.
+ *
+ *   requests  kind u8 (1), then length varint and encoded request (`wire/request-codec.ts`) until the end
+ *   refused   kind u8 (2), then as `requestRefused` in `wire/client-codec.ts`
+ */
+import { ByteReader, ByteWriter } from "../base/bytes.js";
+import { requestLimits } from "../model/request-limits.js";
+import type { ReplicaMessage } from "../model/request.js";
+import { decodeReplicaMessage, encodeReplicaMessage } from "./client-codec.js";
+
+export type HostMessage =
+  | { readonly kind: "requests"; readonly requests: readonly Uint8Array[] }
+  | { readonly kind: "refused"; readonly message: Extract<ReplicaMessage, { readonly kind: "requestRefused" }> };
+
+const requestsKind = 1;
+const refusedKind = 2;
+
+export function encodeHostMessage(message: HostMessage): Uint8Array {
+  const writer = new ByteWriter(message.kind === "requests" ? sizeOf(message.requests) : 128);
+  if (message.kind === "requests") {
+    writer.u8(requestsKind);
+    for (const request of message.requests) writer.bytes(request);
+  } else {
+    writer.u8(refusedKind);
+    writer.raw(encodeReplicaMessage(message.message));
+  }
+  return writer.finish();
+}
+
+export function decodeHostMessage(bytes: Uint8Array): HostMessage | undefined {
+  const reader = new ByteReader(bytes);
+  const kind = reader.u8();
+  if (kind === refusedKind) {
+    const message = decodeReplicaMessage(reader.raw(reader.remaining));
+    return message?.kind === "requestRefused" ? { kind: "refused", message } : undefined;
+  }
+  if (kind !== requestsKind) return undefined;
+  const requests: Uint8Array[] = [];
+  while (reader.remaining > 0) {
+    const request = reader.bytes();
+    if (request.length > requestLimits.requestBytesMax) return undefined;
+    requests.push(request);
+  }
+  return reader.failed ? undefined : { kind: "requests", requests };
+}
+
+function sizeOf(requests: readonly Uint8Array[]): number {
+  let size = 8;
+  for (const request of requests) size += request.length + 4;
+  return size;
+}
