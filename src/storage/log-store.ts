@@ -30,6 +30,12 @@ export interface LogStatistics {
   readonly writes: number;
   readonly syncs: number;
   readonly bytesWritten: number;
+  /** Seconds from handing a group of writes to the disk until it was durable: upper bounds, counts per bound (the last: above all). */
+  readonly syncSeconds: {
+    readonly bounds: readonly number[];
+    readonly counts: readonly number[];
+    readonly sum: number;
+  };
 }
 
 /** What was found on disk at start. */

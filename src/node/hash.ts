@@ -1,0 +1,13 @@
+/**
+ * The `Hash` port over the operating system's libraries: CRC-32 from zlib, SHA-256 from OpenSSL.
+ *
+ * Owns: nothing but the adaptation. Called by whoever joins the parts of a process.
+ */
+import { createHash } from "node:crypto";
+import { crc32 } from "node:zlib";
+import type { Hash } from "../ports/hash.js";
+
+export const nodeHash: Hash = {
+  crc32: (bytes, previous) => crc32(bytes, previous),
+  sha256: (bytes) => createHash("sha256").update(bytes).digest(),
+};
