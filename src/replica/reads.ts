@@ -15,13 +15,18 @@ export interface WaitingQuery {
   readonly since: number;
 }
 
+interface PassedGroup {
+  readonly index: LogIndex;
+  readonly queries: readonly WaitingQuery[];
+}
+
 export class Reads {
   /** Came since the last barrier was asked for. */
   #fresh: WaitingQuery[] = [];
   /** Asked for and not answered, by barrier. */
   readonly #asked = new Map<number, WaitingQuery[]>();
   /** Passed; waiting for execution. Barriers pass in order, so indexes only grow. */
-  #passed: { readonly index: LogIndex; readonly queries: readonly WaitingQuery[] }[] = [];
+  #passed: PassedGroup[] = [];
   #nextBarrier = 1;
   #count = 0;
 
@@ -62,7 +67,7 @@ export class Reads {
   /** Queries that a state executed up to `executed` may answer. */
   takeReady(executed: LogIndex): readonly WaitingQuery[] {
     const ready: WaitingQuery[] = [];
-    const later: typeof this.#passed = [];
+    const later: PassedGroup[] = [];
     for (const group of this.#passed) {
       if (group.index <= executed) ready.push(...group.queries);
       else later.push(group);

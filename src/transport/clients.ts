@@ -10,9 +10,6 @@ import type { Connection, ConnectionHandlers } from "../ports/network.js";
 import { checkClientHello, refused, welcomeFrom, type Identity } from "./gate.js";
 import { Link, type LinkLimits } from "./link.js";
 
-/** The one type of message on a client's link; `wire/client-codec.ts` reads the payload. */
-export const clientMessageType = 1;
-
 export interface ClientsOptions {
   readonly clock: Clock;
   readonly hash: Hash;
@@ -23,7 +20,8 @@ export interface ClientsOptions {
   readonly self: Identity;
   readonly connected: (connection: number) => void;
   readonly disconnected: (connection: number) => void;
-  readonly message: (connection: number, payload: Uint8Array) => void;
+  /** `wire/client-codec.ts` reads it. */
+  readonly message: (connection: number, type: number, payload: Uint8Array) => void;
   readonly dropped: (reason: string, detail: string) => void;
 }
 
@@ -64,10 +62,7 @@ export class Clients {
           this.#open.set(connection, ready);
           this.#options.connected(connection);
         },
-        message: (_link, type, payload) => {
-          if (type === clientMessageType) this.#options.message(connection, payload);
-          else this.#options.dropped("message type", `type ${type}`);
-        },
+        message: (_link, type, payload) => this.#options.message(connection, type, payload),
         drained: (drained) => this.#resume(connection, drained),
         closed: (closed, cause) => this.#onClosed(connection, closed, cause),
       },
@@ -76,10 +71,10 @@ export class Clients {
     link.attach(connect);
   }
 
-  send(connection: number, payload: Uint8Array): void {
+  send(connection: number, type: number, payload: Uint8Array): void {
     const link = this.#open.get(connection);
     if (link === undefined) return;
-    link.send(clientMessageType, payload);
+    link.send(type, payload);
     if (link.bufferedBytes > this.#options.outputBytesMax && !this.#paused.has(connection)) {
       this.#paused.add(connection);
       link.pauseReading();

@@ -9,7 +9,7 @@
 import { ByteReader, ByteWriter } from "../base/bytes.js";
 import { requestLimits } from "../model/request-limits.js";
 import type { ReplicaMessage } from "../model/request.js";
-import { decodeReplicaMessage, encodeReplicaMessage } from "./client-codec.js";
+import { decodeReplicaMessage, encodeReplicaMessage, replicaMessageTypes } from "./client-codec.js";
 
 export type HostMessage =
   | { readonly kind: "requests"; readonly requests: readonly Uint8Array[] }
@@ -34,7 +34,7 @@ export function decodeHostMessage(bytes: Uint8Array): HostMessage | undefined {
   const reader = new ByteReader(bytes);
   const kind = reader.u8();
   if (kind === refusedKind) {
-    const message = decodeReplicaMessage(reader.raw(reader.remaining));
+    const message = decodeReplicaMessage(replicaMessageTypes.requestRefused, reader.raw(reader.remaining));
     return message?.kind === "requestRefused" ? { kind: "refused", message } : undefined;
   }
   if (kind !== requestsKind) return undefined;

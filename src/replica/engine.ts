@@ -1,0 +1,248 @@
+/**
+ * The ordering side of a replica: runs the consensus core over log and links, and delivers what is decided.
+ *
+ * Owns: performing effects in their order, stamping agreed time, handing committed entries to the host no faster than it executes
+ * them. Leaves to others: every decision (`consensus/`), bytes on disk (`storage/`), clients (`replica/host.ts`, reached by the
+ * channel alone). One turn runs to its end before the next begins.
+ *
+ * Invariant P1: a message in `persist.then` leaves only after its write is durable. P2: committed entries are delivered once each,
+ * in order. After a storage failure nothing is sent any more: the replica has stepped aside.
+ */
+import { invariant, unreachable } from "../base/invariant.js";
+import type { RaftLimits } from "../api/config.js";
+import type { RaftMessage } from "../consensus/raft/messages.js";
+import type { RaftState } from "../consensus/raft/state.js";
+import { step } from "../consensus/raft/step.js";
+import type { Effect, Input, RoleView } from "../consensus/vocabulary.js";
+import { entryBytes, type Entry } from "../model/entry.js";
+import { after, before, minIndex, noIndex, type LogIndex, type ReplicaId } from "../model/ids.js";
+import type { Clock } from "../ports/clock.js";
+import type { LogStore, StorageFailure } from "../storage/log-store.js";
+import { decodeRaftMessage, encodeRaftMessage } from "../wire/raft-codec.js";
+import { AgreedTimeSource } from "./agreed-time.js";
+import type { ToEngine, ToHost } from "./channel.js";
+import type { Repair } from "./repair.js";
+
+/** Types of the messages on a link between replicas. */
+export const peerMessageTypes = { raft: 1, host: 2, repair: 3 } as const;
+
+export interface EngineParts {
+  readonly state: RaftState;
+  readonly log: LogStore;
+  readonly clock: Clock;
+  readonly limits: RaftLimits;
+  readonly deliveredBytesMax: number;
+  readonly repair: Repair;
+  readonly send: (peer: ReplicaId, type: number, payload: Uint8Array) => void;
+  readonly toHost: (message: ToHost) => void;
+  readonly dropped: (reason: string, detail: string) => void;
+}
+
+type RaftEffect = Effect<RaftMessage>;
+type Persist = Extract<RaftEffect, { readonly kind: "persist" }>;
+
+export class Engine {
+  readonly #parts: EngineParts;
+  readonly #time: AgreedTimeSource;
+  #broken: string | undefined;
+  #role: RoleView | undefined;
+  #commitIndex: LogIndex = noIndex;
+  #deliveredIndex: LogIndex = noIndex;
+  /** Delivered and not yet executed, with their bytes. */
+  #delivered: { readonly index: LogIndex; readonly bytes: number }[] = [];
+  #deliveredBytes = 0;
+  #reading = false;
+  #entriesProposed = 0;
+
+  constructor(parts: EngineParts) {
+    this.#parts = parts;
+    this.#time = new AgreedTimeSource(parts.state.log.lastTime);
+  }
+
+  get commitIndex(): LogIndex {
+    return this.#commitIndex;
+  }
+
+  get lastIndex(): LogIndex {
+    return this.#parts.state.log.lastIndex;
+  }
+
+  get entriesProposed(): number {
+    return this.#entriesProposed;
+  }
+
+  get broken(): string | undefined {
+    return this.#broken;
+  }
+
+  tick(): void {
+    this.#turn({ kind: "tick" });
+    this.#repairTurn();
+  }
+
+  connected(peer: ReplicaId): void {
+    this.#turn({ kind: "connected", peer });
+  }
+
+  disconnected(peer: ReplicaId): void {
+    this.#turn({ kind: "disconnected", peer });
+  }
+
+  /** From the link of `peer`, behind the gate. */
+  receive(peer: ReplicaId, type: number, payload: Uint8Array): void {
+    if (this.#broken !== undefined) return;
+    switch (type) {
+      case peerMessageTypes.raft: {
+        const message = decodeRaftMessage(payload);
+        if (message === undefined) return this.#parts.dropped("malformed raft message", `from ${peer}`);
+        return this.#turn({ kind: "receive", from: peer, message });
+      }
+      case peerMessageTypes.host:
+        return this.#parts.toHost({ kind: "forwarded", from: peer, payload });
+      case peerMessageTypes.repair:
+        this.#parts.repair.receive(peer, payload, this.#parts.clock.monotonic());
+        return this.#repairTurn();
+      default:
+        return this.#parts.dropped("message type", `type ${type} from ${peer}`);
+    }
+  }
+
+  handle(message: ToEngine): void {
+    switch (message.kind) {
+      case "propose":
+        return this.#propose(message.entries);
+      case "readBarrier":
+        return this.#turn({ kind: "barrier", id: message.id });
+      case "appliedUpTo":
+        return this.#onApplied(message.index);
+      case "forward":
+        return this.#parts.send(message.to, peerMessageTypes.host, message.payload);
+      default:
+        return unreachable(message);
+    }
+  }
+
+  #propose(entries: Extract<ToEngine, { readonly kind: "propose" }>["entries"]): void {
+    const { clock } = this.#parts;
+    const time = this.#time.offer(clock.wall(), clock.monotonic());
+    this.#entriesProposed += entries.length;
+    this.#turn({ kind: "propose", proposals: entries.map(({ kind, payload }) => ({ kind, payload, time })) });
+  }
+
+  #turn(input: Input<RaftMessage>): void {
+    if (this.#broken !== undefined) return;
+    for (const effect of step(this.#parts.state, input, this.#parts.clock.monotonic())) this.#perform(effect);
+  }
+
+  #perform(effect: RaftEffect): void {
+    switch (effect.kind) {
+      case "send":
+        return this.#send(effect.to, effect.message);
+      case "persist":
+        return this.#persist(effect);
+      case "commit":
+        this.#commitIndex = effect.upTo;
+        return this.#deliver();
+      case "load":
+        return this.#load(effect);
+      case "role":
+        this.#role = effect.role;
+        return this.#parts.toHost({ kind: "roleChanged", role: effect.role });
+      case "barrierPassed":
+        return this.#parts.toHost({ kind: "barrierPassed", id: effect.id, index: effect.index });
+      case "barrierFailed":
+        return this.#parts.toHost({ kind: "barrierFailed", id: effect.id });
+      default:
+        return unreachable(effect);
+    }
+  }
+
+  #send(to: ReplicaId, message: RaftMessage): void {
+    this.#parts.send(to, peerMessageTypes.raft, encodeRaftMessage(message));
+  }
+
+  #persist({ write, then }: Persist): void {
+    const newest = write.entries.at(-1);
+    // A leader's own entries carry its own offer; only another leader's move the anchor.
+    if (newest !== undefined && this.#role?.role !== "leader") {
+      this.#time.observe(newest.time, this.#parts.clock.monotonic());
+    }
+    this.#parts.log.write(write, (failure) => {
+      if (failure !== undefined) return this.#stepAside(failure);
+      if (this.#broken !== undefined) return;
+      for (const { to, message } of then) this.#send(to, message);
+      this.#turn({ kind: "persisted", id: write.id });
+    });
+  }
+
+  #load({ peer, from, bytesMax }: Extract<RaftEffect, { readonly kind: "load" }>): void {
+    this.#parts.log.read(from, bytesMax, (result) => {
+      if (Array.isArray(result)) return this.#turn({ kind: "loaded", peer, from, entries: result as readonly Entry[] });
+      // A damaged entry is not sent: the peer asks again, and by then it may be repaired.
+      this.#parts.dropped("log read", (result as StorageFailure).message);
+    });
+  }
+
+  /** Hands decided entries to the host, from memory or from disk, as far as its backlog allows. */
+  #deliver(): void {
+    const { state, deliveredBytesMax, repair, log } = this.#parts;
+    while (!this.#reading && this.#broken === undefined && this.#deliveredBytes < deliveredBytesMax) {
+      const from = after(this.#deliveredIndex);
+      const limit = repair.firstDamaged === undefined ? this.#commitIndex : minIndex(this.#commitIndex, before(repair.firstDamaged));
+      if (from > limit) return;
+      const entries = state.log.entriesFrom(from, deliveredBytesMax / 4);
+      if (entries !== undefined) {
+        this.#hand(entries, limit);
+        continue;
+      }
+      this.#reading = true;
+      log.read(from, deliveredBytesMax / 4, (result) => {
+        this.#reading = false;
+        if (!Array.isArray(result)) return this.#stepAside(result as StorageFailure);
+        this.#hand(result as readonly Entry[], limit);
+        this.#deliver();
+      });
+    }
+  }
+
+  #hand(entries: readonly Entry[], limit: LogIndex): void {
+    const decided = entries.filter(({ index }) => index <= limit);
+    let bytes = 0;
+    for (const entry of decided) {
+      invariant(entry.index === after(this.#deliveredIndex), "P2 committed entries are delivered once each, in order");
+      this.#deliveredIndex = entry.index;
+      bytes += entryBytes(entry);
+    }
+    this.#delivered.push({ index: this.#deliveredIndex, bytes });
+    this.#deliveredBytes += bytes;
+    this.#parts.toHost({ kind: "committed", entries: decided });
+  }
+
+  #onApplied(index: LogIndex): void {
+    while (this.#delivered[0] !== undefined && this.#delivered[0].index <= index) {
+      this.#deliveredBytes -= this.#delivered.shift()?.bytes ?? 0;
+    }
+    this.#deliver();
+  }
+
+  #repairTurn(): void {
+    const { repair, clock, log, send } = this.#parts;
+    if (this.#broken !== undefined) return;
+    for (const effect of repair.step(clock.monotonic())) {
+      if (effect.kind === "send") send(effect.to, peerMessageTypes.repair, effect.payload);
+      else {
+        log.repair(effect.entry, (failure) => {
+          if (failure !== undefined) return this.#stepAside(failure);
+          repair.written(effect.entry.index);
+          this.#deliver();
+        });
+      }
+    }
+  }
+
+  #stepAside(failure: StorageFailure): void {
+    if (this.#broken !== undefined) return;
+    this.#broken = failure.message;
+    this.#parts.toHost({ kind: "broken", reason: failure.message });
+  }
+}

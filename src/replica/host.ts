@@ -1,0 +1,343 @@
+/**
+ * The service side of a replica: takes clients' requests, gets them ordered, executes what is decided, answers.
+ *
+ * Owns: the walk of a request through admission, batching, execution and answer, in turns. Leaves to others: order (the engine,
+ * behind the channel), the rules of sessions (`execution/`), connections (its owner gives `answer`). Every replica executes every
+ * entry, so a follower answers its own clients; the leader answers only those connected to it.
+ *
+ * Invariant P3: a client is answered only from execution, or with a refusal before its request left this replica's hands.
+ * P4: whatever waits here when the leader changes is sent to the new one, in its old order (sessions make that harmless).
+ */
+import { unreachable } from "../base/invariant.js";
+import { AdmissionTable } from "../admission/admit.js";
+import { Batcher } from "../admission/batcher.js";
+import type { AdmissionLimits, ExecutionLimits } from "../api/config.js";
+import type { RoleView } from "../consensus/vocabulary.js";
+import type { Executed, Executor } from "../execution/executor.js";
+import type { Entry } from "../model/entry.js";
+import { noIndex, type LogIndex, type ReplicaId } from "../model/ids.js";
+import type { AdmissionRefusal, ReplicaMessage, RequestKey } from "../model/request.js";
+import type { Clock } from "../ports/clock.js";
+import { encodeBatch, peekRequest } from "../wire/request-codec.js";
+import { decodeHostMessage, encodeHostMessage } from "../wire/host-codec.js";
+import type { ToEngine, ToHost } from "./channel.js";
+import { DueTime } from "./due-time.js";
+import { Reads, type WaitingQuery } from "./reads.js";
+import { Waiting, type WaitingRequest } from "./waiting.js";
+
+export interface HostParts {
+  readonly self: ReplicaId;
+  readonly executor: Executor;
+  readonly clock: Clock;
+  readonly admission: AdmissionLimits;
+  readonly execution: ExecutionLimits;
+  readonly toEngine: (message: ToEngine) => void;
+  readonly answer: (connection: number, message: ReplicaMessage) => void;
+  /** Asks to be given another `turnEnd`, soon. */
+  readonly again: () => void;
+  readonly roleChanged: (role: RoleView) => void;
+  readonly broken: (reason: string) => void;
+  readonly dropped: (reason: string, detail: string) => void;
+}
+
+/** Since start. */
+export interface HostCounters {
+  requestsAdmitted: number;
+  commandsExecuted: number;
+  commandsRepeated: number;
+  queriesAnswered: number;
+  leaderChanges: number;
+  readonly requestsRefused: Record<string, number>;
+}
+
+const noPayload = new Uint8Array(0);
+
+export class Host {
+  readonly #parts: HostParts;
+  readonly #table: AdmissionTable;
+  readonly #batcher: Batcher;
+  readonly #waiting = new Waiting();
+  readonly #reads = new Reads();
+  readonly #due: DueTime;
+  #role: RoleView | undefined;
+  /** On their way to the leader: of this replica's clients, and at a leader also of other replicas. */
+  #outgoing: { readonly key: RequestKey; readonly bytes: Uint8Array; readonly from: ReplicaId }[] = [];
+  #committed: Entry[] = [];
+  #executedIndex: LogIndex = noIndex;
+  /** Entries of this leader on their way to commitment. */
+  #pipeline = 0;
+  #stopping = false;
+  #broken = false;
+  readonly counters: HostCounters = {
+    requestsAdmitted: 0,
+    commandsExecuted: 0,
+    commandsRepeated: 0,
+    queriesAnswered: 0,
+    leaderChanges: 0,
+    requestsRefused: {},
+  };
+
+  constructor(parts: HostParts) {
+    this.#parts = parts;
+    this.#table = new AdmissionTable(parts.executor.sessions);
+    this.#batcher = new Batcher(parts.admission);
+    this.#due = new DueTime();
+  }
+
+  get executedIndex(): LogIndex {
+    return this.#executedIndex;
+  }
+
+  get role(): RoleView | undefined {
+    return this.#role;
+  }
+
+  /** Requests that are neither answered nor refused. */
+  get pending(): number {
+    return this.#waiting.count + this.#reads.count;
+  }
+
+  /** An encoded request (`wire/request-codec.ts`) of a client of this replica. */
+  request(connection: number, bytes: Uint8Array): void {
+    const key = peekRequest(bytes);
+    if (key === undefined) return this.#parts.dropped("malformed request", `connection ${connection}`);
+    const refusal = this.#refusalOf(connection);
+    if (refusal !== undefined) return this.#refuse(connection, key, refusal);
+    const stored = this.#storedReply(key);
+    if (stored !== undefined) return this.#parts.answer(connection, stored);
+    const added = this.#waiting.add({ key, bytes, connection });
+    // A request that waits already is on its way: only a lost message makes a client ask twice, so it goes out again.
+    this.#outgoing.push({ key, bytes, from: this.#parts.self });
+    if (added) this.counters.requestsAdmitted += 1;
+    this.#parts.again();
+  }
+
+  query(connection: number, query: { readonly id: number; readonly name: string; readonly input: Uint8Array }): void {
+    const { admission, answer, clock, again } = this.#parts;
+    const refusal = this.#stopping || this.#broken ? stoppingRefusal : overload(this.#reads.count, admission.queriesMax);
+    if (refusal !== undefined) return answer(connection, { kind: "queryRefused", id: query.id, refusal: this.#counted(refusal) });
+    this.#reads.add({ connection, ...query, since: clock.monotonic() });
+    again();
+  }
+
+  disconnected(connection: number): void {
+    this.#waiting.dropConnection(connection);
+  }
+
+  /** No new request is taken from now on; those that wait are still answered. */
+  stopTaking(): void {
+    this.#stopping = true;
+  }
+
+  handle(message: ToHost): void {
+    switch (message.kind) {
+      case "committed":
+        this.#committed.push(...message.entries);
+        return this.#parts.again();
+      case "barrierPassed":
+        this.#reads.onPassed(message.id, message.index);
+        return this.#parts.again();
+      case "barrierFailed":
+        return this.#reads.onFailed(message.id);
+      case "roleChanged":
+        return this.#onRole(message.role);
+      case "forwarded":
+        return this.#onForwarded(message.from, message.payload);
+      case "broken":
+        this.#broken = true;
+        return this.#parts.broken(message.reason);
+      default:
+        return unreachable(message);
+    }
+  }
+
+  /** What came in this turn has come: execute, answer, order. */
+  turnEnd(): void {
+    if (this.#broken) return;
+    this.#execute();
+    this.#answerReads();
+    this.#sendOutgoing();
+    this.#propose();
+    this.#askBarrier();
+  }
+
+  tick(): void {
+    if (this.#broken) return;
+    const { clock, admission, answer, executor } = this.#parts;
+    const late = this.#reads.takeOlderThan(clock.monotonic() - admission.queryMs);
+    for (const { connection, id } of late) answer(connection, { kind: "queryRefused", id, refusal: this.#counted(noLeader) });
+    if (this.#isLeading() && this.#due.isDue(executor.dueAt(), clock.wall(), clock.monotonic())) {
+      this.#pipeline += 1;
+      this.#parts.toEngine({ kind: "propose", entries: [{ kind: "time", payload: noPayload }] });
+    }
+    this.#askBarrier();
+  }
+
+  #onRole(role: RoleView): void {
+    const { leader, term } = this.#role ?? { leader: undefined, term: undefined };
+    this.#role = role;
+    if (leader !== role.leader || term !== role.term) {
+      this.counters.leaderChanges += 1;
+      this.#table.reset();
+      this.#batcher.clear();
+      this.#pipeline = 0;
+      this.#outgoing = [...this.#waiting.all()].map(({ key, bytes }) => ({ key, bytes, from: this.#parts.self }));
+    }
+    this.#parts.roleChanged(role);
+    this.#parts.again();
+  }
+
+  /** Leads, and has executed everything that earlier leaders may have promised. */
+  #isLeading(): boolean {
+    const role = this.#role;
+    return role?.role === "leader" && role.settledAt !== undefined && role.settledAt <= this.#executedIndex;
+  }
+
+  #onForwarded(from: ReplicaId, payload: Uint8Array): void {
+    const message = decodeHostMessage(payload);
+    if (message === undefined) return this.#parts.dropped("malformed host message", `from ${from}`);
+    if (message.kind === "refused") {
+      const request = this.#waiting.take(message.message.key);
+      if (request !== undefined) this.#refuse(request.connection, request.key, message.message.refusal);
+      return;
+    }
+    for (const bytes of message.requests) {
+      const key = peekRequest(bytes);
+      if (key === undefined) this.#parts.dropped("malformed request", `from ${from}`);
+      else this.#outgoing.push({ key, bytes, from });
+    }
+    this.#parts.again();
+  }
+
+  #execute(): void {
+    const { executor, execution, toEngine, again } = this.#parts;
+    let budget = execution.requestsPerTurnMax;
+    let done = 0;
+    for (const entry of this.#committed) {
+      if (budget <= 0) break;
+      const executed = executor.execute(entry);
+      if (executor.broken !== undefined) return this.#halt(executor.broken);
+      for (const each of executed) this.#onExecuted(entry, each);
+      if (this.#pipeline > 0 && entry.term === this.#role?.term && entry.kind !== "noop") this.#pipeline -= 1;
+      this.#executedIndex = entry.index;
+      budget -= executed.length + 1;
+      done += 1;
+    }
+    if (done === 0) return;
+    this.#committed = done === this.#committed.length ? [] : this.#committed.slice(done);
+    toEngine({ kind: "appliedUpTo", index: this.#executedIndex });
+    if (this.#committed.length > 0) again();
+  }
+
+  #onExecuted(entry: Entry, { key, reply, repeated }: Executed): void {
+    if (repeated) this.counters.commandsRepeated += 1;
+    else this.counters.commandsExecuted += 1;
+    if (reply.status === "refused" && key.kind === "command") this.#table.forget(key.session);
+    const request = this.#waiting.take(key);
+    if (request === undefined) return;
+    this.#parts.answer(request.connection, { kind: "reply", key, index: entry.index, reply });
+  }
+
+  #answerReads(): void {
+    for (const query of this.#reads.takeReady(this.#executedIndex)) this.#answerRead(query);
+  }
+
+  #answerRead({ connection, id, name, input }: WaitingQuery): void {
+    const outcome = this.#parts.executor.query(name, input);
+    this.counters.queriesAnswered += 1;
+    this.#parts.answer(connection, { kind: "queryReply", id, index: this.#executedIndex, ageMs: 0, outcome });
+  }
+
+  #sendOutgoing(): void {
+    const { self, toEngine } = this.#parts;
+    if (this.#outgoing.length === 0) return;
+    if (this.#isLeading()) {
+      for (const request of this.#outgoing) this.#admit(request);
+    } else if (this.#role?.role === "leader") {
+      return this.#boundOutgoing();
+    } else if (this.#role?.leader !== undefined) {
+      const own = this.#outgoing.filter(({ from }) => from === self).map(({ bytes }) => bytes);
+      const payload = encodeHostMessage({ kind: "requests", requests: own });
+      toEngine({ kind: "forward", to: this.#role.leader, payload });
+    }
+    // Without a leader they wait in `#waiting` and go out with the next one.
+    this.#outgoing = [];
+  }
+
+  /** A leader that is not settled yet holds what it was sent; others are told to come again. */
+  #boundOutgoing(): void {
+    const { queueCountMax } = this.#parts.admission;
+    while (this.#outgoing.length > queueCountMax) {
+      const last = this.#outgoing.pop();
+      if (last !== undefined) this.#refuseFor(last.from, last.key, { code: "OVERLOADED", queued: queueCountMax, limit: queueCountMax });
+    }
+  }
+
+  #admit({ key, bytes, from }: { readonly key: RequestKey; readonly bytes: Uint8Array; readonly from: ReplicaId }): void {
+    if (this.#batcher.isFull) {
+      const limit = this.#parts.admission.queueCountMax;
+      return this.#refuseFor(from, key, { code: "OVERLOADED", queued: this.#batcher.count, limit });
+    }
+    const admission = this.#table.admit(key);
+    if (admission.kind === "admitted") this.#batcher.add(bytes);
+    else if (admission.kind === "gap") this.#refuseFor(from, key, { code: "GAP", next: admission.next });
+  }
+
+  #propose(): void {
+    const { pipelineMax } = this.#parts.admission;
+    if (!this.#isLeading()) return;
+    while (this.#batcher.count > 0 && this.#pipeline < pipelineMax) {
+      this.#pipeline += 1;
+      this.#parts.toEngine({ kind: "propose", entries: [{ kind: "batch", payload: encodeBatch(this.#batcher.take()) }] });
+    }
+  }
+
+  #askBarrier(): void {
+    if (this.#role?.leader === undefined) return;
+    const id = this.#reads.nextBarrier();
+    if (id !== undefined) this.#parts.toEngine({ kind: "readBarrier", id });
+  }
+
+  #storedReply(key: RequestKey): ReplicaMessage | undefined {
+    const { sessions } = this.#parts.executor;
+    const reply = key.kind === "command" ? sessions.storedReply(key.session, key.number) : undefined;
+    return reply === undefined ? undefined : { kind: "reply", key, index: this.#executedIndex, reply };
+  }
+
+  #refusalOf(connection: number): AdmissionRefusal | undefined {
+    const { waitingMax, waitingPerConnectionMax } = this.#parts.admission;
+    if (this.#stopping || this.#broken) return stoppingRefusal;
+    return overload(this.#waiting.count, waitingMax) ?? overload(this.#waiting.countOf(connection), waitingPerConnectionMax);
+  }
+
+  #refuseFor(from: ReplicaId, key: RequestKey, refusal: AdmissionRefusal): void {
+    if (from !== this.#parts.self) {
+      const message = { kind: "requestRefused", key, refusal } as const;
+      return this.#parts.toEngine({ kind: "forward", to: from, payload: encodeHostMessage({ kind: "refused", message }) });
+    }
+    const request: WaitingRequest | undefined = this.#waiting.take(key);
+    if (request !== undefined) this.#refuse(request.connection, key, refusal);
+  }
+
+  #refuse(connection: number, key: RequestKey, refusal: AdmissionRefusal): void {
+    this.#parts.answer(connection, { kind: "requestRefused", key, refusal: this.#counted(refusal) });
+  }
+
+  #counted(refusal: AdmissionRefusal): AdmissionRefusal {
+    const { requestsRefused } = this.counters;
+    requestsRefused[refusal.code] = (requestsRefused[refusal.code] ?? 0) + 1;
+    return refusal;
+  }
+
+  #halt(reason: string): void {
+    this.#broken = true;
+    this.#parts.broken(reason);
+  }
+}
+
+const stoppingRefusal: AdmissionRefusal = { code: "STOPPING" };
+const noLeader: AdmissionRefusal = { code: "NO_LEADER" };
+
+function overload(queued: number, limit: number): AdmissionRefusal | undefined {
+  return queued >= limit ? { code: "OVERLOADED", queued, limit } : undefined;
+}
