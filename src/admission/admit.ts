@@ -45,7 +45,7 @@ export class AdmissionTable {
       this.#passSettled(progress);
       return admitted;
     }
-    if (key.number < progress.next) return repeated;
+    if (key.number < progress.next) return this.#isReleased(key.session, key.number) ? admitted : repeated;
     if (key.number > progress.next) return { kind: "gap", next: progress.next };
     progress.next = nextRequest(progress.next);
     this.#passSettled(progress);
@@ -55,6 +55,13 @@ export class AdmissionTable {
   /** An executed refusal told that this session did not move: what was admitted ahead was refused as well. */
   forget(session: SessionId): void {
     this.#progress.delete(session);
+  }
+
+  /** Executed, but its reply is no longer kept: execution says so in the order, once for each time it is asked. */
+  #isReleased(session: SessionId, number: RequestNumber): boolean {
+    const state = this.#sessions.state(session);
+    if (typeof state === "string") return false;
+    return number < state.next && this.#sessions.storedReply(session, number) === undefined;
   }
 
   #progressOf(session: SessionId, number: RequestNumber): SessionProgress {

@@ -108,8 +108,14 @@ export type ClientMessage =
 /** Names the request that a reply belongs to. */
 export type RequestKey =
   | { readonly kind: "open"; readonly nonce: string }
-  | { readonly kind: "command" | "resolve"; readonly session: SessionId; readonly number: RequestNumber }
+  | NumberedKey
   | { readonly kind: "keepAlive" | "close"; readonly session: SessionId };
+
+export interface NumberedKey {
+  readonly kind: "command" | "resolve";
+  readonly session: SessionId;
+  readonly number: RequestNumber;
+}
 
 /** What a replica sends to a client. */
 export type ReplicaMessage =

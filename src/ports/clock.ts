@@ -9,8 +9,13 @@ export interface Clock {
   wall(): number;
   /** Fires once, not before `delayMs`, and not after it is cancelled. */
   after(delayMs: number, fire: () => void): CancelTimer;
-  /** Runs once what has arrived in this turn of the event loop is handled: here gathered messages leave together. */
+  /**
+   * Runs once what has arrived in this turn of the event loop is handled: here gathered messages leave together. What asks for
+   * the turn's end while it is being run still belongs to this turn.
+   */
   atTurnEnd(run: () => void): void;
+  /** Runs in a later turn, after whatever has arrived by then: for work that is cut into slices. */
+  nextTurn(run: () => void): void;
 }
 
 export type CancelTimer = () => void;

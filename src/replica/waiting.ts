@@ -5,7 +5,7 @@
  * limit is the host's. Leaves to others: where requests go. Called by `replica/host.ts`.
  */
 import type { RequestNumber, SessionId } from "../model/ids.js";
-import type { RequestKey } from "../model/request.js";
+import type { NumberedKey, RequestKey } from "../model/request.js";
 
 export interface WaitingRequest {
   readonly key: RequestKey;
@@ -42,7 +42,7 @@ export class Waiting {
     }
     this.#count += 1;
     const { key } = request;
-    if (key.kind === "command" || key.kind === "resolve") {
+    if (isNumbered(key)) {
       const table = key.kind === "command" ? this.#commands : this.#resolves;
       const bySession = table.get(key.session);
       if (bySession === undefined) table.set(key.session, new Map([[key.number, request]]));
@@ -57,7 +57,7 @@ export class Waiting {
     if (request === undefined) return undefined;
     this.#count -= 1;
     this.#countConnection(request.connection, -1);
-    if (key.kind === "command" || key.kind === "resolve") {
+    if (isNumbered(key)) {
       const table = key.kind === "command" ? this.#commands : this.#resolves;
       const bySession = table.get(key.session);
       bySession?.delete(key.number);
@@ -99,6 +99,12 @@ export class Waiting {
   }
 }
 
-function nameOf(key: Exclude<RequestKey, { readonly number: RequestNumber }>): string {
+type OtherKey = Exclude<RequestKey, NumberedKey>;
+
+function nameOf(key: OtherKey): string {
   return key.kind === "open" ? `open ${key.nonce}` : `${key.kind} ${key.session}`;
+}
+
+function isNumbered(key: RequestKey): key is NumberedKey {
+  return key.kind === "command" || key.kind === "resolve";
 }

@@ -83,6 +83,10 @@ export class Clients {
     }
   }
 
+  sendAll(type: number, payload: Uint8Array): void {
+    for (const connection of this.#open.keys()) this.send(connection, type, payload);
+  }
+
   stop(): void {
     for (const link of this.#open.values()) link.close("done");
     for (const link of this.#waiting) link.close("broken");

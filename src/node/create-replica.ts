@@ -1,0 +1,246 @@
+/**
+ * A replica on this machine: `startReplica` opens its directory, its log and its ports, and joins the pure parts.
+ *
+ * Owns: the order of opening and closing. Leaves to others: everything that happens between. Called by programs
+ * (`quorate/server`) and by the bundled process.
+ */
+import { randomBytes } from "node:crypto";
+
+import { checkLimits, defaultLimits, type Limits } from "../api/config.js";
+import type { Door } from "../api/door.js";
+import type { LowLevelMachine } from "../api/low-level.js";
+import type { Replica, ReplicaStatus } from "../api/replica.js";
+import { createRaftState } from "../consensus/raft/state.js";
+import type { RoleView } from "../consensus/vocabulary.js";
+import { Executor } from "../execution/executor.js";
+import { isReplicaId, type ReplicaId } from "../model/ids.js";
+import { votersOf, type Member, type Membership } from "../model/membership.js";
+import { Repair } from "../replica/repair.js";
+import { ReplicaCore } from "../replica/replica.js";
+import { openDataDirectory, type DataDirectory } from "../storage/data-dir.js";
+import { openLog, type OpenedLog } from "../storage/wal.js";
+import type { Identity } from "../transport/gate.js";
+import { createNodeClock } from "./clock.js";
+import { createDoor } from "./create-door.js";
+import { nodeDisk } from "./disk.js";
+import { nodeHash } from "./hash.js";
+import { accepted, isLoopback, listen, nodeNetwork, parseAddress, type Listener } from "./network.js";
+import { quorateVersion } from "./version.js";
+
+export interface ReplicaOptions {
+  readonly id: ReplicaId;
+  readonly clusterId: string;
+  readonly dataDir: string;
+  /** All replicas, this one included, with the addresses of this run. */
+  readonly members: readonly Member[];
+  /**
+   * Creates the data directory of a new cluster. Give it once, when the cluster is founded: a replica that starts with an empty
+   * directory otherwise may have voted before, and is refused.
+   */
+  readonly bootstrap: boolean;
+  /** Allows addresses that other machines can reach, although nothing is encrypted or authenticated yet. */
+  readonly insecure?: boolean;
+  readonly limits?: Limits;
+  readonly onRole?: (role: RoleView) => void;
+  /** The replica has stepped aside for good, for example because its disk failed: stop it. */
+  readonly onBroken?: (reason: string) => void;
+  readonly onPeer?: (peer: ReplicaId, isConnected: boolean, cause: string) => void;
+  /** Something was dropped or refused before it could be answered. */
+  readonly onDropped?: (reason: string, detail: string) => void;
+}
+
+export class CannotStart extends Error {
+  override readonly name = "CannotStart";
+  readonly code: string;
+
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** Rejects with `CannotStart` when an option, the data directory or a port does not allow it; nothing stays open then. */
+export async function startReplica(machine: LowLevelMachine, options: ReplicaOptions): Promise<Replica> {
+  const limits = options.limits ?? defaultLimits;
+  const self = checkOptions(options, limits);
+  const directory = openDirectory(options);
+  const listeners: Listener[] = [];
+  try {
+    const opened = openLogIn(directory, limits);
+    const core = createCore(machine, { options, limits, directory, opened });
+    listeners.push(await listen(self.peer, (socket) => core.acceptPeer(accepted(socket))));
+    listeners.push(await listen(self.client, (socket) => core.acceptClient(accepted(socket))));
+    return new RunningReplica({ core, directory, opened, listeners });
+  } catch (cause) {
+    for (const listener of listeners) listener.close();
+    directory.release();
+    throw cause;
+  }
+}
+
+interface Opened {
+  readonly options: ReplicaOptions;
+  readonly limits: Limits;
+  readonly directory: DataDirectory;
+  readonly opened: OpenedLog;
+}
+
+function checkOptions(options: ReplicaOptions, limits: Limits): Member {
+  const { id, members, insecure } = options;
+  if (!isReplicaId(id)) throw new CannotStart("INVALID_ID", `Cannot start replica "${id}": an id is 1 to 32 of a-z A-Z 0-9 _ -`);
+  const objection = checkLimits(limits);
+  if (objection !== undefined) throw new CannotStart("INVALID_LIMITS", objection);
+  const self = members.find((member) => member.id === id);
+  if (self === undefined) throw new CannotStart("NOT_A_MEMBER", `Cannot start replica ${id}: it is not among the members`);
+  if (new Set(members.map((member) => member.id)).size !== members.length) {
+    throw new CannotStart("DUPLICATE_MEMBER", `Cannot start replica ${id}: two members have the same id`);
+  }
+  for (const address of [self.peer, self.client]) {
+    const { host } = parseAddress(address);
+    if (isLoopback(host) || insecure === true) continue;
+    throw new CannotStart(
+      "NOT_LOOPBACK",
+      `Cannot listen on ${address}: nothing is encrypted or authenticated yet, so only loopback is allowed unless --insecure is given`,
+    );
+  }
+  return self;
+}
+
+function openDirectory(options: ReplicaOptions): DataDirectory {
+  const { id, clusterId, dataDir, members, bootstrap } = options;
+  const incarnation = members.find((member) => member.id === id)?.incarnation ?? 1;
+  const directory = openDataDirectory({
+    disk: nodeDisk,
+    hash: nodeHash,
+    path: dataDir,
+    clusterId,
+    replicaId: id,
+    bootstrap: bootstrap ? { membership: { members }, incarnation, entropy: randomBytes(8) } : undefined,
+  });
+  if (directory.kind === "refused") throw new CannotStart(directory.code, directory.message);
+  return directory;
+}
+
+function openLogIn(directory: DataDirectory, limits: Limits): OpenedLog {
+  const log = openLog({
+    disk: nodeDisk,
+    hash: nodeHash,
+    clock: createNodeClock(),
+    directory: directory.path,
+    logIdentity: directory.identity.logIdentity,
+    segmentBytes: limits.storage.segmentBytes,
+    cacheBytes: limits.raft.logCacheBytes,
+  });
+  if (log.kind === "refused") throw new CannotStart(log.code, log.message);
+  return log;
+}
+
+function createCore(machine: LowLevelMachine, { options, limits, directory, opened }: Opened): ReplicaCore {
+  const { log, recovered } = opened;
+  const clock = createNodeClock();
+  const seed = randomBytes(6).readUIntBE(0, 6);
+  const membership = membershipOf(directory, options.members);
+  const identity: Identity = {
+    clusterId: options.clusterId,
+    id: options.id,
+    incarnation: directory.identity.incarnation,
+    process: randomBytes(8).toString("hex"),
+    machine: machine.name,
+    machineVersion: machine.version,
+  };
+  const voters = votersOf(membership);
+  const others = membership.members.map(({ id }) => id).filter((id) => id !== options.id);
+  return new ReplicaCore({
+    identity,
+    membership,
+    state: createRaftState(
+      {
+        self: options.id,
+        voters,
+        learners: membership.members.filter(({ role }) => role === "learner").map(({ id }) => id),
+        hardState: recovered.hardState,
+        recovered,
+        settings: limits.raft,
+        seed,
+        trust: recovered.amnesiac ? "amnesiac" : recovered.damaged.length > 0 ? "damaged" : "whole",
+      },
+      clock.monotonic(),
+    ),
+    log,
+    executor: new Executor({ machine, hash: nodeHash, limits }),
+    repair: new Repair({ damaged: recovered.damaged, peers: others, log, hash: nodeHash, seed }),
+    clock,
+    hash: nodeHash,
+    network: nodeNetwork,
+    seed,
+    limits,
+    roleChanged: options.onRole ?? (() => {}),
+    broken: options.onBroken ?? (() => {}),
+    dropped: options.onDropped ?? (() => {}),
+    peerChanged: options.onPeer ?? (() => {}),
+  });
+}
+
+/** Who takes part is what the directory remembers; where they are is what this run was told. */
+function membershipOf(directory: DataDirectory, members: readonly Member[]): Membership {
+  return {
+    members: directory.identity.membership.members.map((known) => {
+      const told = members.find(({ id }) => id === known.id);
+      return told === undefined ? known : { ...known, peer: told.peer, client: told.client };
+    }),
+  };
+}
+
+interface Running {
+  readonly core: ReplicaCore;
+  readonly directory: DataDirectory;
+  readonly opened: OpenedLog;
+  readonly listeners: readonly Listener[];
+}
+
+class RunningReplica implements Replica {
+  readonly #running: Running;
+  #stopped: Promise<void> | undefined;
+
+  constructor(running: Running) {
+    this.#running = running;
+  }
+
+  status(): ReplicaStatus {
+    const { core, directory } = this.#running;
+    return { ...core.status(), quorateVersion, incarnation: directory.identity.incarnation };
+  }
+
+  openDoor(name: string): Door {
+    return createDoor({ name, connect: (receive) => this.#running.core.openLocal(receive) });
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
+    const { core, directory, opened, listeners } = this.#running;
+    core.stopTaking();
+    await drained(core);
+    for (const listener of listeners) listener.close();
+    core.stop();
+    await new Promise<void>((resolve) => opened.log.close(resolve));
+    directory.release();
+  }
+}
+
+const drainMs = 2_000;
+
+/** Until every admitted request is answered, but no longer than `drainMs`: without a leader none may ever be. */
+function drained(core: ReplicaCore): Promise<void> {
+  const end = performance.now() + drainMs;
+  return new Promise((resolve) => {
+    const look = (): void => {
+      if (core.pending === 0 || performance.now() > end) resolve();
+      else setTimeout(look, 10);
+    };
+    look();
+  });
+}

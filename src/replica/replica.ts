@@ -1,0 +1,315 @@
+/**
+ * One replica: engine and host joined by the channel, with their links.
+ *
+ * Owns: the turn. Messages between the halves are queued and given over in order, never from within one another; a turn ends when
+ * both queues are empty, and only then do frames leave. Leaves to others: everything that decides. Built by
+ * `node/create-replica.ts` from ports and recovered state.
+ */
+import type { Limits } from "../api/config.js";
+import type { ReplicaStatus } from "../api/replica.js";
+import type { RaftState } from "../consensus/raft/state.js";
+import type { RoleView } from "../consensus/vocabulary.js";
+import type { Executor } from "../execution/executor.js";
+import { noTerm } from "../model/ids.js";
+import type { Membership } from "../model/membership.js";
+import type { ClientMessage, ReplicaMessage } from "../model/request.js";
+import type { Clock } from "../ports/clock.js";
+import type { Hash } from "../ports/hash.js";
+import type { Connection, ConnectionHandlers, Network } from "../ports/network.js";
+import type { LogStore } from "../storage/log-store.js";
+import { Clients } from "../transport/clients.js";
+import type { Identity } from "../transport/gate.js";
+import { Peers } from "../transport/peers.js";
+import { clientMessageTypes, decodeClientMessage, encodeReplicaMessage, replicaMessageTypes } from "../wire/client-codec.js";
+import { encodeRequest } from "../wire/request-codec.js";
+import type { ToEngine, ToHost } from "./channel.js";
+import { Engine } from "./engine.js";
+import { Host } from "./host.js";
+import type { Repair } from "./repair.js";
+
+export interface ReplicaParts {
+  readonly identity: Identity;
+  readonly membership: Membership;
+  readonly state: RaftState;
+  readonly log: LogStore;
+  readonly executor: Executor;
+  readonly repair: Repair;
+  readonly clock: Clock;
+  readonly hash: Hash;
+  readonly network: Network;
+  readonly seed: number;
+  readonly limits: Limits;
+  readonly roleChanged: (role: RoleView) => void;
+  readonly broken: (reason: string) => void;
+  readonly dropped: (reason: string, detail: string) => void;
+  readonly peerChanged: (peer: string, isConnected: boolean, cause: string) => void;
+}
+
+/** A door's connection: in this process, without sockets. */
+export interface LocalConnection {
+  send(message: ClientMessage): void;
+  close(): void;
+}
+
+export class ReplicaCore {
+  readonly #parts: ReplicaParts;
+  readonly #engine: Engine;
+  readonly #host: Host;
+  readonly #peers: Peers;
+  readonly #clients: Clients;
+  readonly #local = new Map<number, (message: ReplicaMessage) => void>();
+  /** Answers to doors, given over at the end of the turn. */
+  #localAnswers: { readonly connection: number; readonly message: ReplicaMessage }[] = [];
+  #toHost: ToHost[] = [];
+  #toEngine: ToEngine[] = [];
+  #isScheduled = false;
+  #isInTurn = false;
+  #nextLocal = -1;
+  #cancelTick: () => void = () => {};
+  #broken: string | undefined;
+  readonly #startedAt: number;
+  readonly #framesDropped: Record<string, number> = {};
+
+  constructor(parts: ReplicaParts) {
+    this.#parts = parts;
+    const { clock, limits, identity } = parts;
+    this.#startedAt = clock.monotonic();
+    this.#peers = this.#createPeers();
+    this.#clients = this.#createClients();
+    this.#engine = new Engine({
+      ...parts,
+      limits: limits.raft,
+      deliveredBytesMax: limits.execution.deliveredBytesMax,
+      send: (peer, type, payload) => this.#peers.send(peer, type, payload),
+      toHost: (message) => this.#post(message),
+      dropped: (reason, detail) => this.#drop(reason, detail),
+    });
+    this.#host = new Host({
+      self: identity.id,
+      executor: parts.executor,
+      clock,
+      admission: limits.admission,
+      execution: limits.execution,
+      toEngine: (message) => void this.#toEngine.push(message),
+      answer: (connection, message) => this.#answer(connection, message),
+      again: () => this.#again(),
+      roleChanged: (role) => this.#onRole(role),
+      broken: (reason) => this.#break(reason),
+      dropped: (reason, detail) => this.#drop(reason, detail),
+    });
+    this.#scheduleTick();
+  }
+
+  acceptPeer(connect: (handlers: ConnectionHandlers) => Connection): void {
+    this.#peers.accept(connect);
+  }
+
+  acceptClient(connect: (handlers: ConnectionHandlers) => Connection): void {
+    this.#clients.accept(connect);
+  }
+
+  openLocal(receive: (message: ReplicaMessage) => void): LocalConnection {
+    const connection = this.#nextLocal;
+    this.#nextLocal -= 1;
+    this.#local.set(connection, receive);
+    this.#answer(connection, this.#leaderMessage());
+    this.#again();
+    return {
+      send: (message) => {
+        if (message.kind === "request") this.#host.request(connection, encodeRequest(message.request));
+        else this.#host.query(connection, message);
+      },
+      close: () => {
+        this.#local.delete(connection);
+        this.#host.disconnected(connection);
+      },
+    };
+  }
+
+  /** New requests are refused from now on. */
+  stopTaking(): void {
+    this.#host.stopTaking();
+  }
+
+  /** Requests and queries that wait for an answer. */
+  get pending(): number {
+    return this.#host.pending;
+  }
+
+  stop(): void {
+    this.#cancelTick();
+    this.#broken ??= "stopped";
+    this.#clients.stop();
+    this.#peers.stop();
+  }
+
+  status(): Omit<ReplicaStatus, "quorateVersion" | "incarnation"> {
+    const { identity, membership, clock, executor, log } = this.#parts;
+    const role = this.#host.role;
+    const executed = this.#host.executedIndex;
+    const traffic = this.#peers.traffic();
+    const checks = {
+      log: this.#broken === undefined,
+      leader: role?.leader !== undefined,
+      executing: this.#engine.commitIndex - executed < 10_000,
+      settled: role?.leader !== undefined && executed > 0,
+    };
+    return {
+      id: identity.id,
+      clusterId: identity.clusterId,
+      role: role?.role ?? "follower",
+      term: role?.term ?? noTerm,
+      leader: role?.leader,
+      lastIndex: this.#engine.lastIndex,
+      commitIndex: this.#engine.commitIndex,
+      executedIndex: executed,
+      machine: { name: identity.machine, version: identity.machineVersion },
+      uptimeMs: Math.round(clock.monotonic() - this.#startedAt),
+      members: membership.members.map(({ id, role: memberRole, peer, client }) => {
+        return { id, role: memberRole, peer, client, connected: id === identity.id || this.#peers.isConnected(id) };
+      }),
+      ready: Object.values(checks).every((good) => good),
+      checks,
+      broken: this.#broken,
+      counters: {
+        ...this.#host.counters,
+        entriesProposed: this.#engine.entriesProposed,
+        proposalsPending: this.#host.pending,
+        logWrites: log.statistics.writes,
+        logSyncs: log.statistics.syncs,
+        logBytes: log.statistics.bytesWritten,
+        syncSeconds: log.statistics.syncSeconds,
+        sessions: executor.sessions.count,
+        clientConnections: this.#clients.count + this.#local.size,
+        framesDropped: this.#framesDropped,
+        peerBytesReceived: traffic.received,
+        peerBytesSent: traffic.sent,
+      },
+    };
+  }
+
+  #createPeers(): Peers {
+    const { clock, hash, network, seed, limits, identity, membership, peerChanged } = this.#parts;
+    const { peerFrameBytesMax, handshakeMs, redialMsMin, redialMsMax } = limits.transport;
+    return new Peers({
+      network,
+      clock,
+      hash,
+      seed,
+      limits: { frameBytesMax: peerFrameBytesMax, handshakeMs },
+      retryMsMin: redialMsMin,
+      retryMsMax: redialMsMax,
+      silentMs: limits.raft.electionTimeoutMsMin,
+      self: identity,
+      membership,
+      connected: (peer) => {
+        this.#engine.connected(peer);
+        peerChanged(peer, true, "connected");
+        this.#again();
+      },
+      disconnected: (peer, cause) => {
+        this.#engine.disconnected(peer);
+        peerChanged(peer, false, cause);
+        this.#again();
+      },
+      message: (peer, type, payload) => this.#engine.receive(peer, type, payload),
+      dropped: (reason, detail) => this.#drop(reason, detail),
+    });
+  }
+
+  #createClients(): Clients {
+    const { clock, hash, limits, identity } = this.#parts;
+    const { clientFrameBytesMax, handshakeMs, clientConnectionsMax, clientOutputBytesMax } = limits.transport;
+    return new Clients({
+      clock,
+      hash,
+      limits: { frameBytesMax: clientFrameBytesMax, handshakeMs },
+      connectionsMax: clientConnectionsMax,
+      outputBytesMax: clientOutputBytesMax,
+      self: identity,
+      connected: (connection) => this.#answer(connection, this.#leaderMessage()),
+      disconnected: (connection) => this.#host.disconnected(connection),
+      message: (connection, type, payload) => this.#onClientMessage(connection, type, payload),
+      dropped: (reason, detail) => this.#drop(reason, detail),
+    });
+  }
+
+  #onClientMessage(connection: number, type: number, payload: Uint8Array): void {
+    if (type === clientMessageTypes.request) return this.#host.request(connection, payload);
+    const query = decodeClientMessage(type, payload);
+    if (query?.kind === "query") this.#host.query(connection, query);
+    else this.#drop("malformed client message", `type ${type}, connection ${connection}`);
+  }
+
+  #post(message: ToHost): void {
+    this.#toHost.push(message);
+    this.#again();
+  }
+
+  #again(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    const { clock } = this.#parts;
+    // Asked for from within a turn, the rest is a slice of a long work: other work goes first.
+    if (this.#isInTurn) clock.nextTurn(() => this.#turn());
+    else clock.atTurnEnd(() => this.#turn());
+  }
+
+  #turn(): void {
+    this.#isScheduled = false;
+    this.#isInTurn = true;
+    do {
+      const toHost = this.#toHost;
+      this.#toHost = [];
+      for (const message of toHost) this.#host.handle(message);
+      this.#host.turnEnd();
+      const toEngine = this.#toEngine;
+      this.#toEngine = [];
+      for (const message of toEngine) this.#engine.handle(message);
+    } while (this.#toHost.length > 0 || this.#toEngine.length > 0);
+    this.#isInTurn = false;
+    const answers = this.#localAnswers;
+    this.#localAnswers = [];
+    for (const { connection, message } of answers) this.#local.get(connection)?.(message);
+  }
+
+  #scheduleTick(): void {
+    this.#cancelTick = this.#parts.clock.after(this.#parts.limits.raft.tickMs, () => {
+      this.#scheduleTick();
+      this.#engine.tick();
+      this.#host.tick();
+      this.#again();
+    });
+  }
+
+  #answer(connection: number, message: ReplicaMessage): void {
+    if (connection < 0) this.#localAnswers.push({ connection, message });
+    else this.#clients.send(connection, replicaMessageTypes[message.kind], encodeReplicaMessage(message));
+  }
+
+  #onRole(role: RoleView): void {
+    const message = this.#leaderMessage();
+    for (const connection of this.#local.keys()) this.#answer(connection, message);
+    this.#clients.sendAll(replicaMessageTypes.leader, encodeReplicaMessage(message));
+    this.#parts.roleChanged(role);
+  }
+
+  #leaderMessage(): ReplicaMessage {
+    const leader = this.#host.role?.leader;
+    const address = this.#parts.membership.members.find(({ id }) => id === leader)?.client;
+    return { kind: "leader", leader, address };
+  }
+
+  #break(reason: string): void {
+    if (this.#broken !== undefined) return;
+    this.#broken = reason;
+    this.#cancelTick();
+    this.#peers.stop();
+    this.#parts.broken(reason);
+  }
+
+  #drop(reason: string, detail: string): void {
+    this.#framesDropped[reason] = (this.#framesDropped[reason] ?? 0) + 1;
+    this.#parts.dropped(reason, detail);
+  }
+}
