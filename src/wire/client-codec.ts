@@ -1,0 +1,276 @@
+/**
+ * The bytes between clients and replicas.
+ *
+ * Owns: one form for each `ClientMessage` and `ReplicaMessage`. Decoders are total: foreign bytes give `undefined`, never an
+ * exception. Leaves to others: frames (`wire/frame.ts`, which carries the type), requests and replies (`request-codec.ts`,
+ * `reply-codec.ts`). The payload of a request is exactly the encoded request, so a replica passes it on without encoding it again.
+ *
+ *   to a replica   1 request        the request
+ *                  2 query          id varint, name text, input bytes, read u8 (1 linearizable)
+ *   to a client    1 reply          key, index varint, reply
+ *                  2 requestRefused key, refusal
+ *                  3 queryReply     id, index varint, age f64, status u8 (1 ok: bytes, 2 rejected: text, bytes, 3 failed: text)
+ *                  4 queryRefused   id varint, refusal
+ *                  5 leader         known u8 (0 | 1: id text), known u8 (0 | 1: address text)
+ *   key            1 open: nonce text; 2 command, 3 resolve: session, number varint; 4 keepAlive, 5 close: session varint
+ *   refusal        code u8, then its fields as varints or text
+ */
+import { ByteReader, ByteWriter } from "../base/bytes.js";
+import { logIndex, requestNumber, sessionId, type LogIndex } from "../model/ids.js";
+import { requestLimits } from "../model/request-limits.js";
+import type { AdmissionRefusal, ClientMessage, QueryOutcome, ReplicaMessage, RequestKey } from "../model/request.js";
+import { readBytes, readText } from "./bounded.js";
+import { readReply, writeReply } from "./reply-codec.js";
+import { decodeRequest, encodeRequest } from "./request-codec.js";
+
+/** Types of the messages in a frame, by direction. */
+export const clientMessageTypes = { request: 1, query: 2 } as const satisfies Record<ClientMessage["kind"], number>;
+export const replicaMessageTypes = {
+  reply: 1,
+  requestRefused: 2,
+  queryReply: 3,
+  queryRefused: 4,
+  leader: 5,
+} as const satisfies Record<ReplicaMessage["kind"], number>;
+
+export type QueryMessage = Extract<ClientMessage, { readonly kind: "query" }>;
+
+const addressBytesMax = 512;
+const replicaIdBytesMax = 32;
+const linearizable = 1;
+
+const keyKinds = ["open", "command", "resolve", "keepAlive", "close"] as const satisfies readonly RequestKey["kind"][];
+const refusalCodes = [
+  "OVERLOADED",
+  "NO_LEADER",
+  "STOPPING",
+  "TOO_LARGE",
+  "GAP",
+  "SESSION_NOT_HERE",
+  "UNKNOWN_COMMAND",
+  "INVALID_INPUT",
+] as const satisfies readonly AdmissionRefusal["code"][];
+
+export function encodeClientMessage(message: ClientMessage): Uint8Array {
+  if (message.kind === "request") return encodeRequest(message.request);
+  const writer = new ByteWriter(32 + message.name.length + message.input.length);
+  writer.varint(message.id);
+  writer.text(message.name);
+  writer.bytes(message.input);
+  writer.u8(linearizable);
+  return writer.finish();
+}
+
+export function decodeClientMessage(type: number, payload: Uint8Array): ClientMessage | undefined {
+  if (type === clientMessageTypes.request) {
+    const request = decodeRequest(payload);
+    return request === undefined ? undefined : { kind: "request", request };
+  }
+  return type === clientMessageTypes.query ? decodeQuery(payload) : undefined;
+}
+
+export function decodeQuery(payload: Uint8Array): QueryMessage | undefined {
+  const reader = new ByteReader(payload);
+  const id = reader.varint();
+  const name = readText(reader, requestLimits.nameBytesMax);
+  const input = readBytes(reader, requestLimits.requestBytesMax);
+  if (reader.u8() !== linearizable || !reader.complete) return undefined;
+  return { kind: "query", id, name, input, read: { kind: "linearizable" } };
+}
+
+export function encodeReplicaMessage(message: ReplicaMessage): Uint8Array {
+  const writer = new ByteWriter(64);
+  switch (message.kind) {
+    case "reply":
+      writeKey(writer, message.key);
+      writer.varint(message.index);
+      writeReply(writer, message.reply);
+      break;
+    case "requestRefused":
+      writeKey(writer, message.key);
+      writeAdmissionRefusal(writer, message.refusal);
+      break;
+    case "queryReply":
+      writer.varint(message.id);
+      writer.varint(message.index);
+      writer.f64(message.ageMs);
+      writeQueryOutcome(writer, message.outcome);
+      break;
+    case "queryRefused":
+      writer.varint(message.id);
+      writeAdmissionRefusal(writer, message.refusal);
+      break;
+    case "leader":
+      writeOptionalText(writer, message.leader);
+      writeOptionalText(writer, message.address);
+      break;
+  }
+  return writer.finish();
+}
+
+export function decodeReplicaMessage(type: number, payload: Uint8Array): ReplicaMessage | undefined {
+  const reader = new ByteReader(payload);
+  const message = readReplicaMessage(reader, type);
+  return reader.complete ? message : undefined;
+}
+
+function readReplicaMessage(reader: ByteReader, type: number): ReplicaMessage | undefined {
+  switch (type) {
+    case replicaMessageTypes.reply: {
+      const key = readKey(reader);
+      const index = readIndex(reader);
+      const reply = readReply(reader);
+      if (key === undefined || index === undefined || reply === undefined) return undefined;
+      return { kind: "reply", key, index, reply };
+    }
+    case replicaMessageTypes.requestRefused: {
+      const key = readKey(reader);
+      const refusal = readAdmissionRefusal(reader);
+      return key === undefined || refusal === undefined ? undefined : { kind: "requestRefused", key, refusal };
+    }
+    case replicaMessageTypes.queryReply:
+      return readQueryReply(reader);
+    case replicaMessageTypes.queryRefused: {
+      const id = reader.varint();
+      const refusal = readAdmissionRefusal(reader);
+      return refusal === undefined ? undefined : { kind: "queryRefused", id, refusal };
+    }
+    case replicaMessageTypes.leader: {
+      const leader = readOptionalText(reader, replicaIdBytesMax);
+      return { kind: "leader", leader, address: readOptionalText(reader, addressBytesMax) };
+    }
+    default:
+      return undefined;
+  }
+}
+
+function readQueryReply(reader: ByteReader): ReplicaMessage | undefined {
+  const id = reader.varint();
+  const index = readIndex(reader);
+  const ageMs = reader.f64();
+  const outcome = readQueryOutcome(reader);
+  if (index === undefined || outcome === undefined || !Number.isFinite(ageMs) || ageMs < 0) return undefined;
+  return { kind: "queryReply", id, index, ageMs, outcome };
+}
+
+export function writeKey(writer: ByteWriter, key: RequestKey): void {
+  writer.u8(keyKinds.indexOf(key.kind) + 1);
+  switch (key.kind) {
+    case "open":
+      return writer.text(key.nonce);
+    case "command":
+    case "resolve":
+      writer.varint(key.session);
+      return writer.varint(key.number);
+    case "keepAlive":
+    case "close":
+      return writer.varint(key.session);
+  }
+}
+
+/** Reads on from where `reader` stands; the caller checks `failed`. */
+export function readKey(reader: ByteReader): RequestKey | undefined {
+  const kind = keyKinds[reader.u8() - 1];
+  if (kind === "open") return { kind, nonce: readText(reader, requestLimits.nonceBytesMax) };
+  const session = sessionId(reader.varint());
+  if (kind === undefined || session === undefined) return undefined;
+  if (kind === "keepAlive" || kind === "close") return { kind, session };
+  const number = requestNumber(reader.varint());
+  return number === undefined ? undefined : { kind, session, number };
+}
+
+export function writeAdmissionRefusal(writer: ByteWriter, refusal: AdmissionRefusal): void {
+  writer.u8(refusalCodes.indexOf(refusal.code));
+  switch (refusal.code) {
+    case "OVERLOADED":
+      writer.varint(refusal.queued);
+      return writer.varint(refusal.limit);
+    case "NO_LEADER":
+    case "STOPPING":
+      return;
+    case "TOO_LARGE":
+      writer.varint(refusal.bytes);
+      return writer.varint(refusal.limit);
+    case "GAP":
+      return writer.varint(refusal.next);
+    case "SESSION_NOT_HERE":
+      return writer.varint(refusal.session);
+    case "UNKNOWN_COMMAND":
+      return writer.text(refusal.name);
+    case "INVALID_INPUT":
+      return writer.text(refusal.message);
+  }
+}
+
+/** Reads on from where `reader` stands; the caller checks `failed`. */
+export function readAdmissionRefusal(reader: ByteReader): AdmissionRefusal | undefined {
+  const code = refusalCodes[reader.u8()];
+  switch (code) {
+    case "OVERLOADED":
+      return { code, queued: reader.varint(), limit: reader.varint() };
+    case "NO_LEADER":
+    case "STOPPING":
+      return { code };
+    case "TOO_LARGE":
+      return { code, bytes: reader.varint(), limit: reader.varint() };
+    case "GAP": {
+      const next = requestNumber(reader.varint());
+      return next === undefined ? undefined : { code, next };
+    }
+    case "SESSION_NOT_HERE": {
+      const session = sessionId(reader.varint());
+      return session === undefined ? undefined : { code, session };
+    }
+    case "UNKNOWN_COMMAND":
+      return { code, name: readText(reader, requestLimits.nameBytesMax) };
+    case "INVALID_INPUT":
+      return { code, message: readText(reader, requestLimits.messageBytesMax) };
+    default:
+      return undefined;
+  }
+}
+
+function writeQueryOutcome(writer: ByteWriter, outcome: QueryOutcome): void {
+  switch (outcome.status) {
+    case "ok":
+      writer.u8(1);
+      return writer.bytes(outcome.output);
+    case "rejected":
+      writer.u8(2);
+      writer.text(outcome.code);
+      return writer.bytes(outcome.data);
+    case "failed":
+      writer.u8(3);
+      return writer.text(outcome.message);
+  }
+}
+
+function readQueryOutcome(reader: ByteReader): QueryOutcome | undefined {
+  switch (reader.u8()) {
+    case 1:
+      return { status: "ok", output: readBytes(reader, requestLimits.replyBytesMax) };
+    case 2: {
+      const code = readText(reader, requestLimits.codeBytesMax);
+      return { status: "rejected", code, data: readBytes(reader, requestLimits.replyBytesMax) };
+    }
+    case 3:
+      return { status: "failed", message: readText(reader, requestLimits.messageBytesMax) };
+    default:
+      return undefined;
+  }
+}
+
+function readIndex(reader: ByteReader): LogIndex | undefined {
+  return logIndex(reader.varint());
+}
+
+function writeOptionalText(writer: ByteWriter, text: string | undefined): void {
+  writer.u8(text === undefined ? 0 : 1);
+  if (text !== undefined) writer.text(text);
+}
+
+function readOptionalText(reader: ByteReader, bytesMax: number): string | undefined {
+  const known = reader.u8();
+  if (known > 1) reader.fail();
+  return known === 1 ? readText(reader, bytesMax) : undefined;
+}
