@@ -1,0 +1,315 @@
+/**
+ * Executes the order: the only caller of the user's code.
+ *
+ * Owns: the walk through one entry. First every request passes the session filter, in order; the commands that may run are then
+ * given to the machine at once; last, the replies are stored. Leaves to others: which entries are decided (`consensus/`), whom a
+ * reply goes to (`replica/host.ts`). Everything it does follows from the entries alone, so it is the same on every replica.
+ * Keeps X1 to X7.
+ *
+ *   payload → requests → filter ──runs──► machine.apply ─► outcomes ─► replies stored ─► Executed[]
+ *                          └──stored reply, refusal, or a command of this entry──────────────┘
+ */
+import type { ReplicatedLimits } from "../api/config.js";
+import type { Command, LowLevelMachine, MachineFork, MachineInstance, Outcome } from "../api/low-level.js";
+import { ByteWriter, concatBytes } from "../base/bytes.js";
+import { unreachable } from "../base/invariant.js";
+import type { Entry } from "../model/entry.js";
+import { noIndex } from "../model/ids.js";
+import type { AgreedTime, LogIndex } from "../model/ids.js";
+import { keyOf } from "../model/request.js";
+import type { CommandRequest, Reply, Request, RequestKey } from "../model/request.js";
+import type { Hash } from "../ports/hash.js";
+import { decodeBatch } from "../wire/request-codec.js";
+import { IdempotencyTable } from "./idempotency-table.js";
+import { checkNextEntry, checkOutcomes, checkWhole } from "./invariants.js";
+import { replyOf, settledReply } from "./replies.js";
+import type { Kept, Running } from "./replies.js";
+import { encodeKeys, encodeSessions, installKeys, installSessions } from "./session-codec.js";
+import { SessionTable } from "./session-table.js";
+import type { Resolution, SessionCounts } from "./session-table.js";
+import type { SessionView } from "./session-view.js";
+
+export interface Executed {
+  readonly key: RequestKey;
+  readonly reply: Reply;
+  /** Answered from what was stored: nothing ran for it now. */
+  readonly repeated: boolean;
+}
+
+export interface ExecutorParts {
+  readonly machine: LowLevelMachine;
+  readonly hash: Hash;
+  readonly limits: ReplicatedLimits;
+}
+
+export interface ExecutorStatistics {
+  readonly commandsExecuted: number;
+  readonly commandsRepeated: number;
+  readonly sessions: SessionCounts;
+  readonly sessionsOpen: number;
+  readonly idempotencyKeys: number;
+}
+
+/** The whole replicated state at one index, unaffected by later entries. */
+export interface ExecutorFork {
+  readonly index: LogIndex;
+  readonly time: AgreedTime;
+  readonly machine: MachineFork;
+  readonly sessions: readonly Uint8Array[];
+  readonly keys: readonly Uint8Array[];
+  digest(): Uint8Array;
+  release(): void;
+}
+
+/** What a checkpoint gives back: a fork's chunks, read from somewhere. */
+export interface ExecutorState {
+  readonly index: LogIndex;
+  readonly time: AgreedTime;
+  readonly machine: Iterable<Uint8Array>;
+  readonly sessions: Iterable<Uint8Array>;
+  readonly keys: Iterable<Uint8Array>;
+}
+
+/** A request of the entry at hand, with what it will be answered. */
+interface Filtered {
+  readonly key: RequestKey;
+  readonly answer: Kept | Resolution;
+  readonly repeated: boolean;
+}
+
+export class Executor {
+  readonly #machine: MachineInstance;
+  readonly #hash: Hash;
+  readonly #sessions: SessionTable;
+  readonly #keys: IdempotencyTable;
+  #index: LogIndex = noIndex;
+  #time: AgreedTime = 0;
+  #broken: string | undefined = undefined;
+  #midEntry = false;
+  #commandsExecuted = 0;
+  #commandsRepeated = 0;
+
+  constructor({ machine, hash, limits }: ExecutorParts) {
+    this.#machine = machine.open({ hash });
+    this.#hash = hash;
+    this.#sessions = new SessionTable(limits.sessions);
+    this.#keys = new IdempotencyTable(limits.idempotency);
+  }
+
+  /** The sessions as of the last executed entry, for admission. */
+  get sessions(): SessionView {
+    return this.#sessions;
+  }
+
+  get executedIndex(): LogIndex {
+    return this.#index;
+  }
+
+  /** Agreed time of the last executed entry. */
+  get time(): AgreedTime {
+    return this.#time;
+  }
+
+  /** Set for good by an entry that this version cannot execute: nothing was executed from it on, and the replica must stop. */
+  get broken(): string | undefined {
+    return this.#broken;
+  }
+
+  get statistics(): ExecutorStatistics {
+    return {
+      commandsExecuted: this.#commandsExecuted,
+      commandsRepeated: this.#commandsRepeated,
+      sessions: this.#sessions.counts,
+      sessionsOpen: this.#sessions.count,
+      idempotencyKeys: this.#keys.count,
+    };
+  }
+
+  /** One `Executed` for each request of the entry, in order. Look at `broken` afterwards. */
+  execute(entry: Entry): readonly Executed[] {
+    checkWhole(this.#midEntry);
+    if (this.#broken !== undefined) return [];
+    checkNextEntry(entry, this.#index, this.#time);
+    const requests = requestsOf(entry);
+    if (typeof requests === "string") {
+      this.#broken = requests;
+      return [];
+    }
+
+    this.#midEntry = true;
+    this.#index = entry.index;
+    this.#time = entry.time;
+    this.#sessions.advance(entry.time);
+    this.#keys.advance(entry.time);
+    const executed = this.#executeAll(requests);
+    this.#sessions.trim();
+    this.#midEntry = false;
+    return executed;
+  }
+
+  /** Reads the state as of the last executed entry. */
+  query(name: string, input: Uint8Array): Outcome {
+    checkWhole(this.#midEntry);
+    return this.#machine.query(name, input, { index: this.#index, time: this.#time });
+  }
+
+  /** The earliest agreed time at which something is due although no client asks: then a `time` entry is wanted. */
+  dueAt(): AgreedTime | undefined {
+    return earliest(earliest(this.#machine.dueAt(), this.#sessions.dueAt()), this.#keys.dueAt());
+  }
+
+  /** Equal for equal replicated states: index, agreed time, machine, sessions, keys. 32 bytes. Costs a walk through the tables. */
+  digest(): Uint8Array {
+    const fork = this.fork();
+    const digest = fork.digest();
+    fork.release();
+    return digest;
+  }
+
+  /** The machine's part is O(1); the tables are encoded at once. */
+  fork(): ExecutorFork {
+    checkWhole(this.#midEntry);
+    const hash = this.#hash;
+    const parts = {
+      index: this.#index,
+      time: this.#time,
+      machine: this.#machine.fork(),
+      sessions: encodeSessions(this.#sessions),
+      keys: encodeKeys(this.#keys),
+    };
+    return { ...parts, digest: () => digestOf(hash, parts), release: () => parts.machine.release() };
+  }
+
+  /** Replaces everything. Answers why not, if the chunks are not in this version's form: then nothing may be executed on. */
+  install(state: ExecutorState): string | undefined {
+    checkWhole(this.#midEntry);
+    this.#broken = "Cannot execute: a checkpoint was not installed whole.";
+    if (!installSessions(this.#sessions, state.sessions))
+      return "Cannot install a checkpoint: its sessions are malformed.";
+    if (!installKeys(this.#keys, state.time, state.keys)) return "Cannot install a checkpoint: its keys are malformed.";
+    this.#machine.install(state.machine);
+    this.#index = state.index;
+    this.#time = state.time;
+    this.#broken = undefined;
+    return undefined;
+  }
+
+  #executeAll(requests: readonly Request[]): readonly Executed[] {
+    const commands: Command[] = [];
+    const running: Running[] = [];
+    const filtered: Filtered[] = [];
+    for (let ordinal = 0; ordinal < requests.length; ordinal += 1) {
+      const request = requests[ordinal];
+      if (request === undefined) continue;
+      const result = request.kind === "command" ? this.#filterCommand(request) : this.#executeOther(request);
+      filtered.push(result);
+      if (result.repeated || result.answer.status !== "running" || request.kind !== "command") continue;
+      commands.push({ ordinal, session: request.session, name: request.name, input: request.input });
+      running.push(result.answer);
+    }
+
+    // Also without commands: agreed time moves on, and what is due happens.
+    const outcomes = this.#machine.apply({ index: this.#index, time: this.#time, commands });
+    checkOutcomes(outcomes.length, commands.length);
+    outcomes.forEach((outcome, at) => this.#settle(running[at], outcome));
+    return filtered.map(({ key, answer, repeated }) => ({ key, reply: replyTo(answer), repeated }));
+  }
+
+  /** The session decides first, then the idempotency key; a command that passes both runs. */
+  #filterCommand(command: CommandRequest): Filtered {
+    const key = keyOf(command);
+    const known = this.#sessions.lookUp(command);
+    if (known !== undefined) {
+      const repeated = known.status !== "refused";
+      if (repeated) this.#commandsRepeated += 1;
+      return { key, answer: known, repeated };
+    }
+    const { session, number, idempotency } = command;
+    const held = idempotency === undefined ? undefined : this.#keys.lookUp(idempotency);
+    if (held !== undefined) {
+      // The number is spent on what the key gives, a refusal included: requests behind it must not wait for it.
+      this.#sessions.spend(session, number, held);
+      const repeated = held.status !== "refused";
+      if (repeated) this.#commandsRepeated += 1;
+      return { key, answer: held, repeated };
+    }
+    const running: Running = { status: "running", session, number, idempotency, reply: undefined };
+    this.#sessions.spend(session, number, running);
+    if (idempotency !== undefined) this.#keys.hold(idempotency, running);
+    return { key, answer: running, repeated: false };
+  }
+
+  #executeOther(request: Exclude<Request, CommandRequest>): Filtered {
+    const key = keyOf(request);
+    switch (request.kind) {
+      case "open": {
+        const { reply, repeated } = this.#sessions.open(request);
+        return { key, answer: reply, repeated };
+      }
+      case "resolve":
+        return { key, answer: this.#sessions.resolve(request), repeated: false };
+      case "keepAlive":
+        return { key, answer: this.#sessions.keepAlive(request), repeated: false };
+      case "close":
+        return { key, answer: this.#sessions.close(request), repeated: false };
+      default:
+        return unreachable(request);
+    }
+  }
+
+  #settle(running: Running | undefined, outcome: Outcome): void {
+    if (running === undefined) return;
+    const { idempotency } = running;
+    const reply = replyOf(outcome, idempotency === undefined ? undefined : this.#keys.expiryOfNew());
+    running.reply = reply;
+    this.#sessions.settle(running, reply);
+    if (idempotency !== undefined) this.#keys.settle(idempotency, reply);
+    this.#commandsExecuted += 1;
+  }
+}
+
+/** A sentence if this version cannot tell what the entry means: to go on without it would be to differ from those that can. */
+function requestsOf(entry: Entry): readonly Request[] | string {
+  switch (entry.kind) {
+    case "noop":
+    case "time":
+      return [];
+    case "batch":
+      return (
+        decodeBatch(entry.payload) ??
+        `Cannot execute entry ${entry.index}: its batch is not in a form that this version knows.`
+      );
+    case "configuration":
+    case "report":
+    case "version":
+    case "checkpoint":
+      return `Cannot execute entry ${entry.index}: this version does not know entries of kind "${entry.kind}".`;
+    default:
+      return unreachable(entry.kind);
+  }
+}
+
+function replyTo(answer: Kept | Resolution): Reply {
+  if (answer.status !== "resolving") return settledReply(answer);
+  return { status: "resolved", outcome: { kind: "executed", reply: settledReply(answer.of) } };
+}
+
+/** Hashes of hashes, each of a fixed length and in a fixed place, so that no two states share their bytes. */
+function digestOf(hash: Hash, parts: Omit<ExecutorFork, "digest" | "release">): Uint8Array {
+  const writer = new ByteWriter(128);
+  writer.u64(parts.index);
+  writer.u64(parts.time);
+  writer.raw(parts.machine.digest());
+  writer.raw(digestOfChunks(hash, parts.sessions));
+  writer.raw(digestOfChunks(hash, parts.keys));
+  return hash.sha256(writer.peek());
+}
+
+function digestOfChunks(hash: Hash, chunks: readonly Uint8Array[]): Uint8Array {
+  return hash.sha256(concatBytes(chunks.map((chunk) => hash.sha256(chunk))));
+}
+
+function earliest(left: AgreedTime | undefined, right: AgreedTime | undefined): AgreedTime | undefined {
+  if (left === undefined) return right;
+  return right === undefined || left <= right ? left : right;
+}

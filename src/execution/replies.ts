@@ -1,0 +1,84 @@
+/**
+ * Replies: how they are made of outcomes, and what is kept while one is still being made.
+ *
+ * Owns: the translation of a machine's outcome, its limits, and the bytes that a kept reply counts for. Called by the executor and
+ * the tables. Everything here is deterministic, since replies are replicated state.
+ */
+import type { Outcome } from "../api/low-level.js";
+import { utf8Length } from "../base/bytes.js";
+import { invariant } from "../base/invariant.js";
+import type { RequestNumber, SessionId } from "../model/ids.js";
+import { requestLimits } from "../model/request-limits.js";
+import type { ExecutedRefusal, IdempotencyKey, Reply } from "../model/request.js";
+
+/**
+ * A command of the entry that is being executed. It stands in for its reply, so that a repeat within the same entry finds it;
+ * when the machine has answered, `reply` is set and takes its place.
+ */
+export interface Running {
+  readonly status: "running";
+  readonly session: SessionId;
+  readonly number: RequestNumber;
+  readonly idempotency: IdempotencyKey | undefined;
+  reply: Reply | undefined;
+}
+
+/** What is kept for a request: its reply, or who will give it before the entry ends. */
+export type Kept = Reply | Running;
+
+/** A cut message stays below its limit whatever its letters: three bytes for each unit. */
+const messageUnitsMax = Math.floor(requestLimits.messageBytesMax / 3);
+
+export function replyOf(outcome: Outcome, expiresAt: number | undefined): Reply {
+  switch (outcome.status) {
+    case "ok": {
+      const { output } = outcome;
+      if (output.length > requestLimits.replyBytesMax) return tooLarge(output.length, expiresAt);
+      return { status: "ok", output, expiresAt };
+    }
+    case "rejected": {
+      const { code, data } = outcome;
+      const bytes = data.length + utf8Length(code);
+      if (bytes > requestLimits.replyBytesMax) return tooLarge(bytes, expiresAt);
+      if (utf8Length(code) > requestLimits.codeBytesMax) return tooLarge(utf8Length(code), expiresAt);
+      return { status: "rejected", code, data, expiresAt };
+    }
+    case "failed":
+      return { status: "failed", message: outcome.message.slice(0, messageUnitsMax), expiresAt };
+  }
+}
+
+export function refused(refusal: ExecutedRefusal): Reply {
+  return { status: "refused", refusal };
+}
+
+export function isTombstone(reply: Reply): boolean {
+  return reply.status === "refused" && reply.refusal.code === "TOMBSTONED";
+}
+
+/** Called once the machine has answered: whatever was running has its reply by then. */
+export function settledReply(kept: Kept): Reply {
+  if (kept.status !== "running") return kept;
+  invariant(kept.reply !== undefined, "X7 nothing is still running between two entries");
+  return kept.reply;
+}
+
+/** What a kept reply counts for: its content and an allowance for its bookkeeping. */
+export function replyBytes(reply: Reply): number {
+  switch (reply.status) {
+    case "ok":
+      return 64 + reply.output.length;
+    case "rejected":
+      return 64 + reply.data.length + reply.code.length;
+    case "failed":
+      return 64 + reply.message.length;
+    default:
+      return 64;
+  }
+}
+
+/** The machine did execute it; only the answer cannot be carried. A machine that limits its own outputs never comes here. */
+function tooLarge(bytes: number, expiresAt: number | undefined): Reply {
+  const message = `Cannot answer: the command was executed, but its output has ${bytes} bytes and the limit is ${requestLimits.replyBytesMax}.`;
+  return { status: "failed", message, expiresAt };
+}
