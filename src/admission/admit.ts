@@ -83,4 +83,3 @@ export class AdmissionTable {
     while (progress.settled.delete(progress.next)) progress.next = nextRequest(progress.next);
   }
 }
-

@@ -22,7 +22,12 @@ export interface DoorIdempotency {
 }
 
 export type DoorOutcome =
-  | { readonly status: "ok"; readonly output: Uint8Array; readonly index: LogIndex; readonly expiresAt: number | undefined }
+  | {
+      readonly status: "ok";
+      readonly output: Uint8Array;
+      readonly index: LogIndex;
+      readonly expiresAt: number | undefined;
+    }
   | {
       readonly status: "rejected";
       readonly code: string;
@@ -30,7 +35,12 @@ export type DoorOutcome =
       readonly index: LogIndex;
       readonly expiresAt: number | undefined;
     }
-  | { readonly status: "failed"; readonly message: string; readonly index: LogIndex; readonly expiresAt: number | undefined }
+  | {
+      readonly status: "failed";
+      readonly message: string;
+      readonly index: LogIndex;
+      readonly expiresAt: number | undefined;
+    }
   /** Surely not executed. */
   | { readonly status: "refused"; readonly refusal: AdmissionRefusal | ExecutedRefusal }
   /** May or may not have been executed, or still be. */

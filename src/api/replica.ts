@@ -50,7 +50,11 @@ export interface ReplicaCounters {
   readonly logSyncs: number;
   readonly logBytes: number;
   /** Seconds per flush, as a histogram: upper bounds and cumulative counts. */
-  readonly syncSeconds: { readonly bounds: readonly number[]; readonly counts: readonly number[]; readonly sum: number };
+  readonly syncSeconds: {
+    readonly bounds: readonly number[];
+    readonly counts: readonly number[];
+    readonly sum: number;
+  };
   readonly sessions: number;
   readonly clientConnections: number;
   readonly framesDropped: Readonly<Record<string, number>>;

@@ -14,7 +14,7 @@ import { createRaftState } from "../consensus/raft/state.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import { Executor } from "../execution/executor.js";
 import { isReplicaId, type ReplicaId } from "../model/ids.js";
-import { votersOf, type Member, type Membership } from "../model/membership.js";
+import type { Member, Membership } from "../model/membership.js";
 import { Repair } from "../replica/repair.js";
 import { ReplicaCore } from "../replica/replica.js";
 import { openDataDirectory, type DataDirectory } from "../storage/data-dir.js";
@@ -87,11 +87,13 @@ interface Opened {
 
 function checkOptions(options: ReplicaOptions, limits: Limits): Member {
   const { id, members, insecure } = options;
-  if (!isReplicaId(id)) throw new CannotStart("INVALID_ID", `Cannot start replica "${id}": an id is 1 to 32 of a-z A-Z 0-9 _ -`);
+  if (!isReplicaId(id))
+    throw new CannotStart("INVALID_ID", `Cannot start replica "${id}": an id is 1 to 32 of a-z A-Z 0-9 _ -`);
   const objection = checkLimits(limits);
   if (objection !== undefined) throw new CannotStart("INVALID_LIMITS", objection);
   const self = members.find((member) => member.id === id);
-  if (self === undefined) throw new CannotStart("NOT_A_MEMBER", `Cannot start replica ${id}: it is not among the members`);
+  if (self === undefined)
+    throw new CannotStart("NOT_A_MEMBER", `Cannot start replica ${id}: it is not among the members`);
   if (new Set(members.map((member) => member.id)).size !== members.length) {
     throw new CannotStart("DUPLICATE_MEMBER", `Cannot start replica ${id}: two members have the same id`);
   }
@@ -148,7 +150,6 @@ function createCore(machine: LowLevelMachine, { options, limits, directory, open
     machine: machine.name,
     machineVersion: machine.version,
   };
-  const voters = votersOf(membership);
   const others = membership.members.map(({ id }) => id).filter((id) => id !== options.id);
   return new ReplicaCore({
     identity,
@@ -156,10 +157,9 @@ function createCore(machine: LowLevelMachine, { options, limits, directory, open
     state: createRaftState(
       {
         self: options.id,
-        voters,
-        learners: membership.members.filter(({ role }) => role === "learner").map(({ id }) => id),
+        membership,
         hardState: recovered.hardState,
-        recovered,
+        log: recovered,
         settings: limits.raft,
         seed,
         trust: recovered.amnesiac ? "amnesiac" : recovered.damaged.length > 0 ? "damaged" : "whole",

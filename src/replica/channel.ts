@@ -10,7 +10,10 @@ import type { LogIndex, ReplicaId } from "../model/ids.js";
 
 export type ToEngine =
   /** Make entries of these, if leading; the engine stamps the agreed time. */
-  | { readonly kind: "propose"; readonly entries: readonly { readonly kind: EntryKind; readonly payload: Uint8Array }[] }
+  | {
+      readonly kind: "propose";
+      readonly entries: readonly { readonly kind: EntryKind; readonly payload: Uint8Array }[];
+    }
   | { readonly kind: "readBarrier"; readonly id: number }
   /** Executed up to here: the engine may deliver more. */
   | { readonly kind: "appliedUpTo"; readonly index: LogIndex }

@@ -188,7 +188,10 @@ export class Engine {
     const { state, deliveredBytesMax, repair, log } = this.#parts;
     while (!this.#reading && this.#broken === undefined && this.#deliveredBytes < deliveredBytesMax) {
       const from = after(this.#deliveredIndex);
-      const limit = repair.firstDamaged === undefined ? this.#commitIndex : minIndex(this.#commitIndex, before(repair.firstDamaged));
+      const limit =
+        repair.firstDamaged === undefined
+          ? this.#commitIndex
+          : minIndex(this.#commitIndex, before(repair.firstDamaged));
       if (from > limit) return;
       const entries = state.log.entriesFrom(from, deliveredBytesMax / 4);
       if (entries !== undefined) {

@@ -114,8 +114,10 @@ export class Host {
 
   query(connection: number, query: { readonly id: number; readonly name: string; readonly input: Uint8Array }): void {
     const { admission, answer, clock, again } = this.#parts;
-    const refusal = this.#stopping || this.#broken ? stoppingRefusal : overload(this.#reads.count, admission.queriesMax);
-    if (refusal !== undefined) return answer(connection, { kind: "queryRefused", id: query.id, refusal: this.#counted(refusal) });
+    const refusal =
+      this.#stopping || this.#broken ? stoppingRefusal : overload(this.#reads.count, admission.queriesMax);
+    if (refusal !== undefined)
+      return answer(connection, { kind: "queryRefused", id: query.id, refusal: this.#counted(refusal) });
     this.#reads.add({ connection, ...query, since: clock.monotonic() });
     again();
   }
@@ -165,7 +167,8 @@ export class Host {
     if (this.#broken) return;
     const { clock, admission, answer, executor } = this.#parts;
     const late = this.#reads.takeOlderThan(clock.monotonic() - admission.queryMs);
-    for (const { connection, id } of late) answer(connection, { kind: "queryRefused", id, refusal: this.#counted(noLeader) });
+    for (const { connection, id } of late)
+      answer(connection, { kind: "queryRefused", id, refusal: this.#counted(noLeader) });
     if (this.#isLeading() && this.#due.isDue(executor.dueAt(), clock.wall(), clock.monotonic())) {
       this.#pipeline += 1;
       this.#parts.toEngine({ kind: "propose", entries: [{ kind: "time", payload: noPayload }] });
@@ -269,11 +272,20 @@ export class Host {
     const { queueCountMax } = this.#parts.admission;
     while (this.#outgoing.length > queueCountMax) {
       const last = this.#outgoing.pop();
-      if (last !== undefined) this.#refuseFor(last.from, last.key, { code: "OVERLOADED", queued: queueCountMax, limit: queueCountMax });
+      if (last !== undefined)
+        this.#refuseFor(last.from, last.key, { code: "OVERLOADED", queued: queueCountMax, limit: queueCountMax });
     }
   }
 
-  #admit({ key, bytes, from }: { readonly key: RequestKey; readonly bytes: Uint8Array; readonly from: ReplicaId }): void {
+  #admit({
+    key,
+    bytes,
+    from,
+  }: {
+    readonly key: RequestKey;
+    readonly bytes: Uint8Array;
+    readonly from: ReplicaId;
+  }): void {
     if (this.#batcher.isFull) {
       const limit = this.#parts.admission.queueCountMax;
       return this.#refuseFor(from, key, { code: "OVERLOADED", queued: this.#batcher.count, limit });
@@ -288,7 +300,10 @@ export class Host {
     if (!this.#isLeading()) return;
     while (this.#batcher.count > 0 && this.#pipeline < pipelineMax) {
       this.#pipeline += 1;
-      this.#parts.toEngine({ kind: "propose", entries: [{ kind: "batch", payload: encodeBatch(this.#batcher.take()) }] });
+      this.#parts.toEngine({
+        kind: "propose",
+        entries: [{ kind: "batch", payload: encodeBatch(this.#batcher.take()) }],
+      });
     }
   }
 
@@ -307,13 +322,19 @@ export class Host {
   #refusalOf(connection: number): AdmissionRefusal | undefined {
     const { waitingMax, waitingPerConnectionMax } = this.#parts.admission;
     if (this.#stopping || this.#broken) return stoppingRefusal;
-    return overload(this.#waiting.count, waitingMax) ?? overload(this.#waiting.countOf(connection), waitingPerConnectionMax);
+    return (
+      overload(this.#waiting.count, waitingMax) ?? overload(this.#waiting.countOf(connection), waitingPerConnectionMax)
+    );
   }
 
   #refuseFor(from: ReplicaId, key: RequestKey, refusal: AdmissionRefusal): void {
     if (from !== this.#parts.self) {
       const message = { kind: "requestRefused", key, refusal } as const;
-      return this.#parts.toEngine({ kind: "forward", to: from, payload: encodeHostMessage({ kind: "refused", message }) });
+      return this.#parts.toEngine({
+        kind: "forward",
+        to: from,
+        payload: encodeHostMessage({ kind: "refused", message }),
+      });
     }
     const request: WaitingRequest | undefined = this.#waiting.take(key);
     if (request !== undefined) this.#refuse(request.connection, key, refusal);

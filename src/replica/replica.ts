@@ -20,7 +20,12 @@ import type { LogStore } from "../storage/log-store.js";
 import { Clients } from "../transport/clients.js";
 import type { Identity } from "../transport/gate.js";
 import { Peers } from "../transport/peers.js";
-import { clientMessageTypes, decodeClientMessage, encodeReplicaMessage, replicaMessageTypes } from "../wire/client-codec.js";
+import {
+  clientMessageTypes,
+  decodeClientMessage,
+  encodeReplicaMessage,
+  replicaMessageTypes,
+} from "../wire/client-codec.js";
 import { encodeRequest } from "../wire/request-codec.js";
 import type { ToEngine, ToHost } from "./channel.js";
 import { Engine } from "./engine.js";

@@ -51,7 +51,10 @@ export class Clients {
         side: "acceptor",
         gate: (hello) => {
           if (this.#open.size >= connectionsMax) {
-            return refused("TOO_MANY_CONNECTIONS", `${this.#open.size} clients are connected and the limit is ${connectionsMax}.`);
+            return refused(
+              "TOO_MANY_CONNECTIONS",
+              `${this.#open.size} clients are connected and the limit is ${connectionsMax}.`,
+            );
           }
           return checkClientHello(hello, self) ?? welcomeFrom(self);
         },

@@ -38,24 +38,41 @@ export function helloTo(peer: ReplicaId, self: Identity): Hello {
 
 export function welcomeFrom(self: Identity): Welcome {
   const { clusterId, id, incarnation, process, machine, machineVersion } = self;
-  return { kind: "welcome", protocol: protocolVersion, clusterId, from: id, incarnation, process, machine, machineVersion };
+  return {
+    kind: "welcome",
+    protocol: protocolVersion,
+    clusterId,
+    from: id,
+    incarnation,
+    process,
+    machine,
+    machineVersion,
+  };
 }
 
 export function checkReplicaHello(hello: Hello, self: Identity, membership: Membership): Refused | undefined {
   if (hello.protocol !== protocolVersion) return wrongProtocol(hello.protocol);
-  if (hello.role !== "replica") return refused("WRONG_ROLE", "This port is for replicas; clients have a port of their own.");
+  if (hello.role !== "replica")
+    return refused("WRONG_ROLE", "This port is for replicas; clients have a port of their own.");
   if (hello.clusterId !== self.clusterId) return wrongCluster(hello.clusterId, self);
-  if (hello.to !== self.id) return refused("WRONG_REPLICA", `Asked for replica ${hello.to}, this is replica ${self.id}.`);
+  if (hello.to !== self.id)
+    return refused("WRONG_REPLICA", `Asked for replica ${hello.to}, this is replica ${self.id}.`);
   const member = membership.members.find(({ id }) => id === hello.from);
   if (member === undefined || hello.from === self.id) {
     return refused("NOT_A_MEMBER", `Replica ${hello.from} is not a member of cluster ${self.clusterId}.`);
   }
-  if (member.incarnation !== hello.incarnation) return wrongIncarnation(hello.from, hello.incarnation, member.incarnation);
+  if (member.incarnation !== hello.incarnation)
+    return wrongIncarnation(hello.from, hello.incarnation, member.incarnation);
   return checkMachine(hello.machine, self);
 }
 
 /** An objection to who answered a replica's call. */
-export function checkWelcome(welcome: Welcome, peer: ReplicaId, self: Identity, membership: Membership): string | undefined {
+export function checkWelcome(
+  welcome: Welcome,
+  peer: ReplicaId,
+  self: Identity,
+  membership: Membership,
+): string | undefined {
   if (welcome.protocol !== protocolVersion) return wrongProtocol(welcome.protocol).message;
   if (welcome.clusterId !== self.clusterId) return wrongCluster(welcome.clusterId, self).message;
   if (welcome.from !== peer) return `Replica ${welcome.from} answered at the address of replica ${peer}.`;
@@ -67,7 +84,8 @@ export function checkWelcome(welcome: Welcome, peer: ReplicaId, self: Identity, 
 
 export function checkClientHello(hello: Hello, self: Identity): Refused | undefined {
   if (hello.protocol !== protocolVersion) return wrongProtocol(hello.protocol);
-  if (hello.role !== "client") return refused("WRONG_ROLE", "This port is for clients; replicas have a port of their own.");
+  if (hello.role !== "client")
+    return refused("WRONG_ROLE", "This port is for clients; replicas have a port of their own.");
   if (hello.clusterId !== "" && hello.clusterId !== self.clusterId) return wrongCluster(hello.clusterId, self);
   return hello.machine === "" ? undefined : checkMachine(hello.machine, self);
 }
@@ -86,9 +104,15 @@ function wrongProtocol(found: number): Refused {
 }
 
 function wrongCluster(found: string, self: Identity): Refused {
-  return refused("WRONG_CLUSTER", `Asked for cluster ${found}, replica ${self.id} belongs to cluster ${self.clusterId}.`);
+  return refused(
+    "WRONG_CLUSTER",
+    `Asked for cluster ${found}, replica ${self.id} belongs to cluster ${self.clusterId}.`,
+  );
 }
 
 function wrongIncarnation(id: ReplicaId, found: number, known: number): Refused {
-  return refused("WRONG_INCARNATION", `Replica ${id} speaks as incarnation ${found}, the cluster knows incarnation ${known}.`);
+  return refused(
+    "WRONG_INCARNATION",
+    `Replica ${id} speaks as incarnation ${found}, the cluster knows incarnation ${known}.`,
+  );
 }

@@ -95,7 +95,8 @@ export class Link {
   /** Leaves with everything else of this turn; dropped unless the link is ready. */
   send(type: number, payload: Uint8Array): void {
     if (this.#state !== "ready") return;
-    if (!this.#writer.isEmpty && this.#writer.bodyBytes + payload.length > this.#limits.frameBytesMax / 2) this.#flush();
+    if (!this.#writer.isEmpty && this.#writer.bodyBytes + payload.length > this.#limits.frameBytesMax / 2)
+      this.#flush();
     this.#writer.add(type, payload);
     if (this.#flushDue) return;
     this.#flushDue = true;

@@ -74,20 +74,25 @@ export class Peers {
   accept(connect: (handlers: ConnectionHandlers) => Connection): void {
     const { clock, hash, limits, dropped } = this.#options;
     let peer: ReplicaId | undefined;
-    const link = new Link({ clock, hash }, limits, { side: "acceptor", gate: (hello) => this.#gate(hello) }, {
-      ready: (ready, hello) => {
-        this.#waiting.delete(ready);
-        peer = hello.from;
-        this.#adopt(hello.from, hello.process, ready);
+    const link = new Link(
+      { clock, hash },
+      limits,
+      { side: "acceptor", gate: (hello) => this.#gate(hello) },
+      {
+        ready: (ready, hello) => {
+          this.#waiting.delete(ready);
+          peer = hello.from;
+          this.#adopt(hello.from, hello.process, ready);
+        },
+        message: (from, type, payload) => this.#heard(peer, from, type, payload),
+        drained: () => {},
+        closed: (closed, cause) => {
+          this.#waiting.delete(closed);
+          if (peer === undefined) dropped("handshake", cause);
+          else this.#lose(peer, closed, cause);
+        },
       },
-      message: (from, type, payload) => this.#heard(peer, from, type, payload),
-      drained: () => {},
-      closed: (closed, cause) => {
-        this.#waiting.delete(closed);
-        if (peer === undefined) dropped("handshake", cause);
-        else this.#lose(peer, closed, cause);
-      },
-    });
+    );
     this.#waiting.add(link);
     link.attach(connect);
   }

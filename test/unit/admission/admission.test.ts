@@ -1,0 +1,112 @@
+import { describe, expect, test } from "vitest";
+
+import { AdmissionTable } from "../../../src/admission/admit.js";
+import { Batcher } from "../../../src/admission/batcher.js";
+import { defaultLimits } from "../../../src/api/config.js";
+import type { SessionView } from "../../../src/execution/session-view.js";
+import { requestNumber, sessionId, type RequestNumber, type SessionId } from "../../../src/model/ids.js";
+import type { Reply } from "../../../src/model/request.js";
+
+const session = sessionId(5) as SessionId;
+const number = (value: number): RequestNumber => requestNumber(value) as RequestNumber;
+const command = (value: number) => ({ kind: "command", session, number: number(value) }) as const;
+const resolve = (value: number) => ({ kind: "resolve", session, number: number(value) }) as const;
+
+/** As execution left the sessions: session 5 runs `next` next and keeps the replies from `kept` on. */
+function executed(next: number, kept: number): SessionView {
+  const reply: Reply = { status: "ok", output: new Uint8Array(0), expiresAt: undefined };
+  return {
+    count: 1,
+    state: (id) =>
+      id === session ? { id, principal: "", next: number(next), releasedBelow: number(kept) } : "unknown",
+    storedReply: (id, asked) => (id === session && asked >= kept && asked < next ? reply : undefined),
+    openedBy: () => undefined,
+  };
+}
+
+describe("admission", () => {
+  test("numbers in order are admitted once each", () => {
+    const table = new AdmissionTable(executed(1, 1));
+
+    expect([1, 2, 2, 1, 3].map((value) => table.admit(command(value)).kind)).toEqual([
+      "admitted",
+      "admitted",
+      "repeated",
+      "repeated",
+      "admitted",
+    ]);
+  });
+
+  test("C5: a number that overtook another is sent back with the one to begin from", () => {
+    const table = new AdmissionTable(executed(1, 1));
+    table.admit(command(1));
+
+    expect(table.admit(command(3))).toEqual({ kind: "gap", next: 2 });
+    expect(table.admit(command(2)).kind).toBe("admitted");
+    expect(table.admit(command(3)).kind).toBe("admitted");
+  });
+
+  test("an executed number is repeated, and goes into the order again only if its reply is gone", () => {
+    const table = new AdmissionTable(executed(10, 5));
+
+    expect(table.admit(command(7)).kind).toBe("repeated");
+    expect(table.admit(command(3)).kind).toBe("admitted");
+  });
+
+  test("after a change of leader what execution knows counts, not what was admitted", () => {
+    const table = new AdmissionTable(executed(3, 1));
+    for (const value of [3, 4, 5]) table.admit(command(value));
+    table.reset();
+
+    expect(table.admit(command(4))).toEqual({ kind: "gap", next: 3 });
+    expect(table.admit(command(3)).kind).toBe("admitted");
+  });
+
+  test("a number that is being settled closes the gap behind it", () => {
+    const table = new AdmissionTable(executed(1, 1));
+    table.admit(resolve(2));
+    table.admit(command(1));
+
+    expect(table.admit(command(3)).kind).toBe("admitted");
+  });
+
+  test("a session that this replica has not executed yet is left to execution", () => {
+    const table = new AdmissionTable(executed(1, 1));
+
+    expect(table.admit({ kind: "command", session: sessionId(9) as SessionId, number: number(4) }).kind).toBe(
+      "admitted",
+    );
+  });
+});
+
+describe("batches", () => {
+  const limits = {
+    ...defaultLimits.admission,
+    batchCountMax: 3,
+    batchBytesMax: 10,
+    queueCountMax: 5,
+    queueBytesMax: 100,
+  };
+  const bytes = (length: number) => new Uint8Array(length);
+
+  test("a batch holds what fits, in order, and at least one", () => {
+    const batcher = new Batcher(limits);
+    for (const length of [4, 4, 4, 50, 1]) batcher.add(bytes(length));
+
+    const sizes = [];
+    while (batcher.count > 0) sizes.push(batcher.take().map(({ length }) => length));
+    expect(sizes).toEqual([[4, 4], [4], [50], [1]]);
+  });
+
+  test("a queue is full by count or by bytes, and has room again when a batch is taken", () => {
+    const byCount = new Batcher(limits);
+    for (let count = 0; count < 5; count += 1) byCount.add(bytes(1));
+    expect(byCount.isFull).toBe(true);
+    byCount.take();
+    expect(byCount.isFull).toBe(false);
+
+    const byBytes = new Batcher(limits);
+    byBytes.add(bytes(100));
+    expect(byBytes.isFull).toBe(true);
+  });
+});

@@ -1,0 +1,117 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+
+import {
+  ByteReader,
+  ByteWriter,
+  compareBytes,
+  decodeUtf8,
+  encodeUtf8,
+  equalBytes,
+  utf8Length,
+} from "../../../src/base/bytes.js";
+
+const seed = 20261123;
+
+describe("numbers", () => {
+  test("a varint of any safe integer reads back, in its shortest form only", () => {
+    fc.assert(
+      fc.property(fc.maxSafeNat(), (value) => {
+        const writer = new ByteWriter(1);
+        writer.varint(value);
+        const reader = new ByteReader(writer.finish());
+        expect(reader.varint()).toBe(value);
+        expect(reader.complete).toBe(true);
+      }),
+      { seed },
+    );
+    const padded = new ByteReader(new Uint8Array([0x81, 0x00]));
+    padded.varint();
+    expect(padded.failed).toBe(true);
+  });
+
+  test("a varint above the largest safe integer is refused", () => {
+    const reader = new ByteReader(new Uint8Array([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]));
+    reader.varint();
+    expect(reader.failed).toBe(true);
+  });
+
+  test("fixed numbers read back at their bounds", () => {
+    const writer = new ByteWriter(1);
+    writer.u8(255);
+    writer.u16(65_535);
+    writer.u32(0xffff_ffff);
+    writer.u64(Number.MAX_SAFE_INTEGER);
+    writer.f64(-0);
+    const reader = new ByteReader(writer.finish());
+    expect([reader.u8(), reader.u16(), reader.u32(), reader.u64()]).toEqual([
+      255,
+      65_535,
+      0xffff_ffff,
+      Number.MAX_SAFE_INTEGER,
+    ]);
+    expect(Object.is(reader.f64(), -0)).toBe(true);
+    expect(reader.complete).toBe(true);
+  });
+
+  test("reading past the end fails once and for all, and never throws", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 24 }), (bytes) => {
+        const reader = new ByteReader(bytes);
+        for (let count = 0; count < 8; count += 1) {
+          reader.varint();
+          reader.text();
+          reader.u64();
+        }
+        expect(reader.failed).toBe(true);
+        expect(reader.u32()).toBe(0);
+      }),
+      { seed },
+    );
+  });
+});
+
+describe("text", () => {
+  test("every well-formed string reads back, as the platform writes it", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary" }), (text) => {
+        const bytes = encodeUtf8(text);
+        expect(equalBytes(bytes, new TextEncoder().encode(text))).toBe(true);
+        expect(utf8Length(text)).toBe(bytes.length);
+        expect(decodeUtf8(bytes)).toBe(text);
+      }),
+      { seed },
+    );
+  });
+
+  test("bytes decode exactly when the platform's strict decoder takes them", () => {
+    const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+    const platform = (bytes: Uint8Array): string | undefined => {
+      try {
+        return strict.decode(bytes);
+      } catch {
+        return undefined;
+      }
+    };
+    const likely = fc.array(
+      fc.constantFrom(0x41, 0x80, 0xbf, 0xc0, 0xc2, 0xe0, 0xa0, 0xed, 0xef, 0xf0, 0x90, 0xf4, 0xf5, 0xff),
+    );
+    fc.assert(
+      fc.property(likely, (list) => {
+        const bytes = Uint8Array.from(list);
+        expect(decodeUtf8(bytes)).toBe(platform(bytes));
+      }),
+      { seed, numRuns: 2000 },
+    );
+  });
+});
+
+test("bytes are ordered as their hexadecimal text is", () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 4 }), fc.uint8Array({ maxLength: 4 }), (left, right) => {
+      const [a, b] = [Buffer.from(left).toString("hex"), Buffer.from(right).toString("hex")];
+      expect(Math.sign(compareBytes(left, right))).toBe(a < b ? -1 : a > b ? 1 : 0);
+    }),
+    { seed },
+  );
+});

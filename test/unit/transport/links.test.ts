@@ -1,0 +1,268 @@
+import { describe, expect, test } from "vitest";
+
+import type { Member } from "../../../src/model/membership.js";
+import { nodeHash } from "../../../src/node/hash.js";
+import { Clients } from "../../../src/transport/clients.js";
+import type { Identity } from "../../../src/transport/gate.js";
+import { Link } from "../../../src/transport/link.js";
+import { Peers } from "../../../src/transport/peers.js";
+import { protocolVersion, type Hello, type Refused } from "../../../src/wire/handshake.js";
+import { ManualClock } from "../../../test-support/manual-clock.js";
+import { MemoryNetwork } from "../../../test-support/memory-network.js";
+
+const limits = { frameBytesMax: 1 << 16, handshakeMs: 5000 };
+const members: Member[] = ["a", "b", "c"].map((id) => {
+  return { id, role: "voter", incarnation: 1, peer: `peer-${id}:1`, client: `client-${id}:1` };
+});
+
+function identityOf(id: string, changes: Partial<Identity> = {}): Identity {
+  return {
+    clusterId: "blue",
+    id,
+    incarnation: 1,
+    process: `process-${id}`,
+    machine: "kv",
+    machineVersion: 1,
+    ...changes,
+  };
+}
+
+interface World {
+  readonly clock: ManualClock;
+  readonly network: MemoryNetwork;
+}
+
+function world(): World {
+  const clock = new ManualClock();
+  return { clock, network: new MemoryNetwork(clock) };
+}
+
+function peersOf({ clock, network }: World, self: Identity) {
+  const events: string[] = [];
+  const peers = new Peers({
+    network,
+    clock,
+    hash: nodeHash,
+    seed: 7,
+    limits,
+    retryMsMin: 20,
+    retryMsMax: 500,
+    silentMs: 1000,
+    self,
+    membership: { members },
+    connected: (peer) => events.push(`+${peer}`),
+    disconnected: (peer) => events.push(`-${peer}`),
+    message: (peer, type, payload) => events.push(`${peer}:${type}:${Buffer.from(payload).toString()}`),
+    dropped: (reason) => events.push(`!${reason}`),
+  });
+  network.listen(`peer-${self.id}:1`, (connect) => peers.accept(connect));
+  return { peers, events };
+}
+
+describe("between replicas", () => {
+  test("a pair has one link, dialed by the first, and both ends speak over it", () => {
+    const here = world();
+    const a = peersOf(here, identityOf("a"));
+    const b = peersOf(here, identityOf("b"));
+    here.clock.advance(100);
+
+    a.peers.send("b", 1, Buffer.from("hello"));
+    a.peers.send("b", 2, Buffer.from("again"));
+    b.peers.send("a", 1, Buffer.from("back"));
+    here.clock.advance(1);
+
+    expect(here.network.pairs).toHaveLength(1);
+    expect(b.events).toEqual(["+a", "a:1:hello", "a:2:again"]);
+    expect(a.events).toEqual(["+b", "b:1:back"]);
+  });
+
+  test("messages of one turn leave in one frame", () => {
+    const here = world();
+    const a = peersOf(here, identityOf("a"));
+    peersOf(here, identityOf("b"));
+    here.clock.advance(100);
+    const [pair] = here.network.pairs;
+    const before = pair?.wire[0]?.length ?? 0;
+
+    for (let count = 0; count < 50; count += 1) a.peers.send("b", 1, Buffer.from("x"));
+    here.clock.advance(1);
+
+    expect((pair?.wire[0]?.length ?? 0) - before).toBe(1);
+  });
+
+  test("a cut link is reported at once on both ends, and dialed again within the longest delay", () => {
+    const here = world();
+    const a = peersOf(here, identityOf("a"));
+    const b = peersOf(here, identityOf("b"));
+    here.clock.advance(100);
+
+    here.network.pairs[0]?.cut("reset");
+    here.clock.endTurn();
+    expect([a.events.at(-1), b.events.at(-1)]).toEqual(["-b", "-a"]);
+    here.clock.advance(500);
+
+    expect([a.events.at(-1), b.events.at(-1)]).toEqual(["+b", "+a"]);
+  });
+
+  test("bytes changed on their way break the link, and nothing of the frame is heard (W1)", () => {
+    const here = world();
+    const a = peersOf(here, identityOf("a"));
+    const b = peersOf(here, identityOf("b"));
+    here.clock.advance(100);
+    const [pair] = here.network.pairs;
+    if (pair !== undefined)
+      pair.tamper = (bytes) => Uint8Array.from(bytes, (byte, at) => (at === bytes.length - 1 ? byte ^ 1 : byte));
+
+    a.peers.send("b", 1, Buffer.from("hello"));
+    here.clock.advance(1);
+
+    expect(b.events).toEqual(["+a", "-a"]);
+  });
+
+  test.each<[string, Partial<Identity>, string]>([
+    ["another cluster", { clusterId: "red" }, "!WRONG_CLUSTER"],
+    ["another incarnation", { incarnation: 2 }, "!WRONG_INCARNATION"],
+    ["another machine", { machine: "bank" }, "!WRONG_MACHINE"],
+  ])("a replica of %s is refused with the reason, on both ends", (_name, changes, reason) => {
+    const here = world();
+    const b = peersOf(here, identityOf("b"));
+    const a = peersOf(here, identityOf("a", changes));
+    here.clock.advance(100);
+
+    expect(a.events).toContain(reason);
+    expect(a.events).not.toContain("+b");
+    expect(b.events).toContain("!handshake");
+    expect(b.events).not.toContain("+a");
+  });
+
+  test("M10: a second process under one id is refused while the first is heard, and taken once it is silent", () => {
+    const here = world();
+    const b = peersOf(here, identityOf("b"));
+    const first = peersOf(here, identityOf("a"));
+    here.clock.advance(100);
+    const second = peersOf(here, identityOf("a", { process: "another" }));
+    here.clock.advance(300);
+    expect(second.events).toContain("!IDENTITY_IN_USE");
+    expect(b.events.filter((event) => event === "+a")).toHaveLength(1);
+
+    // The first stays connected but says nothing any more.
+    here.clock.advance(2000);
+
+    expect(second.events).toContain("+b");
+    expect(first.events).toContain("-b");
+    const links = b.events.filter((event) => event.endsWith("a"));
+    // Never two at once: each arrival but the first follows a departure.
+    expect(links.every((event, at) => event === (at % 2 === 0 ? "+a" : "-a"))).toBe(true);
+  });
+});
+
+describe("between client and replica", () => {
+  function clientsOf({ clock, network }: World, connectionsMax: number) {
+    const events: string[] = [];
+    const clients = new Clients({
+      clock,
+      hash: nodeHash,
+      limits,
+      connectionsMax,
+      outputBytesMax: 1 << 20,
+      self: identityOf("a"),
+      connected: (connection) => events.push(`+${connection}`),
+      disconnected: (connection) => events.push(`-${connection}`),
+      message: (connection, type) => events.push(`${connection}:${type}`),
+      dropped: (reason) => events.push(`!${reason}`),
+    });
+    network.listen("client-a:1", (connect) => clients.accept(connect));
+    return { clients, events };
+  }
+
+  function dial({ clock, network }: World, changes: Partial<Hello> = {}) {
+    const heard: (string | Refused | undefined)[] = [];
+    const hello: Hello = {
+      kind: "hello",
+      protocol: protocolVersion,
+      role: "client",
+      clusterId: "",
+      from: "test",
+      to: "",
+      incarnation: 0,
+      process: "client",
+      machine: "kv",
+      machineVersion: 1,
+      credential: new Uint8Array(0),
+      ...changes,
+    };
+    const link = new Link(
+      { clock, hash: nodeHash },
+      limits,
+      { side: "dialer", hello, accept: () => undefined },
+      {
+        ready: () => heard.push("ready"),
+        message: (_link, type) => heard.push(`type ${type}`),
+        drained: () => {},
+        closed: (_link, cause, refusal) => heard.push(refusal?.code ?? cause),
+      },
+    );
+    link.attach((handlers) => network.connect("client-a:1", handlers));
+    return { link, heard };
+  }
+
+  test("a client is let in, and its messages carry its connection", () => {
+    const here = world();
+    const { events } = clientsOf(here, 10);
+    const client = dial(here);
+    here.clock.advance(1);
+    client.link.send(1, Buffer.from("x"));
+    here.clock.advance(1);
+
+    expect(events).toEqual(["+1", "1:1"]);
+    expect(client.heard).toEqual(["ready"]);
+  });
+
+  test.each<[string, Partial<Hello>, string]>([
+    ["a wrong cluster id", { clusterId: "red" }, "WRONG_CLUSTER"],
+    ["another protocol", { protocol: protocolVersion + 1 }, "WRONG_PROTOCOL"],
+    ["another machine", { machine: "bank" }, "WRONG_MACHINE"],
+    ["a replica's role", { role: "replica" }, "WRONG_ROLE"],
+  ])("%s is refused by name", (_name, changes, code) => {
+    const here = world();
+    clientsOf(here, 10);
+    const client = dial(here, changes);
+    here.clock.advance(1);
+
+    expect(client.heard).toEqual([code]);
+  });
+
+  test("one client over the limit is refused, and others go on", () => {
+    const here = world();
+    const { clients } = clientsOf(here, 2);
+    const [first] = [dial(here), dial(here)];
+    here.clock.advance(1);
+    const third = dial(here);
+    here.clock.advance(1);
+
+    expect(third.heard).toEqual(["TOO_MANY_CONNECTIONS"]);
+    expect(first?.heard).toEqual(["ready"]);
+    expect(clients.count).toBe(2);
+  });
+
+  test("a connection that says nothing is closed at the handshake deadline", () => {
+    const here = world();
+    const { events } = clientsOf(here, 10);
+    here.network.connect("client-a:1", { opened: () => {}, received: () => {}, drained: () => {}, closed: () => {} });
+    here.clock.advance(limits.handshakeMs + 1);
+
+    expect(events).toEqual(["!handshake"]);
+  });
+
+  test("messages before the handshake break the connection and are not given out (T1)", () => {
+    const here = world();
+    const { events } = clientsOf(here, 10);
+    const client = dial(here);
+    client.link.send(1, Buffer.from("too early"));
+    here.clock.advance(1);
+    here.network.pairs[0]?.deliver(0, Buffer.from("garbage that is no frame at all"));
+    here.clock.advance(1);
+
+    expect(events).toEqual(["+1", "-1"]);
+  });
+});
