@@ -110,12 +110,24 @@ export interface StorageLimits {
   readonly segmentBytes: number;
 }
 
+/** Fetching damaged entries from peers (`replica/repair.ts`). */
+export interface RepairLimits {
+  /** Damaged entries asked for at once. */
+  readonly requestsInFlightMax: number;
+  /** Entries read at once for peers that ask; further questions are dropped and come again. */
+  readonly readsInFlightMax: number;
+  /** A peer that has not answered is passed over after this long; doubled for each round through all peers, up to the second. */
+  readonly replyMsMin: number;
+  readonly replyMsMax: number;
+}
+
 export interface Limits extends ReplicatedLimits {
   readonly raft: RaftLimits;
   readonly admission: AdmissionLimits;
   readonly execution: ExecutionLimits;
   readonly transport: TransportLimits;
   readonly storage: StorageLimits;
+  readonly repair: RepairLimits;
 }
 
 export const defaultLimits: Limits = {
@@ -172,6 +184,12 @@ export const defaultLimits: Limits = {
   storage: {
     segmentBytes: 67_108_864,
   },
+  repair: {
+    requestsInFlightMax: 8,
+    readsInFlightMax: 16,
+    replyMsMin: 200,
+    replyMsMax: 10_000,
+  },
 };
 
 /** The first relation that does not hold, as a sentence for people. */
@@ -184,6 +202,7 @@ export function checkLimits(limits: Limits): string | undefined {
     checkCounts("execution", limits.execution) ??
     checkCounts("transport", limits.transport) ??
     checkCounts("storage", limits.storage) ??
+    checkCounts("repair", limits.repair) ??
     checkSessions(limits.sessions) ??
     checkRaft(limits.raft) ??
     checkSizes(limits)

@@ -168,7 +168,7 @@ function createCore(machine: LowLevelMachine, { options, limits, directory, open
     ),
     log,
     executor: new Executor({ machine, hash: nodeHash, limits }),
-    repair: new Repair({ damaged: recovered.damaged, peers: others, log, hash: nodeHash, seed }),
+    repair: new Repair({ damaged: recovered.damaged, peers: others, log, hash: nodeHash, seed, limits: limits.repair }),
     clock,
     hash: nodeHash,
     network: nodeNetwork,

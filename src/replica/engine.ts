@@ -167,6 +167,7 @@ export class Engine {
     if (newest !== undefined && this.#role?.role !== "leader") {
       this.#time.observe(newest.time, this.#parts.clock.monotonic());
     }
+    if (write.truncateFrom !== undefined) this.#parts.repair.truncated(write.truncateFrom);
     this.#parts.log.write(write, (failure) => {
       if (failure !== undefined) return this.#stepAside(failure);
       if (this.#broken !== undefined) return;
