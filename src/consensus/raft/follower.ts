@@ -1,0 +1,90 @@
+/**
+ * The follower's half of replication: taking entries, saying what is durable, committing what the leader has decided.
+ *
+ * Owns: AppendEntries and its reply (section 5.3). Leaves to others: the leader's half (`replication.ts`). Called by `step.ts`.
+ * Keeps R8. An acknowledgement names what *this leader's messages* have shown to be equal, never the own last index.
+ */
+import { advance, maxIndex, minIndex, type LogIndex, type ReplicaId } from "../../model/ids.js";
+import type { Entry } from "../../model/entry.js";
+import type { AppendEntries } from "./messages.js";
+import { follow } from "./roles.js";
+import { isHardStateDurable, type FollowerRole, type RaftState } from "./state.js";
+import { appendEntry, promise, send, truncateLog, type Turn } from "./turn.js";
+
+export function onAppendEntries(state: RaftState, from: ReplicaId, message: AppendEntries, turn: Turn): void {
+  const { term } = state;
+  if (message.term < term) {
+    const outcome = { kind: "outdated" } as const;
+    return send(turn, from, { kind: "AppendEntriesReply", term, round: message.round, outcome });
+  }
+  follow(state, turn, from);
+  const { role, log } = state;
+  if (role.kind !== "follower" || state.trust === "amnesiac") return;
+
+  const { previous, entries, round } = message;
+  if (!log.has(previous)) {
+    role.round = Math.max(role.round, round);
+    const outcome = {
+      kind: "conflict",
+      rejected: previous.index,
+      hint: log.lastNotAbove(previous.index, previous.term),
+    } as const;
+    return send(turn, from, { kind: "AppendEntriesReply", term, round, outcome });
+  }
+  const isNew = takeEntries(state, entries, turn);
+  const verified = advance(previous.index, entries.length);
+  role.verified = maxIndex(role.verified, verified);
+  // Not beyond what this very message has verified: a longer tail of ours may be another leader's.
+  state.commitIndex = maxIndex(state.commitIndex, minIndex(message.commit, verified));
+  if (isNew) promiseMatch({ state, role, turn }, round);
+  else reportMatch({ state, role, turn }, round);
+}
+
+/** A write has completed: entries that an earlier leader had sent may now be durable for the present one. */
+export function onFollowerDurable(state: RaftState, turn: Turn): void {
+  const { role } = state;
+  if (role.kind === "follower" && role.leader !== undefined) reportMatch({ state, role, turn }, role.round);
+}
+
+/** Appends what is missing, and replaces what conflicts; entries that are there already stay, with all after them. */
+function takeEntries(state: RaftState, entries: readonly Entry[], turn: Turn): boolean {
+  const { log } = state;
+  const firstNew = entries.findIndex((entry) => !log.has(entry));
+  if (firstNew < 0) return false;
+  const first = entries[firstNew]?.index;
+  if (first !== undefined && first <= log.lastIndex) truncateLog(state, turn, first);
+  for (let at = firstNew; at < entries.length; at += 1) {
+    const entry = entries[at];
+    if (entry !== undefined) appendEntry(state, turn, entry);
+  }
+  return true;
+}
+
+interface Following {
+  readonly state: RaftState;
+  readonly role: FollowerRole;
+  readonly turn: Turn;
+}
+
+/** Travels with the write that makes it true. */
+function promiseMatch({ state, role, turn }: Following, round: number): void {
+  if (role.leader === undefined) return;
+  role.acknowledged = role.verified;
+  promise(turn, role.leader, accepted(state, round, role.verified));
+}
+
+/** Claims only what is durable now, so it may leave at once; silent if the leader would learn nothing from it. */
+function reportMatch({ state, role, turn }: Following, round: number): void {
+  const match = minIndex(role.verified, state.writes.durableIndex);
+  if (role.leader === undefined || (round <= role.round && match <= role.acknowledged)) return;
+  role.round = Math.max(role.round, round);
+  role.acknowledged = maxIndex(role.acknowledged, match);
+  const reply = accepted(state, round, match);
+  if (isHardStateDurable(state) && !turn.hardState) send(turn, role.leader, reply);
+  else promise(turn, role.leader, reply);
+}
+
+function accepted(state: RaftState, round: number, match: LogIndex) {
+  const outcome = { kind: "accepted", match } as const;
+  return { kind: "AppendEntriesReply", term: state.term, round, outcome } as const;
+}

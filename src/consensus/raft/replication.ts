@@ -1,0 +1,168 @@
+/**
+ * The leader's half of replication: what each follower is sent, and what its replies decide (sections 5.3 and 5.4.2).
+ *
+ * Owns: proposals, AppendEntries, heartbeats, commitment, check-quorum. Leaves to others: a follower's modes (`progress.ts`),
+ * reads (`reads.ts`). Called by `step.ts`. Keeps R4: an entry of an earlier term is never committed by counting its copies.
+ */
+import { invariant } from "../../base/invariant.js";
+import { entryBytes, type Entry, type Proposal } from "../../model/entry.js";
+import { advance, after, before, minIndex, noIndex, type LogIndex, type ReplicaId } from "../../model/ids.js";
+import { quorumOf } from "../../model/membership.js";
+import { reachedByMajority } from "../quorum.js";
+import { counterMax, type AppendEntries, type AppendEntriesReply } from "./messages.js";
+import { backToProbe, isStaleConflict, onAccepted, onSent, type Follower } from "./progress.js";
+import { stepDown } from "./roles.js";
+import type { LeaderRole, RaftState } from "./state.js";
+import { appendEntry, send, type Turn } from "./turn.js";
+
+export interface Leading {
+  readonly state: RaftState;
+  readonly role: LeaderRole;
+  readonly turn: Turn;
+}
+
+export function onPropose({ state, turn }: Leading, proposals: readonly Proposal[]): void {
+  const { log, term } = state;
+  invariant(
+    log.lastIndex + proposals.length < counterMax,
+    "R13 Cannot append: the log has reached the largest index, 2^52",
+  );
+  for (const { kind, time, payload } of proposals) {
+    // The proposer's clock may be behind the last entry's; agreed time only goes forward.
+    appendEntry(state, turn, { index: after(log.lastIndex), term, kind, time: Math.max(time, log.lastTime), payload });
+  }
+}
+
+export function onAppendEntriesReply(leading: Leading, from: ReplicaId, message: AppendEntriesReply): void {
+  const { state, role, turn } = leading;
+  const follower = role.followers.get(from);
+  // Answers of another term say nothing about this one.
+  if (follower === undefined || message.term !== state.term) return;
+  follower.contactAt = turn.now;
+  follower.round = Math.max(follower.round, Math.min(message.round, role.round));
+  const { outcome } = message;
+  if (outcome.kind === "accepted" && outcome.match <= state.log.lastIndex) onAccepted(follower, outcome.match);
+  if (outcome.kind === "conflict") onConflict(state, follower, outcome);
+  advanceCommit(state, role);
+}
+
+/** The newest entry that a majority has on disk, if it is of our own term; with it, everything before. */
+export function advanceCommit(state: RaftState, role: LeaderRole): void {
+  const reached = state.voters.map((id) => reachedBy(state, role, id));
+  const index = minIndex(reachedByMajority(reached), state.log.lastIndex);
+  if (index > state.commitIndex && state.log.termAt(index) === state.term) state.commitIndex = index;
+}
+
+/** Sends each follower what its mode and window allow, then the news of a commit to those who lack nothing else. */
+export function sendDue(leading: Leading): void {
+  for (const follower of leading.role.followers.values()) {
+    if (!leading.state.unreachable.has(follower.id)) sendDueTo(leading, follower);
+  }
+}
+
+/** A new round: each follower is asked to show that it still follows. */
+export function beginRound(leading: Leading): void {
+  const { state, role, turn } = leading;
+  role.round += 1;
+  role.heartbeatDueAt = turn.now + state.settings.heartbeatMs;
+  turn.shared = undefined;
+  for (const follower of role.followers.values()) {
+    if (!state.unreachable.has(follower.id)) sendAppend(leading, follower, []);
+  }
+}
+
+/** Steps down when a majority has not been heard for a whole election time-out: the others may have gone on without us. */
+export function checkQuorum({ state, role, turn }: Leading): void {
+  const since = turn.now - state.settings.electionTimeoutMsMax;
+  const heard = state.voters.filter((id) => id === state.self || (role.followers.get(id)?.contactAt ?? since) > since);
+  if (heard.length < quorumOf(state.voters.length)) stepDown(state, turn);
+}
+
+export function onLoaded(leading: Leading, peer: ReplicaId, entries: readonly Entry[]): void {
+  const { state, role } = leading;
+  const follower = role.followers.get(peer);
+  const first = entries[0];
+  if (follower === undefined || first === undefined || follower.loadingFrom !== first.index) return;
+  follower.loadingFrom = undefined;
+  const isOurs = entries.every((entry, at) => entry.index === advance(first.index, at) && state.log.has(entry));
+  if (isOurs && follower.progress.next === first.index) sendAppend(leading, follower, entries);
+}
+
+/** What was in flight is lost, or its replies are. */
+export function onFollowerLink({ role }: Leading, peer: ReplicaId): void {
+  const follower = role.followers.get(peer);
+  if (follower !== undefined) backToProbe(follower, after(follower.progress.match));
+}
+
+function onConflict(
+  state: RaftState,
+  follower: Follower,
+  outcome: AppendEntriesReply["outcome"] & { kind: "conflict" },
+): void {
+  const { rejected, hint } = outcome;
+  // Refusing what it has acknowledged: it lost its disk. Asking again at once would only spin; heartbeats go on.
+  if (isStaleConflict(follower, rejected) || rejected <= follower.progress.match) return;
+  const agreed = state.log.lastNotAbove(minIndex(hint.index, before(rejected)), hint.term);
+  backToProbe(follower, after(agreed.index));
+}
+
+function reachedBy(state: RaftState, role: LeaderRole, id: ReplicaId): LogIndex {
+  if (id === state.self) return state.writes.durableIndex;
+  return role.followers.get(id)?.progress.match ?? noIndex;
+}
+
+function sendDueTo(leading: Leading, follower: Follower): void {
+  const { state, turn } = leading;
+  const { log, settings } = state;
+  while (hasRoom(leading, follower)) {
+    const from = follower.progress.next;
+    const entries = log.entriesFrom(from, settings.appendBytesMax);
+    if (entries === undefined) {
+      follower.loadingFrom = from;
+      turn.sends.push({ kind: "load", peer: follower.id, from, bytesMax: settings.appendBytesMax });
+      return;
+    }
+    sendAppend(leading, follower, entries);
+  }
+  const { progress } = follower;
+  const hasAll = progress.mode === "replicate" && progress.next > log.lastIndex;
+  if (hasAll && follower.commitSent < state.commitIndex) sendAppend(leading, follower, []);
+}
+
+function hasRoom({ state }: Leading, { progress, loadingFrom }: Follower): boolean {
+  if (loadingFrom !== undefined) return false;
+  if (progress.mode === "probe") return !progress.paused;
+  const { inflightBytesMax, inflightCountMax } = state.settings;
+  const { bytes, messages } = progress.inflight;
+  return progress.next <= state.log.lastIndex && bytes < inflightBytesMax && messages.length < inflightCountMax;
+}
+
+function sendAppend(leading: Leading, follower: Follower, entries: readonly Entry[]): void {
+  const { state, turn } = leading;
+  const message = makeAppend(leading, before(follower.progress.next), entries);
+  const last = message.entries.at(-1);
+  if (last !== undefined || follower.progress.mode === "probe") {
+    let bytes = 0;
+    for (const entry of message.entries) bytes += entryBytes(entry);
+    onSent(follower, last?.index ?? message.previous.index, bytes);
+  }
+  follower.commitSent = state.commitIndex;
+  send(turn, follower.id, message);
+}
+
+/** Followers at the same place get the same message, which the engine then encodes once. */
+function makeAppend({ state, role, turn }: Leading, previousIndex: LogIndex, entries: readonly Entry[]): AppendEntries {
+  const { shared } = turn;
+  const isSame = shared?.previous.index === previousIndex && shared.entries.length === entries.length;
+  if (isSame && shared.round === role.round && shared.commit === state.commitIndex) return shared;
+  const previous = { index: previousIndex, term: state.log.termAt(previousIndex) };
+  turn.shared = {
+    kind: "AppendEntries",
+    term: state.term,
+    round: role.round,
+    previous,
+    commit: state.commitIndex,
+    entries,
+  };
+  return turn.shared;
+}

@@ -1,0 +1,89 @@
+/**
+ * Changing between roles: what is left behind and what begins.
+ *
+ * Owns: following, standing aside for a higher term, taking the lead. Leaves to others: when (`election.ts`,
+ * `follower.ts`, `step.ts`). Called by the handlers. A vote is forgotten only when the term grows (hazards of a candidate
+ * that steps down in its own term), so no function here but `adoptTerm` touches it.
+ */
+import { invariant } from "../../base/invariant.js";
+import { nextBetween } from "../../base/random.js";
+import { after, type ReplicaId, type Term } from "../../model/ids.js";
+import { newFollower } from "./progress.js";
+import { followerOf, isVoter, type RaftState } from "./state.js";
+import { appendEntry, send, setHardState, type Turn } from "./turn.js";
+import { counterMax } from "./messages.js";
+
+const noPayload = new Uint8Array(0);
+
+/** A random time-out, so that two replicas seldom stand at the same time (section 5.2). */
+export function setElectionDeadline(state: RaftState, turn: Turn): void {
+  const { electionTimeoutMsMin, electionTimeoutMsMax } = state.settings;
+  state.electionDeadline = turn.now + nextBetween(state.random, electionTimeoutMsMin, electionTimeoutMsMax);
+}
+
+/** A sooner try, for when there is surely no leader: still random, so that two do not meet again and again. */
+export function hurryElection(state: RaftState, turn: Turn): void {
+  const soon = turn.now + nextBetween(state.random, 0, state.settings.reconnectElectionMsMax);
+  state.electionDeadline = Math.min(state.electionDeadline, soon);
+}
+
+/** Whole, a voter, and not at the end of its counters: only such a replica may lead. */
+export function mayStand(state: RaftState): boolean {
+  return state.trust === "whole" && isVoter(state, state.self) && state.term + 1 < counterMax;
+}
+
+/** A higher term was heard: whatever role we had is over (section 5.1). */
+export function adoptTerm(state: RaftState, turn: Turn, term: Term): void {
+  invariant(term > state.term, "R5 a term never goes back");
+  setHardState(state, turn, { term, votedFor: undefined });
+  stepDown(state, turn);
+}
+
+/** Follows nobody until a leader is heard. */
+export function stepDown(state: RaftState, turn: Turn): void {
+  if (state.role.kind === "leader") {
+    failReads(state, turn);
+    setElectionDeadline(state, turn);
+  }
+  state.role = followerOf(undefined, turn.now);
+}
+
+/** `leader` was heard in our term, so it leads (section 5.2). */
+export function follow(state: RaftState, turn: Turn, leader: ReplicaId): void {
+  const { role } = state;
+  invariant(role.kind !== "leader", "R9 a term has one leader");
+  if (role.kind !== "follower" || role.leader === undefined) state.role = followerOf(leader, turn.now);
+  else {
+    invariant(role.leader === leader, "R9 a term has one leader");
+    role.heardAt = turn.now;
+  }
+  state.hasDeferred = false;
+  setElectionDeadline(state, turn);
+}
+
+/** Opens the term with an entry of its own: only that can settle what earlier terms left behind (section 5.4.2, 8). */
+export function lead(state: RaftState, turn: Turn): void {
+  const { log, term } = state;
+  invariant(state.role.kind === "candidate", "only a candidate becomes leader");
+  const noopIndex = after(log.lastIndex);
+  state.role = {
+    kind: "leader",
+    noopIndex,
+    followers: new Map(state.peers.map((id) => [id, newFollower(id, noopIndex, turn.now)])),
+    round: 1,
+    heartbeatDueAt: turn.now + state.settings.heartbeatMs,
+    waitingReads: [],
+    runningReads: undefined,
+  };
+  appendEntry(state, turn, { index: noopIndex, term, kind: "noop", time: log.lastTime, payload: noPayload });
+}
+
+/** Every read that waits for this leadership is answered with a "no": the asker tries again at the next leader. */
+function failReads(state: RaftState, turn: Turn): void {
+  const { role } = state;
+  if (role.kind !== "leader") return;
+  for (const { from, id } of [...(role.runningReads?.requests ?? []), ...role.waitingReads]) {
+    if (from === state.self) turn.answers.push({ kind: "barrierFailed", id });
+    else send(turn, from, { kind: "ReadIndexReply", term: state.term, id, index: undefined });
+  }
+}

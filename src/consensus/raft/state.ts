@@ -1,0 +1,250 @@
+/**
+ * What one replica knows: the state that `step` alone changes, and how it begins.
+ *
+ * Owns: the shape, and the replica's durable index, which is where two rules about pending writes live (hazards of a late
+ * "stored" signal). Leaves to others: every transition. Called by `step.ts` and its helpers; the engine keeps the value.
+ */
+import { invariant } from "../../base/invariant.js";
+import { randomStream, nextBetween, nextUint32, type Random } from "../../base/random.js";
+import { maxIndex, minIndex, before, noIndex, type LogIndex, type ReplicaId, type Term } from "../../model/ids.js";
+import type { HardState } from "../../model/log.js";
+import { votersOf, type Membership } from "../../model/membership.js";
+import { MemoryLog, type RecoveredEntries } from "../memory-log.js";
+import type { RoleView } from "../vocabulary.js";
+import type { Follower } from "./progress.js";
+
+/** Times in milliseconds, sizes in bytes; relations between them are checked where the configuration is made. */
+export interface RaftSettings {
+  readonly heartbeatMs: number;
+  /** An election starts a random time in this range after the leader was last heard. */
+  readonly electionTimeoutMsMin: number;
+  readonly electionTimeoutMsMax: number;
+  /** After the link to the leader broke, and after an election that nobody can win, the next try waits 0 to this long. */
+  readonly reconnectElectionMsMax: number;
+  /** Entries in one AppendEntries; a single larger entry still travels alone. */
+  readonly appendBytesMax: number;
+  /** Sent to one follower and not yet acknowledged. */
+  readonly inflightBytesMax: number;
+  readonly inflightCountMax: number;
+  /** Entries kept in memory once they are durable and committed. */
+  readonly logCacheBytes: number;
+}
+
+/**
+ * What the disk allows this replica to do. `damaged`: the names of all entries survive but not every content, so it votes and
+ * acknowledges, and does not stand. `amnesiac`: it may have forgotten a promise, so it neither votes, stands, nor acknowledges.
+ */
+export type Trust = "whole" | "damaged" | "amnesiac";
+
+export interface RaftOptions {
+  readonly self: ReplicaId;
+  readonly membership: Membership;
+  readonly hardState: HardState;
+  readonly log: RecoveredEntries;
+  readonly settings: RaftSettings;
+  /** Different at every start: time-outs and read ids are drawn from it. */
+  readonly seed: number;
+  readonly trust: Trust;
+}
+
+export interface RaftState {
+  readonly self: ReplicaId;
+  readonly settings: RaftSettings;
+  readonly trust: Trust;
+  membership: Membership;
+  voters: readonly ReplicaId[];
+  /** Every member but this replica. */
+  peers: readonly ReplicaId[];
+  readonly random: Random;
+
+  term: Term;
+  votedFor: ReplicaId | undefined;
+  readonly log: MemoryLog;
+  commitIndex: LogIndex;
+  role: Role;
+  /** When a replica that hears no leader starts a pre-vote. */
+  electionDeadline: number;
+  /** Until then an election that cannot be won is tried again soon instead of after a whole time-out. */
+  hurryUntil: number;
+  /** Attempts at a pre-vote, over all terms. */
+  attempt: number;
+  /** The own election was once put off in favour of another's since a leader was last heard. */
+  hasDeferred: boolean;
+  /** Peers whose link is known to be broken: nothing is sent there until it opens. */
+  readonly unreachable: Set<ReplicaId>;
+  lastTick: number;
+
+  readonly writes: Writes;
+  /** Read barriers of this replica's own service side that wait for the leader's answer, by the id of the try. */
+  readonly forwarded: Map<number, ForwardedBarrier>;
+  nextReadId: number;
+  /** What the service side was told last. */
+  view: RoleView;
+}
+
+export type Role = FollowerRole | PreCandidateRole | CandidateRole | LeaderRole;
+
+export interface FollowerRole {
+  readonly kind: "follower";
+  leader: ReplicaId | undefined;
+  /** When `leader` was last heard. */
+  heardAt: number;
+  /** Up to here the log equals the leader's, as its own messages have shown in this term. */
+  verified: LogIndex;
+  /** Highest match acknowledged to this leader, or about to be by a pending write. */
+  acknowledged: LogIndex;
+  /** Highest round echoed to this leader. */
+  round: number;
+}
+
+export interface PreCandidateRole {
+  readonly kind: "preCandidate";
+  readonly attempt: number;
+  readonly granted: Set<ReplicaId>;
+  readonly refused: Set<ReplicaId>;
+}
+
+export interface CandidateRole {
+  readonly kind: "candidate";
+  /** Its own vote is in it only once it is durable. */
+  readonly granted: Set<ReplicaId>;
+  readonly refused: Set<ReplicaId>;
+}
+
+export interface LeaderRole {
+  readonly kind: "leader";
+  /** The entry that opened this term; once it is committed, so is everything before it. */
+  readonly noopIndex: LogIndex;
+  /** One for each peer, in the order of `peers`. */
+  readonly followers: ReadonlyMap<ReplicaId, Follower>;
+  round: number;
+  heartbeatDueAt: number;
+  /** Barriers that join the next round. */
+  readonly waitingReads: ReadRequest[];
+  runningReads: RunningReads | undefined;
+}
+
+/** `from` is this replica itself, or the follower that forwarded its own try with this id. */
+export interface ReadRequest {
+  readonly from: ReplicaId;
+  readonly id: number;
+}
+
+export interface RunningReads {
+  readonly round: number;
+  readonly index: LogIndex;
+  readonly requests: readonly ReadRequest[];
+}
+
+export interface ForwardedBarrier {
+  readonly barrier: number;
+  readonly leader: ReplicaId;
+  readonly deadline: number;
+}
+
+/** The writes that were asked for, and what those that have completed make durable. */
+export interface Writes {
+  nextId: number;
+  durableIndex: LogIndex;
+  /** The newest write that holds a hard state, and the newest that is durable. */
+  hardStateId: number;
+  durableId: number;
+  readonly pending: PendingWrite[];
+}
+
+export interface PendingWrite {
+  readonly id: number;
+  /** Last index that this write makes durable; lowered when a later write cuts off entries of this one. */
+  upTo: LogIndex;
+}
+
+export function createRaftState(options: RaftOptions, now: number): RaftState {
+  const { self, membership, hardState, settings, trust } = options;
+  const voters = votersOf(membership);
+  invariant(
+    membership.members.some(({ id }) => id === self),
+    "a replica is a member of its own cluster",
+  );
+  const log = new MemoryLog(options.log);
+  const random = randomStream(options.seed, "raft");
+  const alone = voters.length === 1 && voters[0] === self;
+  const patience = nextBetween(random, settings.electionTimeoutMsMin, settings.electionTimeoutMsMax);
+  return {
+    self,
+    settings,
+    trust,
+    membership,
+    voters,
+    peers: membership.members.map(({ id }) => id).filter((id) => id !== self),
+    random,
+    term: hardState.term,
+    votedFor: hardState.votedFor,
+    log,
+    commitIndex: noIndex,
+    role: followerOf(undefined, now),
+    electionDeadline: alone ? now : now + patience,
+    hurryUntil: now,
+    attempt: 0,
+    hasDeferred: false,
+    unreachable: new Set(),
+    lastTick: now,
+    writes: { nextId: 1, durableIndex: log.lastIndex, hardStateId: 0, durableId: 0, pending: [] },
+    forwarded: new Map(),
+    // Far from where an earlier process of this replica counted, so that an answer to it is not taken for one to us.
+    nextReadId: nextUint32(random) * 0x1_0000 + 1,
+    view: {
+      role: voters.includes(self) ? "follower" : "learner",
+      term: hardState.term,
+      leader: undefined,
+      settledAt: undefined,
+    },
+  };
+}
+
+export function followerOf(leader: ReplicaId | undefined, now: number): FollowerRole {
+  return { kind: "follower", leader, heardAt: now, verified: noIndex, acknowledged: noIndex, round: 0 };
+}
+
+export function isVoter(state: RaftState, id: ReplicaId): boolean {
+  return state.voters.includes(id);
+}
+
+export function leaderOf(state: RaftState): ReplicaId | undefined {
+  if (state.role.kind === "leader") return state.self;
+  return state.role.kind === "follower" ? state.role.leader : undefined;
+}
+
+/** Term and vote as they are now survive a crash. */
+export function isHardStateDurable({ writes }: RaftState): boolean {
+  return writes.hardStateId <= writes.durableId;
+}
+
+/** Records a write that is about to be asked for. */
+export function beginWrite(writes: Writes, change: { readonly hardState: boolean; readonly upTo: LogIndex }): number {
+  const id = writes.nextId;
+  writes.nextId += 1;
+  if (change.hardState) writes.hardStateId = id;
+  writes.pending.push({ id, upTo: change.upTo });
+  return id;
+}
+
+/**
+ * The entries from `index` on are replaced: what pending writes say of them no longer counts, not even if the same index, or
+ * the same entry, is written again. Only the newest write of an index can make it durable.
+ */
+export function cutWrites(writes: Writes, index: LogIndex): void {
+  writes.durableIndex = minIndex(writes.durableIndex, before(index));
+  for (const write of writes.pending) write.upTo = minIndex(write.upTo, before(index));
+}
+
+/** The write `id` and all before it are durable. */
+export function completeWrites(writes: Writes, id: number): void {
+  let done = 0;
+  for (const write of writes.pending) {
+    if (write.id > id) break;
+    writes.durableIndex = maxIndex(writes.durableIndex, write.upTo);
+    writes.durableId = write.id;
+    done += 1;
+  }
+  writes.pending.splice(0, done);
+}

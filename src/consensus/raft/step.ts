@@ -1,0 +1,140 @@
+/**
+ * The whole protocol as one function. The same state, input and time always give the same effects: nothing below reads a
+ * clock, draws entropy, awaits, or touches a socket.
+ *
+ * Owns: the dispatch and what happens with time. Leaves to others: the handlers. Called by the engine, once for each input.
+ */
+import { invariant, unreachable } from "../../base/invariant.js";
+import { minIndex, type ReplicaId } from "../../model/ids.js";
+import type { Input } from "../vocabulary.js";
+import * as election from "./election.js";
+import { onAppendEntries, onFollowerDurable } from "./follower.js";
+import { checkRaftInvariants } from "./invariants.js";
+import type { RaftMessage } from "./messages.js";
+import * as reads from "./reads.js";
+import * as replication from "./replication.js";
+import { adoptTerm } from "./roles.js";
+import { completeWrites, type RaftState } from "./state.js";
+import { beginTurn, endTurn, type RaftEffect, type Turn } from "./turn.js";
+
+export type RaftInput = Input<RaftMessage>;
+
+/** `now` is monotonic, in milliseconds. The engine performs the effects in order before it steps again. */
+export function step(state: RaftState, input: RaftInput, now: number): readonly RaftEffect[] {
+  const turn = beginTurn(state, now);
+  // What is committed by now was handed over by earlier effects; only durable entries can be read again.
+  state.log.evict(minIndex(state.commitIndex, state.writes.durableIndex), state.settings.logCacheBytes);
+  dispatch(state, input, turn);
+  if (state.role.kind === "leader") {
+    const leading = { state, role: state.role, turn };
+    reads.advanceReads(leading);
+    replication.sendDue(leading);
+  }
+  if (state.forwarded.size > 0) reads.expireForwarded(state, turn);
+  const effects = endTurn(state, turn);
+  checkRaftInvariants(state);
+  return effects;
+}
+
+function dispatch(state: RaftState, input: RaftInput, turn: Turn): void {
+  switch (input.kind) {
+    case "tick":
+      return onTick(state, turn);
+    case "receive":
+      return receive(state, input.from, input.message, turn);
+    case "connected":
+      return onConnected(state, input.peer, turn);
+    case "disconnected":
+      return onDisconnected(state, input.peer, turn);
+    case "propose":
+      if (state.role.kind === "leader") replication.onPropose({ state, role: state.role, turn }, input.proposals);
+      return;
+    case "persisted":
+      return onPersisted(state, input.id, turn);
+    case "loaded":
+      if (state.role.kind === "leader")
+        replication.onLoaded({ state, role: state.role, turn }, input.peer, input.entries);
+      return;
+    case "barrier":
+      return reads.onBarrier(state, input.id, turn);
+    default:
+      return unreachable(input);
+  }
+}
+
+function onTick(state: RaftState, turn: Turn): void {
+  forgiveStall(state, turn);
+  const { role } = state;
+  if (role.kind === "leader") {
+    const leading = { state, role, turn };
+    if (turn.now >= role.heartbeatDueAt) replication.beginRound(leading);
+    replication.checkQuorum(leading);
+  } else if (turn.now >= state.electionDeadline) election.onElectionTimeout(state, turn);
+}
+
+/**
+ * Time in which this process did not run is no evidence against others: their messages may lie unread in our sockets. So
+ * nobody is given up before there was a chance to read them. Safety never rests on it: reads are proved by rounds.
+ */
+function forgiveStall(state: RaftState, { now }: Turn): void {
+  const stalled = now - state.lastTick;
+  state.lastTick = now;
+  const { electionTimeoutMsMin, electionTimeoutMsMax, heartbeatMs } = state.settings;
+  if (stalled < electionTimeoutMsMin / 2) return;
+  state.electionDeadline = Math.max(state.electionDeadline, now + heartbeatMs);
+  if (state.role.kind !== "leader") return;
+  const heard = now - electionTimeoutMsMax + 2 * heartbeatMs;
+  for (const follower of state.role.followers.values()) follower.contactAt = Math.max(follower.contactAt, heard);
+}
+
+function receive(state: RaftState, from: ReplicaId, message: RaftMessage, turn: Turn): void {
+  invariant(from !== state.self, "R0 a replica never hears from itself");
+  // A replica that is no member, or no longer: nothing that it says counts.
+  if (!state.peers.includes(from)) return;
+  if (message.term > state.term) adoptTerm(state, turn, message.term); // Section 5.1.
+  switch (message.kind) {
+    case "PreVote":
+      return election.onPreVote(state, from, message, turn);
+    case "PreVoteReply":
+      return election.onPreVoteReply(state, from, message, turn);
+    case "RequestVote":
+      return election.onRequestVote(state, from, message, turn);
+    case "RequestVoteReply":
+      return election.onRequestVoteReply(state, from, message, turn);
+    case "AppendEntries":
+      return onAppendEntries(state, from, message, turn);
+    case "AppendEntriesReply":
+      if (state.role.kind === "leader")
+        replication.onAppendEntriesReply({ state, role: state.role, turn }, from, message);
+      return;
+    case "ReadIndex":
+      return reads.onReadIndex(state, from, message, turn);
+    case "ReadIndexReply":
+      return reads.onReadIndexReply(state, from, message, turn);
+    case "TimeoutNow":
+      return;
+    default:
+      return unreachable(message);
+  }
+}
+
+function onPersisted(state: RaftState, id: number, turn: Turn): void {
+  completeWrites(state.writes, id);
+  election.onVoteDurable(state, turn);
+  onFollowerDurable(state, turn);
+  if (state.role.kind === "leader") replication.advanceCommit(state, state.role);
+}
+
+function onConnected(state: RaftState, peer: ReplicaId, turn: Turn): void {
+  state.unreachable.delete(peer);
+  if (state.role.kind === "leader") replication.onFollowerLink({ state, role: state.role, turn }, peer);
+  else election.onPeerReachable(state, peer, turn);
+}
+
+function onDisconnected(state: RaftState, peer: ReplicaId, turn: Turn): void {
+  state.unreachable.add(peer);
+  const { role } = state;
+  if (role.kind === "leader") replication.onFollowerLink({ state, role, turn }, peer);
+  else if (role.kind === "follower" && role.leader === peer) election.onLeaderLost(state, turn);
+  else election.onVotesChanged(state, turn);
+}
