@@ -45,7 +45,7 @@ export type Resolution =
   | { readonly status: "executed"; readonly reply: ExecutedReply | undefined; readonly index: LogIndex }
   /** Not executed, and it never will be. */
   | { readonly status: "notExecuted" }
-  /** The session that knew has ended: nobody can tell any more. */
+  /** The session that knew has ended, or what it knew was released: nobody can tell any more. */
   | { readonly status: "lost" }
   /** Not settled in time; ask again with the same token. */
   | { readonly status: "refused"; readonly refusal: AskRefusal };

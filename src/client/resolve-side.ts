@@ -167,7 +167,7 @@ export function resolutionOf(reply: Reply, index: LogIndex): Resolution | undefi
     case "resolved":
       return resolvedOf(reply.outcome.kind === "executed" ? reply.outcome.reply : "tombstoned", index);
     case "refused":
-      return refusedOf(reply, index);
+      return refusedOf(reply);
     case "opened":
     case "alive":
     case "closed":
@@ -182,7 +182,7 @@ function resolvedOf(reply: Reply | "tombstoned" | undefined, index: LogIndex): R
   return reply.status === "resolved" ? undefined : resolutionOf(reply, index);
 }
 
-function refusedOf(reply: Extract<Reply, { readonly status: "refused" }>, index: LogIndex): Resolution | undefined {
+function refusedOf(reply: Extract<Reply, { readonly status: "refused" }>): Resolution | undefined {
   switch (reply.refusal.code) {
     case "TOMBSTONED":
     case "IDEMPOTENCY_CONFLICT":
@@ -190,9 +190,9 @@ function refusedOf(reply: Extract<Reply, { readonly status: "refused" }>, index:
       return { status: "notExecuted" };
     case "SESSION_UNKNOWN":
     case "SESSION_EXPIRED":
-      return { status: "lost" };
+    // Executed or tombstoned, and released since: nobody kept which.
     case "REPLY_RELEASED":
-      return { status: "executed", reply: undefined, index };
+      return { status: "lost" };
     case "OUT_OF_ORDER":
     case "TOO_MANY_REPLIES":
     case "TOO_MANY_TOMBSTONES":
