@@ -200,7 +200,7 @@ function readOutcome(reader: ByteReader): AppendOutcome {
     }
     case "outdated":
       return { kind };
-    case undefined:
+    default:
       reader.fail();
       return { kind: "outdated" };
   }

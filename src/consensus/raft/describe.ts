@@ -1,0 +1,127 @@
+/**
+ * One line of text for an input, an effect, or a replica: what traces and tests show to people.
+ *
+ * Owns: the wording, which golden traces pin. Leaves to others: collecting lines. Called by tests, the simulator and logs,
+ * never on the path of a request.
+ */
+import { unreachable } from "../../base/invariant.js";
+import type { Entry, EntryId } from "../../model/entry.js";
+import type { LogWrite } from "../../model/log.js";
+import type { AppendOutcome, RaftMessage } from "./messages.js";
+import type { RaftState } from "./state.js";
+import type { RaftInput } from "./step.js";
+import type { RaftEffect } from "./turn.js";
+
+export function describeMessage(message: RaftMessage): string {
+  const { kind, term } = message;
+  switch (kind) {
+    case "PreVote":
+      return `PreVote(term ${term}, try ${message.attempt}, last ${describeId(message.last)})`;
+    case "PreVoteReply":
+      return `PreVoteReply(term ${term}, try ${message.attempt}, ${message.granted ? "granted" : "refused"})`;
+    case "RequestVote":
+      return `RequestVote(term ${term}, last ${describeId(message.last)})`;
+    case "RequestVoteReply":
+      return `RequestVoteReply(term ${term}, ${message.granted ? "granted" : "refused"})`;
+    case "AppendEntries": {
+      const { round, previous, commit, entries } = message;
+      return `AppendEntries(term ${term}, round ${round}, after ${describeId(previous)}, commit ${commit}, ${describeEntries(entries)})`;
+    }
+    case "AppendEntriesReply":
+      return `AppendEntriesReply(term ${term}, round ${message.round}, ${describeOutcome(message.outcome)})`;
+    case "ReadIndex":
+      return `ReadIndex(term ${term}, id ${message.id})`;
+    case "ReadIndexReply":
+      return `ReadIndexReply(term ${term}, id ${message.id}, ${message.index === undefined ? "refused" : `index ${message.index}`})`;
+    case "TimeoutNow":
+      return `TimeoutNow(term ${term})`;
+    default:
+      return unreachable(kind);
+  }
+}
+
+export function describeInput(input: RaftInput): string {
+  switch (input.kind) {
+    case "tick":
+      return "tick";
+    case "receive":
+      return `receive from ${input.from}: ${describeMessage(input.message)}`;
+    case "connected":
+    case "disconnected":
+      return `${input.kind} ${input.peer}`;
+    case "propose":
+      return `propose ${input.proposals.map(({ kind }) => kind).join(", ")}`;
+    case "persisted":
+      return `persisted write ${input.id}`;
+    case "loaded":
+      return `loaded ${describeEntries(input.entries)} for ${input.peer}`;
+    case "barrier":
+      return `barrier ${input.id}`;
+    default:
+      return unreachable(input);
+  }
+}
+
+export function describeEffect(effect: RaftEffect): string {
+  switch (effect.kind) {
+    case "send":
+      return `send to ${effect.to}: ${describeMessage(effect.message)}`;
+    case "persist": {
+      const promised = effect.then.map(({ to, message }) => `, then to ${to}: ${describeMessage(message)}`);
+      return `persist write ${effect.write.id}: ${describeWrite(effect.write)}${promised.join("")}`;
+    }
+    case "commit":
+      return `commit up to ${effect.upTo}`;
+    case "load":
+      return `load from ${effect.from} for ${effect.peer}`;
+    case "role": {
+      const { role, term, leader, settledAt } = effect.role;
+      return `role ${role}, term ${term}, leader ${leader ?? "unknown"}${settledAt === undefined ? "" : `, settled at ${settledAt}`}`;
+    }
+    case "barrierPassed":
+      return `barrier ${effect.id} passed at ${effect.index}`;
+    case "barrierFailed":
+      return `barrier ${effect.id} failed`;
+    default:
+      return unreachable(effect);
+  }
+}
+
+export function describeState(state: RaftState): string {
+  const { self, role, term, votedFor, log, commitIndex, writes } = state;
+  return `${self}: ${role.kind}, term ${term}, vote ${votedFor ?? "none"}, last ${describeId(log.last)}, durable ${writes.durableIndex}, commit ${commitIndex}`;
+}
+
+/** Entry 7 of term 3 is written 7@3; 0@0 is the place before the first entry. */
+export function describeId({ index, term }: EntryId): string {
+  return `${index}@${term}`;
+}
+
+function describeEntries(entries: readonly Entry[]): string {
+  const first = entries[0];
+  const last = entries.at(-1);
+  if (first === undefined || last === undefined) return "no entries";
+  if (entries.length === 1) return `${first.kind} ${describeId(first)}`;
+  return `${entries.length} entries ${describeId(first)} to ${describeId(last)}`;
+}
+
+function describeOutcome(outcome: AppendOutcome): string {
+  switch (outcome.kind) {
+    case "accepted":
+      return `accepted up to ${outcome.match}`;
+    case "conflict":
+      return `conflict at ${outcome.rejected}, try ${describeId(outcome.hint)}`;
+    case "outdated":
+      return "outdated";
+    default:
+      return unreachable(outcome);
+  }
+}
+
+function describeWrite({ hardState, truncateFrom, entries }: LogWrite): string {
+  const parts: string[] = [];
+  if (hardState !== undefined) parts.push(`term ${hardState.term} vote ${hardState.votedFor ?? "none"}`);
+  if (truncateFrom !== undefined) parts.push(`cut from ${truncateFrom}`);
+  if (entries.length > 0) parts.push(describeEntries(entries));
+  return parts.length > 0 ? parts.join(", ") : "nothing new";
+}
