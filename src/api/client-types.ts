@@ -1,0 +1,98 @@
+/**
+ * The client of a machine, as types: every command and query is a method of its own.
+ *
+ * Owns: the mapping from a machine's type to its client's. Leaves to others: keeping it (`node/create-client.ts`).
+ * Names that start with `$` are the client's own; machines cannot declare any.
+ */
+import type { CancelSignal } from "./cancel-signal.js";
+import type { OutcomeToken, Refusal } from "./errors.js";
+import type { InputOf, Machine, ResultOf } from "./machine.js";
+import type { Rejected } from "./rejected.js";
+
+export interface CallOptions {
+  /** Cancels the waiting. A command that was already sent becomes `unknown`, as after a time-out. */
+  readonly signal?: CancelSignal | undefined;
+  readonly timeoutMs?: number | undefined;
+}
+
+/** Inputs that may be `undefined`, and those of commands that take none, can be left out. */
+type Asking<Declared> = [InputOf<Declared>] extends [never]
+  ? [input?: undefined, options?: CallOptions]
+  : undefined extends InputOf<Declared>
+    ? [input?: InputOf<Declared>, options?: CallOptions]
+    : [input: InputOf<Declared>, options?: CallOptions];
+
+/** What it returns when it does not reject; nothing arrives as `undefined`. */
+export type OutputOf<Declared> = Arrived<Exclude<ResultOf<Declared>, Rejected>>;
+type Arrived<Result> = Result extends void ? undefined : Result;
+
+/** The plain form. @throws CommandRejected, CommandFailed, RequestRefused, OutcomeUnknown, InvalidInput */
+type Methods<Declared> = {
+  readonly [Name in keyof Declared]: (...asking: Asking<Declared[Name]>) => Promise<OutputOf<Declared[Name]>>;
+};
+
+type TryMethods<Declared> = {
+  readonly [Name in keyof Declared]: (...asking: Asking<Declared[Name]>) => Promise<TryResult<Declared[Name]>>;
+};
+
+type DetailMethods<Declared> = {
+  readonly [Name in keyof Declared]: (...asking: Asking<Declared[Name]>) => Promise<Detail<OutputOf<Declared[Name]>>>;
+};
+
+/** Every end that asking can have, without an exception. */
+export type TryResult<Declared> =
+  | { readonly status: "ok"; readonly output: OutputOf<Declared>; readonly index: number }
+  | RejectedResult<Extract<ResultOf<Declared>, Rejected>>
+  /** It threw on every replica alike and was rolled back. */
+  | { readonly status: "failed"; readonly message: string; readonly index: number }
+  /** Surely not executed. An input that has no canonical form is refused too, with `INVALID_INPUT`. */
+  | { readonly status: "refused"; readonly code: Refusal["code"]; readonly refusal: Refusal }
+  /** Nobody can tell yet: settle it with `$resolve`. Queries never end so. */
+  | { readonly status: "unknown"; readonly token: OutcomeToken; readonly reason: string };
+
+type RejectedResult<Rejection> =
+  Rejection extends Rejected<infer Code, infer Data>
+    ? { readonly status: "rejected"; readonly code: Code; readonly data: Data; readonly index: number }
+    : never;
+
+export interface Detail<Output> {
+  readonly output: Output;
+  /** Position in the log that the output reflects. */
+  readonly index: number;
+  /** How old the answer may be, in milliseconds: 0 for commands. */
+  readonly ageMs: number;
+}
+
+/** What became of a request whose outcome was unknown. */
+export type ResolvedResult =
+  /** `outcome` is absent if its reply is no longer kept. */
+  | {
+      readonly status: "executed";
+      readonly outcome:
+        | { readonly status: "ok"; readonly output: unknown }
+        | { readonly status: "rejected"; readonly code: string; readonly data: unknown }
+        | { readonly status: "failed"; readonly message: string }
+        | undefined;
+      readonly index: number;
+    }
+  /** It was not, and it never will be. */
+  | { readonly status: "notExecuted" }
+  /** The session that knew has ended: nobody can tell any more. */
+  | { readonly status: "lost" }
+  /** Not settled in time: ask again with the same token. */
+  | { readonly status: "refused"; readonly code: Refusal["code"]; readonly refusal: Refusal };
+
+interface ClientOwn<Asked> {
+  readonly $try: TryMethods<Asked>;
+  readonly $detail: DetailMethods<Asked>;
+  /** Settles an unknown outcome: afterwards the request was executed, or never will be. */
+  $resolve(token: OutcomeToken, options?: CallOptions): Promise<ResolvedResult>;
+  /** Waiting requests end as `refused` or `unknown`; connections are closed. */
+  $close(): Promise<void>;
+}
+
+type CommandsIn<M> = M extends Machine<infer Commands, infer _Queries, infer _Events> ? Commands : never;
+type QueriesIn<M> = M extends Machine<infer _Commands, infer Queries, infer _Events> ? Queries : never;
+
+/** `Client<typeof machine>`. */
+export type Client<M> = Methods<CommandsIn<M>> & Methods<QueriesIn<M>> & ClientOwn<CommandsIn<M> & QueriesIn<M>>;

@@ -1,0 +1,94 @@
+/**
+ * The kinds of "it did not go as asked", never confused.
+ *
+ * Owns: the error classes that the client throws. Match on `code`: wording may change.
+ *
+ * | class            | was it executed?                 | ask again?                                        |
+ * |------------------|----------------------------------|---------------------------------------------------|
+ * | InvalidInput     | no                               | with another input                                |
+ * | RequestRefused   | surely not                       | yes                                               |
+ * | CommandRejected  | yes, and the machine said no     | when the data of the rejection says how           |
+ * | CommandFailed    | yes, threw, and was rolled back  | no: it would throw again                          |
+ * | OutcomeUnknown   | nobody can tell yet              | never blindly: settle it with the token           |
+ */
+import type { AdmissionRefusal, ExecutedRefusal } from "../model/request.js";
+
+/** The input has no canonical form, or the command's schema does not accept it. Nothing was ordered. */
+export class InvalidInput extends Error {
+  override readonly name = "InvalidInput";
+  readonly code = "INVALID_INPUT";
+}
+
+/** The machine answered `rejected(code, data)`. */
+export class CommandRejected extends Error {
+  override readonly name = "CommandRejected";
+  /** The machine's own. */
+  readonly code: string;
+  readonly data: unknown;
+  readonly index: number;
+
+  constructor(command: string, rejection: { readonly code: string; readonly data: unknown; readonly index: number }) {
+    super(`Cannot do ${command}: rejected with ${rejection.code}`);
+    this.code = rejection.code;
+    this.data = rejection.data;
+    this.index = rejection.index;
+  }
+}
+
+/** The command threw on every replica alike and was rolled back. */
+export class CommandFailed extends Error {
+  override readonly name = "CommandFailed";
+  readonly code = "COMMAND_FAILED";
+  readonly index: number;
+
+  constructor(command: string, failure: { readonly message: string; readonly index: number }) {
+    super(`Cannot do ${command}: it threw and was rolled back: ${failure.message}`);
+    this.index = failure.index;
+  }
+}
+
+/** Why a request was surely not executed: said by a replica, by execution, or by the client itself before it sent anything. */
+export type Refusal =
+  | AdmissionRefusal
+  | ExecutedRefusal
+  | { readonly code: "NOT_CONNECTED"; readonly message: string }
+  | { readonly code: "TIMED_OUT"; readonly waitedMs: number }
+  | { readonly code: "CANCELLED" }
+  | { readonly code: "CLOSED" };
+
+/** Surely not executed. When that cannot be promised the error is `OutcomeUnknown` instead. */
+export class RequestRefused extends Error {
+  override readonly name = "RequestRefused";
+  readonly code: Refusal["code"];
+  readonly refusal: Refusal;
+
+  constructor(asked: string, refusal: Refusal) {
+    super(`Cannot do ${asked}: refused, and surely not executed: ${describeRefusal(refusal)}`);
+    this.code = refusal.code;
+    this.refusal = refusal;
+  }
+}
+
+/** Names one request for ever. Plain data: it may be stored, and settled by another client later. */
+export interface OutcomeToken {
+  readonly session: number;
+  readonly number: number;
+}
+
+/** It may have been executed, or may still be. `client.$resolve(token)` settles it. */
+export class OutcomeUnknown extends Error {
+  override readonly name = "OutcomeUnknown";
+  readonly code = "OUTCOME_UNKNOWN";
+  readonly token: OutcomeToken;
+
+  constructor(command: string, unknown: { readonly reason: string; readonly token: OutcomeToken }) {
+    super(`Cannot tell whether ${command} was executed: ${unknown.reason}`);
+    this.token = unknown.token;
+  }
+}
+
+/** For people: the code and its facts. */
+export function describeRefusal(refusal: Refusal): string {
+  const facts = Object.entries(refusal).filter(([name]) => name !== "code");
+  return [refusal.code, ...facts.map(([name, fact]) => `${name} ${String(fact)}`)].join(", ");
+}
