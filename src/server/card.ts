@@ -1,0 +1,132 @@
+/**
+ * The card that `quorate dev` shows when its cluster is up.
+ *
+ * Owns: its text, for people and as one line of JSON. The three commands tell a story: write, kill the leader, read it elsewhere.
+ */
+import { relative } from "node:path";
+import type { LowLevelMachine } from "../api/low-level.js";
+import type { DevReplicaView } from "./dev-cluster.js";
+import { bundledName } from "./machine-module.js";
+import { renderTable, type Cell, type Paint } from "./paint.js";
+
+export interface CardParts {
+  readonly clusterId: string;
+  readonly dataDir: string;
+  readonly ephemeral: boolean;
+  readonly machine: Pick<LowLevelMachine, "name" | "commandNames" | "queryNames">;
+  readonly replicas: readonly DevReplicaView[];
+  readonly workingDirectory: string;
+}
+
+export function renderCard(parts: CardParts, paint: Paint): string {
+  const { replicas, machine } = parts;
+  const leader = replicas.find(({ role }) => role === "leader");
+  const hasRedis = replicas.some(({ redis }) => redis !== undefined);
+  const header = ["", "role", ...(hasRedis ? ["redis"] : []), "http", "client", "pid", "data"];
+  const rows = replicas.map((replica) => rowOf(replica, parts, hasRedis));
+  const tolerated = Math.floor((replicas.length - 1) / 2);
+  return [
+    "",
+    `${paint("bold", `quorate: ${replicas.length} ${replicas.length === 1 ? "replica" : "replicas"} of ${machine.name}`)} on this machine, ${tolerance(tolerated)}`,
+    "",
+    indent(renderTable(header, rows, paint)),
+    "",
+    `  ${paint("dim", dataLine(parts))}`,
+    "",
+    `${paint("bold", "Try, in another terminal:")}`,
+    "",
+    ...commandsOf(parts, leader).map(([command, why]) => `  ${paint("cyan", command)}\n      ${paint("dim", why)}`),
+    "",
+    `  ${paint("dim", "quorate status shows all replicas. Ctrl-C here stops them.")}`,
+    "",
+  ].join("\n");
+}
+
+/** One line: `{"replicas": […]}`, addresses as `host:port`. */
+export function cardAsJson({ clusterId, dataDir, machine, replicas }: CardParts): string {
+  return JSON.stringify({ event: "started", clusterId, dataDir, machine: machine.name, replicas });
+}
+
+function tolerance(tolerated: number): string {
+  if (tolerated === 0) return "which tolerates no failure: give --replicas 3";
+  return `which ${tolerated === 1 ? "tolerates the loss of any one" : `tolerates the loss of any ${tolerated}`}`;
+}
+
+function rowOf(replica: DevReplicaView, { workingDirectory }: CardParts, hasRedis: boolean): readonly Cell[] {
+  const style = replica.role === "leader" ? "green" : replica.role === "down" ? "red" : undefined;
+  return [
+    { text: replica.id, style: "bold" },
+    style === undefined ? { text: replica.role } : { text: replica.role, style },
+    ...(hasRedis ? [{ text: replica.redis ?? "-" }] : []),
+    { text: replica.http },
+    { text: replica.client },
+    { text: String(replica.pid ?? "-") },
+    { text: shortPath(replica.dataDir, workingDirectory) },
+  ];
+}
+
+function dataLine({ dataDir, ephemeral, workingDirectory, clusterId }: CardParts): string {
+  const shown = shortPath(dataDir, workingDirectory);
+  const fate = ephemeral ? "is removed at the end" : "is kept: the next start goes on from it";
+  return `cluster ${clusterId}; ${shown} ${fate}; logs in ${shown}/logs`;
+}
+
+/** What to type, and what to watch for. */
+function commandsOf(
+  { machine, replicas }: CardParts,
+  leader: DevReplicaView | undefined,
+): readonly (readonly [string, string])[] {
+  const entry = replicas.find(({ role }) => role === "follower") ?? leader ?? replicas[0];
+  const other = replicas.find(({ id, role }) => id !== entry?.id && role === "follower") ?? entry;
+  const kill = [
+    `kill -9 ${leader?.pid ?? 0}`,
+    `kills the leader, ${leader?.id ?? "?"}: another replica leads within moments, and this one is started again`,
+  ] as const;
+  if (machine.name === bundledName && entry?.redis !== undefined) {
+    return [
+      [
+        `redis-cli -p ${portOf(entry.redis)} SET greeting hello`,
+        `writes at ${entry.id}; a majority has it on disk before OK is answered. Any Redis client will do`,
+      ],
+      kill,
+      [curl(other?.http, "queries", "get", '{"key":"greeting"}'), `reads it at ${other?.id ?? "?"}, over HTTP`],
+    ];
+  }
+  const [command] = machine.commandNames;
+  const [query] = machine.queryNames;
+  return [
+    [
+      curl(entry?.http, "commands", command ?? "name", "{}"),
+      `asks ${entry?.id ?? "?"} for a command of ${machine.name}; write its input instead of {}. Commands: ${listOf(machine.commandNames)}`,
+    ],
+    kill,
+    [
+      curl(other?.http, "queries", query ?? "name", "{}"),
+      `asks ${other?.id ?? "?"} for a query. Queries: ${listOf(machine.queryNames)}`,
+    ],
+  ];
+}
+
+function curl(http: string | undefined, kind: "commands" | "queries", name: string, body: string): string {
+  return `curl http://${http ?? ""}/v1/${kind}/${name} -d '${body}'`;
+}
+
+function listOf(names: readonly string[]): string {
+  return names.length > 8 ? `${names.slice(0, 8).join(", ")}, …` : names.join(", ");
+}
+
+function portOf(address: string): string {
+  return address.slice(address.lastIndexOf(":") + 1);
+}
+
+function shortPath(path: string, workingDirectory: string): string {
+  const short = relative(workingDirectory, path);
+  return short !== "" && !short.startsWith("..") ? short : path;
+}
+
+function indent(text: string): string {
+  return text
+    .split("\n")
+    .map((line) => `  ${line}`)
+    .join("\n");
+}

@@ -1,0 +1,149 @@
+/**
+ * `quorate dev`: a whole cluster on this machine.
+ *
+ * Owns: its flags, what is printed, Ctrl-C. The work is in `dev-cluster.ts`.
+ */
+import { Argument, Command, InvalidArgumentError, Option as Flag } from "commander";
+import { cardAsJson, renderCard, type CardParts } from "../card.js";
+import { DevCluster, usualPorts, type DevEvent, type DevOptions, type PortKind } from "../dev-cluster.js";
+import { exitCodes, type ExitCode } from "../exit-codes.js";
+import { bundledName, loadMachine } from "../machine-module.js";
+import { paintFor, type Paint } from "../paint.js";
+import type { Exit } from "./exit.js";
+
+interface Given {
+  readonly replicas?: string;
+  readonly data: string;
+  readonly ephemeral?: boolean;
+  readonly json?: boolean;
+  readonly restart: boolean;
+  readonly redisPort?: number;
+  readonly httpPort?: number;
+  readonly clientPort?: number;
+  readonly peerPort?: number;
+}
+
+export function devCommand(exit: Exit): Command {
+  const command = new Command("dev")
+    .summary("run a whole cluster on this machine")
+    .description("Runs a cluster of replicas on loopback, each in a process of its own, until Ctrl-C.")
+    .addArgument(
+      new Argument("[machine]", `a module whose default export is a machine, .js or .ts (default: ${bundledName})`),
+    )
+    .addOption(
+      new Flag("--replicas <count>", "how many replicas (default: 3, or what the data directory holds)").choices([
+        "1",
+        "3",
+        "5",
+      ]),
+    )
+    .option("--data <dir>", "where the replicas keep their logs between runs", ".quorate/dev")
+    .option("--ephemeral", "keep nothing: use a temporary directory and remove it at the end")
+    .option("--json", "print the card, and later events, as lines of JSON")
+    .option("--no-restart", "leave a replica dead that dies");
+  for (const kind of ["redis", "http", "client", "peer"] as const) {
+    command.addOption(new Flag(`--${kind}-port <port>`, portMeaning(kind)).argParser(portOf));
+  }
+  return command.action(async (machine: string | undefined) => {
+    exit(await runDev(command.opts<Given>(), machine));
+  });
+}
+
+function portMeaning(kind: PortKind): string {
+  return `the first replica's port for ${kind === "peer" ? "the other replicas" : kind}; the next replicas take the next ports, 0 takes any free ones (default: ${usualPorts[kind]}, or what it was before)`;
+}
+
+function portOf(text: string): number {
+  const port = Number(text);
+  if (/^\d{1,5}$/.test(text) && port <= 65_530) return port;
+  throw new InvalidArgumentError("expected a port from 0 to 65530");
+}
+
+async function runDev(given: Given, machine: string | undefined): Promise<ExitCode> {
+  const print = (text: string): void => void process.stdout.write(`${text}\n`);
+  // Whoever read us is gone; the cluster goes on until a signal.
+  process.stdout.on("error", () => undefined);
+  const paint = paintFor(process.stdout.isTTY, process.env);
+  const asked = waitForInterrupt();
+  if (given.json !== true) print(paint("dim", "Starting the replicas …"));
+  const tell = (event: DevEvent): void =>
+    print(given.json === true ? JSON.stringify(event) : describeEvent(event, paint));
+  const cluster = await DevCluster.open(optionsOf(given, machine), tell);
+  asked.onImpatience(() => cluster.kill());
+  const stopped = asked.interrupted.then(() => {
+    if (given.json !== true) print(paint("dim", "Stopping the replicas …"));
+    return cluster.stop();
+  });
+  await cluster.start();
+  if (!asked.isInterrupted()) {
+    const card = await cardOf(cluster, given);
+    print(given.json === true ? cardAsJson(card) : renderCard(card, paint));
+  }
+  await stopped;
+  print(given.json === true ? JSON.stringify({ event: "stopped" }) : paint("dim", "Stopped."));
+  return exitCodes.ok;
+}
+
+function optionsOf(given: Given, machine: string | undefined): DevOptions {
+  const count = given.replicas === undefined ? undefined : Number(given.replicas);
+  return {
+    replicas: count === 1 || count === 3 || count === 5 ? count : undefined,
+    dataDir: given.data,
+    ephemeral: given.ephemeral === true,
+    ports: { redis: given.redisPort, http: given.httpPort, client: given.clientPort, peer: given.peerPort },
+    machine,
+    restart: given.restart,
+  };
+}
+
+async function cardOf(cluster: DevCluster, given: Given): Promise<CardParts> {
+  return {
+    clusterId: cluster.clusterId,
+    dataDir: cluster.dataDir,
+    ephemeral: given.ephemeral === true,
+    machine: await loadMachine(cluster.prepared),
+    replicas: cluster.views(),
+    workingDirectory: process.cwd(),
+  };
+}
+
+function describeEvent(event: DevEvent, paint: Paint): string {
+  switch (event.event) {
+    case "exited":
+      return `${paint("red", "✗")} ${event.id} (process ${event.pid}) is gone: ${event.cause}`;
+    case "restarted":
+      return `${paint("green", "✓")} ${event.id} is back as process ${event.pid}`;
+    case "leader":
+      return `${paint("cyan", "→")} ${event.id} leads now (term ${event.term})`;
+    case "refused":
+      return `${paint("red", "✗")} ${event.message}`;
+  }
+}
+
+interface Interrupt {
+  readonly interrupted: Promise<void>;
+  isInterrupted(): boolean;
+  onImpatience(act: () => void): void;
+}
+
+/** npm passes on a Ctrl-C that the terminal has sent already: only a later signal is an impatient one. */
+const impatientAfterMs = 500;
+
+function waitForInterrupt(): Interrupt {
+  let firstAt: number | undefined;
+  let impatience: () => void = () => undefined;
+  let settle: () => void = () => undefined;
+  const interrupted = new Promise<void>((resolve) => (settle = resolve));
+  const onSignal = (): void => {
+    const now = performance.now();
+    firstAt ??= now;
+    settle();
+    if (now - firstAt <= impatientAfterMs) return;
+    impatience();
+    setTimeout(() => process.exit(130), 100);
+  };
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  process.on("SIGHUP", onSignal);
+  return { interrupted, isInterrupted: () => firstAt !== undefined, onImpatience: (act) => (impatience = act) };
+}

@@ -1,0 +1,176 @@
+/**
+ * `quorate status`: every replica in one table.
+ *
+ * Owns: whom to ask, the table, the exit code. Each replica is asked for itself, so what is shown of one is what it believes.
+ */
+import { Command, Option as Flag } from "commander";
+import { z } from "zod";
+import { readRecord } from "../dev-record.js";
+import { exitCodes, usageFailure, type ExitCode } from "../exit-codes.js";
+import { isAddress } from "../options.js";
+import { paintFor, renderTable, type Cell, type Paint } from "../paint.js";
+import type { Exit } from "./exit.js";
+
+/** What the table needs of `/v1/status`; a newer replica may say more. */
+const statusSchema = z.looseObject({
+  id: z.string(),
+  clusterId: z.string(),
+  role: z.string(),
+  term: z.number(),
+  lastIndex: z.number(),
+  commitIndex: z.number(),
+  executedIndex: z.number(),
+  ready: z.boolean(),
+  broken: z.string().optional(),
+  quorateVersion: z.string(),
+  uptimeMs: z.number(),
+  machine: z.looseObject({ name: z.string(), version: z.number() }),
+});
+
+type StatusReport = z.infer<typeof statusSchema>;
+
+/** One endpoint's answer, or why there is none. */
+export type Asked =
+  | { readonly endpoint: string; readonly status: StatusReport; readonly fault: undefined }
+  | { readonly endpoint: string; readonly status: undefined; readonly fault: string };
+
+const defaultDataDir = ".quorate/dev";
+const answerMsMax = 2000;
+
+export function statusCommand(exit: Exit): Command {
+  const command = new Command("status")
+    .summary("show every replica's role and progress")
+    .description("Exit code 0 if all replicas answer and are ready, 1 if one does not or is not, 2 for wrong usage.")
+    .option(
+      "--endpoints <a,b,c>",
+      "HTTP addresses of replicas (environment: QUORATE_ENDPOINTS; default: those of quorate dev)",
+    )
+    .option("--data <dir>", "the data directory of quorate dev", defaultDataDir)
+    .addOption(
+      new Flag("-w, --write-out <form>", "the form of the output").choices(["table", "json"]).default("table"),
+    );
+  return command.action(async () => {
+    const given = command.opts<{ endpoints?: string; data: string; writeOut: "table" | "json" }>();
+    const endpoints = endpointsOf(given.endpoints ?? process.env["QUORATE_ENDPOINTS"], given.data);
+    const asked = await Promise.all(endpoints.map(ask));
+    const paint = paintFor(process.stdout.isTTY, process.env);
+    process.stdout.write(given.writeOut === "json" ? asJson(asked) : `${renderStatus(asked, paint)}\n`);
+    exit(exitCodeOf(asked));
+  });
+}
+
+function endpointsOf(list: string | undefined, dataDir: string): readonly string[] {
+  if (list === undefined || list === "") {
+    const record = readRecord(dataDir);
+    if (record !== undefined) return record.replicas.map(({ http }) => http);
+    throw usageFailure(
+      `Cannot find replicas: there is no local cluster in ${dataDir}. Run quorate dev, or give --endpoints host:port,…`,
+    );
+  }
+  const endpoints = list.split(",").map((text) =>
+    text
+      .trim()
+      .replace(/^http:\/\//, "")
+      .replace(/\/$/, ""),
+  );
+  const wrong = endpoints.find((endpoint) => !isAddress(endpoint));
+  if (wrong !== undefined)
+    throw usageFailure(`Cannot use the endpoint "${wrong}": expected host:port, separated by commas`);
+  return endpoints;
+}
+
+async function ask(endpoint: string): Promise<Asked> {
+  try {
+    const response = await fetch(`http://${endpoint}/v1/status`, { signal: AbortSignal.timeout(answerMsMax) });
+    if (!response.ok) return { endpoint, status: undefined, fault: `answered ${response.status}` };
+    const checked = statusSchema.safeParse(await response.json());
+    if (checked.success) return { endpoint, status: checked.data, fault: undefined };
+    return { endpoint, status: undefined, fault: "not a quorate replica" };
+  } catch (cause) {
+    return { endpoint, status: undefined, fault: faultOf(cause) };
+  }
+}
+
+function faultOf(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause);
+  if (cause.name === "TimeoutError") return `no answer within ${answerMsMax} ms`;
+  const inner = cause.cause;
+  const code = inner instanceof Error && "code" in inner ? String(inner.code) : cause.message;
+  return code === "ECONNREFUSED" ? "nobody listens" : code;
+}
+
+export function renderStatus(asked: readonly Asked[], paint: Paint): string {
+  const farthest = Math.max(0, ...asked.map(({ status }) => status?.commitIndex ?? 0));
+  const header = [
+    "",
+    "role",
+    "term",
+    "last",
+    "commit",
+    "executed",
+    "lag",
+    "machine",
+    "version",
+    "uptime",
+    "endpoint",
+    "state",
+  ];
+  return renderTable(
+    header,
+    asked.map((one) => rowOf(one, farthest)),
+    paint,
+  );
+}
+
+function rowOf({ endpoint, status, fault }: Asked, farthest: number): readonly Cell[] {
+  if (status === undefined) {
+    const blank = Array.from({ length: 9 }, () => ({ text: "-" }));
+    return [{ text: "?" }, ...blank, { text: endpoint }, { text: `unreachable: ${fault}`, style: "red" }];
+  }
+  const { id, role, term, lastIndex, commitIndex, executedIndex, machine, quorateVersion, uptimeMs } = status;
+  const lag = Math.max(0, farthest - executedIndex);
+  return [
+    { text: id, style: "bold" },
+    role === "leader" ? { text: role, style: "green" } : { text: role },
+    ...[term, lastIndex, commitIndex, executedIndex].map((count) => ({ text: String(count) })),
+    lag > 1000 ? { text: String(lag), style: "yellow" } : { text: String(lag) },
+    { text: `${machine.name} v${machine.version}` },
+    { text: quorateVersion },
+    { text: describeDuration(uptimeMs) },
+    { text: endpoint },
+    stateOf(status),
+  ];
+}
+
+function stateOf({ broken, ready }: StatusReport): Cell {
+  if (broken !== undefined) return { text: `broken: ${broken}`, style: "red" };
+  return ready ? { text: "ready", style: "green" } : { text: "not ready", style: "yellow" };
+}
+
+/** The two largest units: `3d 4h`, `12m 5s`, `8s`. */
+export function describeDuration(ms: number): string {
+  const seconds = Math.floor(ms / 1000);
+  const units = [
+    [Math.floor(seconds / 86_400), "d"],
+    [Math.floor(seconds / 3600) % 24, "h"],
+    [Math.floor(seconds / 60) % 60, "m"],
+    [seconds % 60, "s"],
+  ] as const;
+  const first = units.findIndex(([count]) => count > 0);
+  if (first < 0) return "0s";
+  return units
+    .slice(first, first + 2)
+    .map(([count, unit]) => `${count}${unit}`)
+    .join(" ");
+}
+
+function asJson(asked: readonly Asked[]): string {
+  const replicas = asked.map(({ endpoint, status, fault }) =>
+    status === undefined ? { endpoint, fault } : { endpoint, ...status },
+  );
+  return `${JSON.stringify({ replicas })}\n`;
+}
+
+function exitCodeOf(asked: readonly Asked[]): ExitCode {
+  return asked.every(({ status }) => status?.ready === true) ? exitCodes.ok : exitCodes.failure;
+}

@@ -1,0 +1,49 @@
+#!/usr/bin/env node
+/**
+ * The `quorate` command.
+ *
+ * Owns: the list of verbs, how failures are printed, and the end of the process. Each verb is a file in `commands/`.
+ */
+import { Command, CommanderError } from "commander";
+import { quorateVersion } from "../node/version.js";
+import { configCommand } from "./commands/config.js";
+import { devCommand } from "./commands/dev.js";
+import { startCommand } from "./commands/start.js";
+import { statusCommand } from "./commands/status.js";
+import { CommandFailure, exitCodes } from "./exit-codes.js";
+import { paintFor } from "./paint.js";
+
+async function main(): Promise<void> {
+  let exitCode: number = exitCodes.ok;
+  const exit = (code: number): void => void (exitCode = code);
+  const program = new Command("quorate")
+    .description("State machine replication: a deterministic service that outlives its machines")
+    .version(quorateVersion, "-V, --version")
+    .showSuggestionAfterError()
+    .helpCommand(true);
+  for (const make of [devCommand, startCommand, statusCommand, configCommand]) program.addCommand(make(exit));
+  throwInsteadOfExit(program);
+  try {
+    await program.parseAsync();
+  } catch (cause) {
+    exitCode = reportFailure(cause);
+  }
+  // Doors and links are closed by now; whatever still holds the loop (a timer of a library) has nothing left to do.
+  process.exit(exitCode);
+}
+
+function throwInsteadOfExit(command: Command): void {
+  command.exitOverride();
+  for (const sub of command.commands) throwInsteadOfExit(sub);
+}
+
+function reportFailure(cause: unknown): number {
+  if (cause instanceof CommanderError) return cause.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+  const paint = paintFor(process.stderr.isTTY, process.env);
+  const isExpected = cause instanceof CommandFailure;
+  const text = isExpected ? cause.message : cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+  process.stderr.write(`${paint("red", "quorate:")} ${text}\n`);
+  return isExpected ? cause.exitCode : exitCodes.failure;
+}
+
+void main();

@@ -1,0 +1,187 @@
+/**
+ * A replica's counters in Prometheus's text form, with the names that operators of etcd know.
+ *
+ * Owns: names, help texts and which counter feeds which metric. Nothing is counted here: every metric reads the replica's status
+ * when it is scraped, so the hot path pays nothing. docs/reference/metrics.md lists the same names (tested).
+ */
+import { Counter, Gauge, Registry, type CounterConfiguration, type GaugeConfiguration } from "prom-client";
+import type { ReplicaStatus } from "../api/replica.js";
+import type { EventLoopReport } from "./event-loop.js";
+
+export interface MetricSources {
+  status(): ReplicaStatus;
+  eventLoop(): EventLoopReport;
+  logLinesDropped(): number;
+  /** Requests that HTTP answered, by status code. */
+  httpAnswers(): ReadonlyMap<number, number>;
+}
+
+type Read = (status: ReplicaStatus, sources: MetricSources) => number;
+
+const prefix = "quorate_";
+
+const gauges: readonly (readonly [string, string, Read])[] = [
+  ["has_leader", "1 if this replica knows a leader.", (status) => Number(status.leader !== undefined)],
+  ["is_leader", "1 if this replica is the leader.", (status) => Number(status.role === "leader")],
+  ["is_learner", "1 if this replica is a learner.", (status) => Number(status.role === "learner")],
+  ["ready", "1 if this replica executes what it must and can reach a leader.", (status) => Number(status.ready)],
+  ["broken", "1 if this replica has stepped aside for good.", (status) => Number(status.broken !== undefined)],
+  ["term", "Raft's current term.", (status) => status.term],
+  ["log_last_index", "Last index in this replica's log.", (status) => status.lastIndex],
+  ["proposals_committed_index", "Index up to which the order is decided.", (status) => status.commitIndex],
+  ["proposals_applied_index", "Index up to which this replica has executed.", (status) => status.executedIndex],
+  ["proposals_pending", "Requests taken and not yet answered.", (status) => status.counters.proposalsPending],
+  ["sessions", "Sessions in the replicated table.", (status) => status.counters.sessions],
+  ["client_connections", "Open connections of clients.", (status) => status.counters.clientConnections],
+  ["peers_connected", "Other replicas that this one is connected to.", countConnected],
+  ["uptime_seconds", "Seconds since this process started the replica.", (status) => status.uptimeMs / 1000],
+  ["event_loop_longest_turn_seconds", "Longest time the event loop was held, wall clock.", longestWall],
+  ["event_loop_longest_turn_cpu_seconds", "Processor time of that thread within it, at most.", longestCpu],
+];
+
+const counters: readonly (readonly [string, string, Read])[] = [
+  [
+    "leader_changes_seen_total",
+    "Changes of leader that this replica has seen.",
+    (status) => status.counters.leaderChanges,
+  ],
+  ["proposals_total", "Entries that this replica proposed.", (status) => status.counters.entriesProposed],
+  ["requests_admitted_total", "Requests admitted.", (status) => status.counters.requestsAdmitted],
+  ["commands_executed_total", "Commands executed.", (status) => status.counters.commandsExecuted],
+  [
+    "commands_repeated_total",
+    "Repeated commands answered from the stored reply.",
+    (status) => status.counters.commandsRepeated,
+  ],
+  ["queries_answered_total", "Queries answered.", (status) => status.counters.queriesAnswered],
+  ["disk_wal_writes_total", "Writes to the log.", (status) => status.counters.logWrites],
+  ["disk_wal_fsyncs_total", "Flushes of the log.", (status) => status.counters.logSyncs],
+  ["disk_wal_write_bytes_total", "Bytes written to the log.", (status) => status.counters.logBytes],
+  [
+    "network_peer_received_bytes_total",
+    "Bytes received from other replicas.",
+    (status) => status.counters.peerBytesReceived,
+  ],
+  ["network_peer_sent_bytes_total", "Bytes sent to other replicas.", (status) => status.counters.peerBytesSent],
+  [
+    "log_lines_dropped_total",
+    "Lines of this process's log that nobody read.",
+    (_status, sources) => sources.logLinesDropped(),
+  ],
+];
+
+/** What `/metrics` answers. */
+export interface Metrics {
+  readonly contentType: string;
+  render(): Promise<string>;
+}
+
+export function openMetrics(sources: MetricSources): Metrics {
+  const registry = new Registry();
+  for (const [name, help, read] of gauges) {
+    const gauge: Gauge = new Gauge({
+      name: prefix + name,
+      help,
+      registers: [registry],
+      collect: (): void => gauge.set(read(sources.status(), sources)),
+    });
+  }
+  for (const [name, help, read] of counters) {
+    counterOf(registry, { name: prefix + name, help }, (set) => set({}, read(sources.status(), sources)));
+  }
+  labelledMetrics(registry, sources);
+  return {
+    contentType: registry.contentType,
+    render: async () => (await registry.metrics()) + renderSyncHistogram(sources.status()),
+  };
+}
+
+function labelledMetrics(registry: Registry, sources: MetricSources): void {
+  const configuration: GaugeConfiguration<"version" | "machine" | "machine_version" | "id" | "cluster"> = {
+    name: `${prefix}info`,
+    help: "1, labelled by what runs here.",
+    labelNames: ["version", "machine", "machine_version", "id", "cluster"],
+    registers: [registry],
+    collect: () => {
+      const { quorateVersion, machine, id, clusterId } = sources.status();
+      info.set(
+        { version: quorateVersion, machine: machine.name, machine_version: machine.version, id, cluster: clusterId },
+        1,
+      );
+    },
+  };
+  const info = new Gauge(configuration);
+  counterOf(
+    registry,
+    { name: `${prefix}requests_refused_total`, help: "Requests refused, by code.", labelNames: ["code"] },
+    (set) => {
+      for (const [code, count] of Object.entries(sources.status().counters.requestsRefused)) set({ code }, count);
+    },
+  );
+  counterOf(
+    registry,
+    { name: `${prefix}frames_dropped_total`, help: "Frames dropped, by reason.", labelNames: ["reason"] },
+    (set) => {
+      for (const [reason, count] of Object.entries(sources.status().counters.framesDropped)) set({ reason }, count);
+    },
+  );
+  counterOf(
+    registry,
+    { name: `${prefix}http_answers_total`, help: "HTTP requests answered, by status.", labelNames: ["code"] },
+    (set) => {
+      for (const [code, count] of sources.httpAnswers()) set({ code: String(code) }, count);
+    },
+  );
+}
+
+/** A counter that is set to what was counted elsewhere: reset and raised by the whole at each scrape. */
+function counterOf(
+  registry: Registry,
+  configuration: CounterConfiguration<string>,
+  collect: (set: (labels: Record<string, string>, count: number) => void) => void,
+): void {
+  const counter = new Counter({
+    ...configuration,
+    registers: [registry],
+    collect: () => {
+      counter.reset();
+      collect((labels, count) => counter.inc(labels, count));
+    },
+  });
+}
+
+/** The histogram is counted where the flushes happen; `prom-client` has no way to take one over, so its text is written here. */
+function renderSyncHistogram(status: ReplicaStatus): string {
+  const { bounds, counts, sum } = status.counters.syncSeconds;
+  const name = `${prefix}disk_wal_fsync_duration_seconds`;
+  const lines = [`# HELP ${name} Seconds per flush of the log.`, `# TYPE ${name} histogram`];
+  for (const [at, bound] of bounds.entries()) lines.push(`${name}_bucket{le="${bound}"} ${counts[at] ?? 0}`);
+  const total = counts[bounds.length] ?? counts.at(-1) ?? 0;
+  lines.push(`${name}_bucket{le="+Inf"} ${total}`, `${name}_sum ${sum}`, `${name}_count ${total}`, "");
+  return lines.join("\n");
+}
+
+function countConnected(status: ReplicaStatus): number {
+  return status.members.filter((member) => member.connected && member.id !== status.id).length;
+}
+
+function longestWall(_status: ReplicaStatus, sources: MetricSources): number {
+  return sources.eventLoop().longestTurnWallMs / 1000;
+}
+
+function longestCpu(_status: ReplicaStatus, sources: MetricSources): number {
+  return sources.eventLoop().longestTurnCpuMs / 1000;
+}
+
+/** Every name that `/metrics` may show, for the reference page's test. */
+export const metricNames: readonly string[] = [
+  ...gauges.map(([name]) => prefix + name),
+  ...counters.map(([name]) => prefix + name),
+  ...[
+    "info",
+    "requests_refused_total",
+    "frames_dropped_total",
+    "http_answers_total",
+    "disk_wal_fsync_duration_seconds",
+  ].map((name) => prefix + name),
+];

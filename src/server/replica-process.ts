@@ -1,0 +1,281 @@
+/**
+ * One replica as a process of its own: what `quorate start` runs, and what `quorate dev` runs several of.
+ *
+ * Owns: the order of opening (logs, machine, replica, doors) and of closing, signals, and the exit code. Leaves to others: the
+ * replica (`node/create-replica.ts`), the doors (`http.ts`, `resp/`), configuration (`settings.ts`). Reports to a parent process,
+ * if there is one, over the channel that it opened; a replica whose parent is gone stops, so that none is left behind.
+ */
+import type { LowLevelMachine } from "../api/low-level.js";
+import type { Replica } from "../api/replica.js";
+import { InvariantViolation } from "../base/invariant.js";
+import type { RoleView } from "../consensus/vocabulary.js";
+import { CannotStart, startReplica } from "../node/create-replica.js";
+import { isLoopback, parseAddress } from "../node/network.js";
+import { watchEventLoop, type EventLoopWatch } from "./event-loop.js";
+import { CommandFailure, exitCodes, usageFailure, type ExitCode } from "./exit-codes.js";
+import { openHttpCalls } from "./http-calls.js";
+import { makeHttpApp, startHttpDoor, type HttpDoor, type ProcessStatus } from "./http.js";
+import { openLogs, openSink, type Logs } from "./logs.js";
+import { bundledName, loadMachine, prepareMachine } from "./machine-module.js";
+import { openMetrics } from "./metrics.js";
+import { startRespDoor, type RespDoor } from "./resp/index.js";
+import { checkRequired, countSetting, flagSetting, membersSetting, textSetting, type Settings } from "./settings.js";
+
+/** What a parent is told. */
+export type ProcessEvent =
+  | { readonly event: "listening"; readonly status: ProcessStatus }
+  | {
+      readonly event: "role";
+      readonly role: RoleView["role"];
+      readonly term: number;
+      readonly leader: string | undefined;
+    }
+  | { readonly event: "failed"; readonly exitCode: ExitCode; readonly message: string };
+
+/** Runs until it is stopped or broken; answers the code to exit with. */
+export async function runReplicaProcess(settings: Settings, report: (event: ProcessEvent) => void): Promise<ExitCode> {
+  checkRequired(settings);
+  checkListeners(settings);
+  const sink = openSink(2, countSetting(settings, "log.bufferBytesMax"));
+  const logs = openLogs(textSetting(settings, "log.level") ?? "info", sink);
+  try {
+    return await runLogged(settings, logs, report);
+  } catch (cause) {
+    const failure = failureOf(cause);
+    report({ event: "failed", exitCode: failure.exitCode, message: failure.message });
+    logs.logger.fatal({ code: failure.exitCode, cause: textOfCause(failure) }, failure.message);
+    throw failure;
+  } finally {
+    await logs.close();
+  }
+}
+
+async function runLogged(settings: Settings, logs: Logs, report: (event: ProcessEvent) => void): Promise<ExitCode> {
+  const stopped = waitForStop(logs);
+  const machine = await loadMachine(prepareMachine(textSetting(settings, "replica.machine") ?? bundledName));
+  checkRedis(settings, machine);
+  const eventLoop = watchEventLoop();
+  const replica = await openReplica(settings, machine, { logs, report, broken: stopped.broken });
+  const doors = await openDoors(settings, { machine, replica, logs, eventLoop }).catch(async (cause: unknown) => {
+    await replica.stop();
+    throw cause;
+  });
+  report({ event: "listening", status: doors.status() });
+  logs.logger.info({ ...doors.status().addresses, machine: machine.name, pid: process.pid }, "listening");
+  const exitCode = await stopped.reason;
+  logs.logger.info({ exitCode }, "stopping");
+  await doors.close(countSetting(settings, "stop.drainMsMax"));
+  await replica.stop();
+  eventLoop.stop();
+  logs.logger.info({ exitCode }, "stopped");
+  return exitCode;
+}
+
+// --- checks before anything is opened ---
+
+function checkListeners(settings: Settings): void {
+  if (flagSetting(settings, "listen.insecure")) return;
+  for (const path of ["listen.http", "listen.redis"]) {
+    const address = textSetting(settings, path);
+    if (address === undefined || isLoopback(parseAddress(address).host)) continue;
+    throw usageFailure(
+      `Cannot listen on ${address} (${path}): other machines could reach it and nobody is authenticated. Use 127.0.0.1, or give --insecure if everyone who reaches it may read and write`,
+    );
+  }
+}
+
+function checkRedis(settings: Settings, machine: LowLevelMachine): void {
+  if (textSetting(settings, "listen.redis") === undefined || machine.name === bundledName) return;
+  throw usageFailure(
+    `Cannot serve Redis clients: the machine is ${machine.name} and only ${bundledName} understands them. Leave listen.redis out`,
+  );
+}
+
+// --- opening ---
+
+interface ReplicaEnvironment {
+  readonly logs: Logs;
+  readonly report: (event: ProcessEvent) => void;
+  readonly broken: (reason: string) => void;
+}
+
+function openReplica(settings: Settings, machine: LowLevelMachine, environment: ReplicaEnvironment): Promise<Replica> {
+  const { logger } = environment.logs;
+  return startReplica(machine, {
+    id: textSetting(settings, "replica.id") ?? "",
+    clusterId: textSetting(settings, "replica.clusterId") ?? "",
+    dataDir: textSetting(settings, "replica.dataDir") ?? "",
+    members: membersSetting(settings).map((member) => ({ ...member, role: "voter", incarnation: 1 })),
+    bootstrap: flagSetting(settings, "replica.bootstrap"),
+    insecure: flagSetting(settings, "listen.insecure"),
+    onRole: ({ role, term, leader }) => {
+      logger.info({ role, term, leader }, "role changed");
+      environment.report({ event: "role", role, term, leader });
+    },
+    onBroken: environment.broken,
+    onPeer: (peer, isConnected, cause) => logger.info({ peer, isConnected, cause }, "link to a replica changed"),
+    onDropped: (reason, detail) => logger.debug({ reason, detail }, "dropped"),
+  });
+}
+
+interface DoorParts {
+  readonly machine: LowLevelMachine;
+  readonly replica: Replica;
+  readonly logs: Logs;
+  readonly eventLoop: EventLoopWatch;
+}
+
+interface Doors {
+  status(): ProcessStatus;
+  close(drainMsMax: number): Promise<void>;
+}
+
+async function openDoors(settings: Settings, parts: DoorParts): Promise<Doors> {
+  const redis = await openRedis(settings, parts);
+  let http: HttpDoor | undefined;
+  const status = (): ProcessStatus => processStatus(parts, http?.address, redis?.address);
+  try {
+    http = await openHttp(settings, parts, status);
+  } catch (cause) {
+    await redis?.close();
+    throw cause;
+  }
+  return {
+    status,
+    close: async (drainMsMax) => {
+      await Promise.all([http?.close(drainMsMax), redis?.close()]);
+    },
+  };
+}
+
+async function openRedis(settings: Settings, { replica }: DoorParts): Promise<RespDoor | undefined> {
+  const address = textSetting(settings, "listen.redis");
+  if (address === undefined) return undefined;
+  const { host, port } = parseAddress(address);
+  return startRespDoor({
+    door: replica.openDoor("redis"),
+    host,
+    port,
+    connectionsMax: countSetting(settings, "redis.connectionsMax"),
+  });
+}
+
+async function openHttp(
+  settings: Settings,
+  parts: DoorParts,
+  status: () => ProcessStatus,
+): Promise<HttpDoor | undefined> {
+  const address = textSetting(settings, "listen.http");
+  if (address === undefined) return undefined;
+  const { machine, replica, logs, eventLoop } = parts;
+  const answers = new Map<number, number>();
+  const calls = openHttpCalls({
+    machine,
+    door: replica.openDoor("http"),
+    bodyBytesMax: countSetting(settings, "http.bodyBytesMax"),
+    jsonDepthMax: countSetting(settings, "http.jsonDepthMax"),
+    callsPendingMax: countSetting(settings, "http.callsPendingMax"),
+    callMsMax: countSetting(settings, "http.callMsMax"),
+  });
+  const metrics = openMetrics({
+    status: () => replica.status(),
+    eventLoop: eventLoop.report,
+    logLinesDropped: logs.dropped,
+    httpAnswers: () => answers,
+  });
+  const app = makeHttpApp({
+    calls,
+    metrics,
+    status,
+    resetEventLoop: eventLoop.reset,
+    answered: (code) => answers.set(code, (answers.get(code) ?? 0) + 1),
+    failed: (cause) => logs.logger.error({ cause: textOfCause(cause) }, "an HTTP request failed unexpectedly"),
+    loopbackOnly: isLoopback(parseAddress(address).host),
+  });
+  return startHttpDoor(app, address);
+}
+
+function processStatus(
+  { replica, eventLoop }: DoorParts,
+  http: string | undefined,
+  redis: string | undefined,
+): ProcessStatus {
+  const status = replica.status();
+  const self = status.members.find(({ id }) => id === status.id);
+  return {
+    ...status,
+    pid: process.pid,
+    addresses: { peer: self?.peer ?? "", client: self?.client ?? "", http, redis },
+    eventLoop: eventLoop.report(),
+  };
+}
+
+// --- ending ---
+
+interface Stop {
+  readonly reason: Promise<ExitCode>;
+  readonly broken: (reason: string) => void;
+}
+
+/** npm passes on a Ctrl-C that the terminal has sent already: only a later signal is an impatient one. */
+const impatientAfterMs = 500;
+
+/** The first signal drains, the second exits at once; so does a parent that goes away. */
+function waitForStop(logs: Logs): Stop {
+  const { logger } = logs;
+  let settle: (exitCode: ExitCode) => void = () => undefined;
+  const reason = new Promise<ExitCode>((resolve) => (settle = resolve));
+  let firstAt: number | undefined;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    const now = performance.now();
+    firstAt ??= now;
+    if (now - firstAt > impatientAfterMs) process.exit(signal === "SIGINT" ? 130 : 143);
+    logger.info({ signal }, "asked to stop");
+    settle(exitCodes.ok);
+  };
+  process.on("SIGTERM", onSignal);
+  process.on("SIGINT", onSignal);
+  process.on("disconnect", () => settle(exitCodes.ok));
+  endOnUnexpected(logs);
+  const broken = (why: string): void => {
+    logger.fatal({ reason: why }, "this replica is broken and stops; the others go on");
+    settle(exitCodes.broken);
+  };
+  return { reason, broken };
+}
+
+/** After an exception that nobody expected the state may be half changed: going on could lie, so the process ends. */
+function endOnUnexpected(logs: Logs): void {
+  const end = (cause: unknown): void => {
+    const exitCode = cause instanceof InvariantViolation ? exitCodes.broken : exitCodes.failure;
+    logs.logger.fatal(
+      { cause: textOfCause(cause), exitCode },
+      "an unexpected error ends this replica; the others go on",
+    );
+    void logs.close().then(() => process.exit(exitCode));
+  };
+  process.on("uncaughtException", end);
+  process.on("unhandledRejection", end);
+}
+
+function failureOf(cause: unknown): CommandFailure {
+  if (cause instanceof CommandFailure) return cause;
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return new CommandFailure(exitCodeOf(cause), message, { cause });
+}
+
+function exitCodeOf(cause: unknown): ExitCode {
+  if (cause instanceof CannotStart) return /^[A-Z_]+$/.test(cause.code) ? exitCodes.usage : exitCodes.dataRefused;
+  const system = systemCodeOf(cause) ?? (cause instanceof Error ? systemCodeOf(cause.cause) : undefined);
+  return system === "EADDRINUSE" || system === "EADDRNOTAVAIL" || system === "EACCES"
+    ? exitCodes.addressUnavailable
+    : exitCodes.failure;
+}
+
+function systemCodeOf(cause: unknown): string | undefined {
+  return cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : undefined;
+}
+
+function textOfCause(cause: unknown): string {
+  return cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+}
