@@ -125,6 +125,8 @@ export class MemoryLog {
     while ((this.#runs.at(-1)?.firstIndex ?? noIndex) >= index) this.#runs.pop();
     this.#last = before(index);
     if (this.#cachedFrom > index) this.#cachedFrom = index;
+    // Evicted entries keep no time here; what is appended next in this step brings one.
+    this.#lastTime = this.#cachedFrom <= this.#last ? this.#at(this.#last).time : 0;
   }
 
   /** Forgets the oldest entries up to `upTo` while the cache holds more than `bytesMax`. */

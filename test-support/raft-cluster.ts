@@ -1,0 +1,596 @@
+/**
+ * A deterministic cluster of Raft cores in memory: network, disks, processes and time from one seed.
+ *
+ * Owns: delay, loss, duplication, reordering, partitions, crashes that lose what was not yet written, restarts; and the
+ * rules that need every replica (election safety, log matching, leader completeness, state machine safety, durability of what
+ * is committed, reads), checked as they could first break. Leaves to others: what a test makes happen.
+ */
+import { describeEffect, describeInput } from "../src/consensus/raft/describe.js";
+import type { RaftMessage } from "../src/consensus/raft/messages.js";
+import { createRaftState, type RaftSettings, type RaftState, type Trust } from "../src/consensus/raft/state.js";
+import { step, type RaftInput } from "../src/consensus/raft/step.js";
+import type { RaftEffect } from "../src/consensus/raft/turn.js";
+import { encodeUtf8, decodeUtf8 } from "../src/base/bytes.js";
+import { nextBetween, nextFraction, randomStream, type Random } from "../src/base/random.js";
+import type { Entry } from "../src/model/entry.js";
+import { logIndex, noTerm, type LogIndex, type ReplicaId } from "../src/model/ids.js";
+import type { HardState, LogWrite, TermRun } from "../src/model/log.js";
+import type { Membership } from "../src/model/membership.js";
+import { decodeRaftMessage, encodeRaftMessage } from "../src/wire/raft-codec.js";
+
+export const testSettings: RaftSettings = {
+  heartbeatMs: 30,
+  electionTimeoutMsMin: 150,
+  electionTimeoutMsMax: 300,
+  reconnectElectionMsMax: 30,
+  appendBytesMax: 4096,
+  inflightBytesMax: 64 * 1024,
+  inflightCountMax: 32,
+  logCacheBytes: 16 * 1024,
+};
+
+export interface ClusterOptions {
+  readonly replicas: number;
+  readonly learners?: number;
+  readonly seed: number;
+  readonly settings?: Partial<RaftSettings>;
+  readonly network?: Partial<NetworkFaults>;
+  readonly diskMs?: readonly [number, number];
+  /** Tell replicas when a process they were linked to dies and comes back, as TCP does. On by default. */
+  readonly links?: boolean;
+  /** Every message through the codec. */
+  readonly wire?: boolean;
+  /** Newest entries that a restarted replica finds in memory. */
+  readonly tailCount?: number;
+}
+
+export interface NetworkFaults {
+  readonly delayMs: readonly [number, number];
+  readonly loss: number;
+  readonly duplication: number;
+  /** Each message takes its own time instead of following the one before. */
+  readonly reorder: boolean;
+}
+
+interface Disk {
+  hardState: HardState;
+  entries: Entry[];
+}
+
+interface Member {
+  readonly id: ReplicaId;
+  state: RaftState;
+  alive: boolean;
+  paused: boolean;
+  /** Grows at each crash: what an earlier process had scheduled does not reach this one. */
+  life: number;
+  readonly disk: Disk;
+  /** What the log looks like with all writes that were asked for. */
+  image: Entry[];
+  pending: { write: LogWrite; then: readonly { to: ReplicaId; message: RaftMessage }[] }[];
+  diskFreeAt: number;
+  diskStalled: boolean;
+  executed: Entry[];
+  missed: RaftInput[];
+}
+
+export interface BarrierResult {
+  readonly id: number;
+  readonly at: ReplicaId;
+  /** Highest index that anybody had committed when the question was asked. */
+  readonly floor: number;
+  outcome: { kind: "passed"; index: number } | { kind: "failed" } | undefined;
+}
+
+interface Happening {
+  readonly at: number;
+  readonly order: number;
+  readonly run: () => void;
+}
+
+const tickMs = 5;
+
+export class RaftCluster {
+  now = 0;
+  /** Inputs (but ticks) and effects, one a line, while `traced` is on. */
+  readonly trace: string[] = [];
+  traced = false;
+  readonly barriers: BarrierResult[] = [];
+  /** What is decided at each index, from 1. */
+  readonly decided: Entry[] = [];
+  readonly leaders = new Map<number, ReplicaId>();
+  messageCount = 0;
+  stepCount = 0;
+  network: NetworkFaults;
+  readonly #options: ClusterOptions;
+  readonly #random: Random;
+  readonly #members = new Map<ReplicaId, Member>();
+  readonly #voters: readonly ReplicaId[];
+  readonly #queue: Happening[] = [];
+  readonly #blocked = new Set<string>();
+  readonly #arrivals = new Map<string, number>();
+  #order = 0;
+  #diskMs: readonly [number, number];
+
+  constructor(options: ClusterOptions) {
+    this.#options = options;
+    this.#random = randomStream(options.seed, "cluster");
+    this.network = { delayMs: [1, 1], loss: 0, duplication: 0, reorder: false, ...options.network };
+    this.#diskMs = options.diskMs ?? [1, 1];
+    const ids = [..."abcdefghi"].slice(0, options.replicas + (options.learners ?? 0));
+    this.#voters = ids.slice(0, options.replicas);
+    for (const id of ids) {
+      const disk: Disk = { hardState: { term: noTerm, votedFor: undefined }, entries: [] };
+      const state = this.#boot(id, disk, "whole");
+      this.#members.set(id, {
+        ...{ id, state, alive: true, paused: false, life: 0, disk, image: [], pending: [] },
+        ...{ diskFreeAt: 0, diskStalled: false, executed: [], missed: [] },
+      });
+      this.#scheduleTick(id, 0, nextBetween(this.#random, 0, tickMs - 1));
+    }
+  }
+
+  get replicas(): readonly ReplicaId[] {
+    return [...this.#members.keys()];
+  }
+
+  get voters(): readonly ReplicaId[] {
+    return this.#voters;
+  }
+
+  state(id: ReplicaId): RaftState {
+    return this.#member(id).state;
+  }
+
+  isAlive(id: ReplicaId): boolean {
+    return this.#member(id).alive;
+  }
+
+  /** Texts of the client entries that this replica's process has executed, in order. */
+  executed(id: ReplicaId): string[] {
+    return textsOf(this.#member(id).executed);
+  }
+
+  durable(id: ReplicaId): readonly Entry[] {
+    return this.#member(id).disk.entries;
+  }
+
+  /** Replicas that lead now, by their own opinion. */
+  get leading(): ReplicaId[] {
+    return this.replicas.filter((id) => this.isAlive(id) && this.state(id).role.kind === "leader");
+  }
+
+  run(ms: number): this {
+    const end = this.now + ms;
+    for (let next = this.#queue[0]; next !== undefined && next.at <= end; next = this.#queue[0]) {
+      popFirst(this.#queue);
+      this.now = next.at;
+      next.run();
+    }
+    this.now = end;
+    return this;
+  }
+
+  /** Runs until `holds`, or fails after `limitMs` of logical time. */
+  until(claim: string, holds: () => boolean, limitMs = 5_000): this {
+    const end = this.now + limitMs;
+    while (!holds()) {
+      const next = this.#queue[0];
+      if (next === undefined || next.at > end) {
+        throw new Error(`not within ${limitMs} ms (seed ${this.#options.seed}): ${claim}`);
+      }
+      popFirst(this.#queue);
+      this.now = next.at;
+      next.run();
+    }
+    return this;
+  }
+
+  /** A leader whose term is settled and whom no higher term is known to oppose. */
+  untilLeader(options: { readonly not?: ReplicaId; readonly limitMs?: number } = {}): ReplicaId {
+    let found: ReplicaId | undefined;
+    const look = (): boolean => {
+      found = this.leading.find((id) => id !== options.not && this.state(id).view.settledAt !== undefined);
+      return found !== undefined;
+    };
+    this.until("somebody leads", look, options.limitMs ?? 5_000);
+    if (found === undefined) throw new Error("no leader");
+    return found;
+  }
+
+  submit(id: ReplicaId, ...texts: readonly string[]): this {
+    const proposals = texts.map(
+      (text) => ({ kind: "batch", time: Math.floor(this.now), payload: encodeUtf8(text) }) as const,
+    );
+    this.input(id, { kind: "propose", proposals });
+    return this;
+  }
+
+  /** Every live replica has executed `text`. */
+  untilExecuted(text: string, limitMs = 5_000): this {
+    const live = (): ReplicaId[] => this.replicas.filter((id) => this.isAlive(id));
+    return this.until(
+      `"${text}" is executed everywhere`,
+      () => live().every((id) => this.executed(id).includes(text)),
+      limitMs,
+    );
+  }
+
+  barrier(id: ReplicaId): BarrierResult {
+    const result: BarrierResult = {
+      id: this.barriers.length + 1,
+      at: id,
+      floor: this.decided.length,
+      outcome: undefined,
+    };
+    this.barriers.push(result);
+    this.input(id, { kind: "barrier", id: result.id });
+    return result;
+  }
+
+  /** No message passes between these and all others; links stay open, as behind a router that drops. */
+  cutOff(ids: readonly ReplicaId[]): this {
+    for (const inside of ids) {
+      for (const outside of this.replicas)
+        if (!ids.includes(outside)) this.block(inside, outside).block(outside, inside);
+    }
+    return this;
+  }
+
+  block(from: ReplicaId, to: ReplicaId): this {
+    this.#blocked.add(`${from}>${to}`);
+    return this;
+  }
+
+  heal(): this {
+    this.#blocked.clear();
+    return this;
+  }
+
+  /** The network and disks without faults from here on. */
+  calm(): this {
+    this.network = { delayMs: [1, 1], loss: 0, duplication: 0, reorder: false };
+    this.#diskMs = [1, 1];
+    return this;
+  }
+
+  /** Ends the process. Of its unfinished writes some may have reached the disk, in order, without anybody being told. */
+  crash(id: ReplicaId, options: { readonly keepWrites?: number } = {}): this {
+    const member = this.#member(id);
+    if (!member.alive) return this;
+    const kept = options.keepWrites ?? nextBetween(this.#random, 0, member.pending.length);
+    for (const { write } of member.pending.slice(0, kept)) apply(member.disk, write);
+    Object.assign(member, {
+      alive: false,
+      paused: false,
+      life: member.life + 1,
+      pending: [],
+      executed: [],
+      missed: [],
+    });
+    Object.assign(member, { diskStalled: false });
+    if (this.#hasLinks()) this.#tellOthers(id, "disconnected");
+    return this;
+  }
+
+  restart(id: ReplicaId, trust: Trust = "whole"): this {
+    const member = this.#member(id);
+    if (member.alive) return this;
+    member.image = [...member.disk.entries];
+    member.state = this.#boot(id, member.disk, trust);
+    member.alive = true;
+    member.diskFreeAt = this.now;
+    this.#scheduleTick(id, member.life, tickMs);
+    if (!this.#hasLinks()) return this;
+    this.#tellOthers(id, "connected");
+    for (const other of this.replicas) {
+      if (other !== id && !this.isAlive(other)) this.input(id, { kind: "disconnected", peer: other });
+    }
+    return this;
+  }
+
+  /** Stops a process without ending it; what arrives meanwhile waits in its sockets. */
+  pause(id: ReplicaId): this {
+    this.#member(id).paused = true;
+    return this;
+  }
+
+  resume(id: ReplicaId): this {
+    const member = this.#member(id);
+    member.paused = false;
+    this.input(id, { kind: "tick" });
+    for (const input of member.missed.splice(0)) this.input(id, input);
+    return this;
+  }
+
+  /** Writes of this replica do not complete until `releaseDisk`. */
+  stallDisk(id: ReplicaId): this {
+    this.#member(id).diskStalled = true;
+    return this;
+  }
+
+  releaseDisk(id: ReplicaId): this {
+    const member = this.#member(id);
+    member.diskStalled = false;
+    for (const { write } of member.pending) this.#scheduleWrite(member, write);
+    return this;
+  }
+
+  input(id: ReplicaId, input: RaftInput): void {
+    const member = this.#member(id);
+    if (!member.alive) return;
+    if (member.paused) {
+      if (input.kind !== "tick") member.missed.push(input);
+      return;
+    }
+    this.stepCount += 1;
+    const effects = step(member.state, input, this.now);
+    if (this.traced && (input.kind !== "tick" || effects.length > 0)) {
+      this.trace.push(`${this.now} ${id} ${describeInput(input)}`);
+      for (const effect of effects) this.trace.push(`      ${describeEffect(effect)}`);
+    }
+    for (const effect of effects) this.#perform(member, effect);
+  }
+
+  /** Whoever has the same entry at an index has the same entries before it. */
+  checkLogMatching(): void {
+    const images = [...this.#members.values()].map(({ id, image }) => ({ id, image }));
+    for (const { id: leftId, image: left } of images) {
+      for (const { id: rightId, image: right } of images) {
+        let at = Math.min(left.length, right.length) - 1;
+        while (at >= 0 && left[at]?.term !== right[at]?.term) at -= 1;
+        for (; at >= 0; at -= 1) {
+          if (!isSame(left[at], right[at])) this.#fail(`log matching: ${leftId} and ${rightId} differ at ${at + 1}`);
+        }
+      }
+    }
+  }
+
+  #boot(id: ReplicaId, disk: Disk, trust: Trust): RaftState {
+    const { replicas, learners, settings, tailCount } = this.#options;
+    const members = [..."abcdefghi"].slice(0, replicas + (learners ?? 0)).map((member, at) => ({
+      ...{ id: member, role: at < replicas ? ("voter" as const) : ("learner" as const) },
+      ...{ incarnation: 1, peer: `${member}:1`, client: `${member}:2` },
+    }));
+    const membership: Membership = { members };
+    const options = {
+      ...{ self: id, membership, hardState: disk.hardState, trust },
+      log: {
+        lastIndex: indexOf(disk.entries.length),
+        terms: termRunsOf(disk.entries),
+        tail: disk.entries.slice(-(tailCount ?? 50)),
+      },
+      settings: { ...testSettings, ...settings },
+      seed: nextBetween(this.#random, 1, 1_000_000_000),
+    };
+    return createRaftState(options, this.now);
+  }
+
+  #perform(member: Member, effect: RaftEffect): void {
+    switch (effect.kind) {
+      case "send":
+        return this.#send(member.id, effect.to, effect.message);
+      case "persist":
+        applyTo(member.image, effect.write);
+        member.pending.push({ write: effect.write, then: effect.then });
+        if (!member.diskStalled) this.#scheduleWrite(member, effect.write);
+        return;
+      case "commit":
+        return this.#execute(member, effect.upTo);
+      case "load":
+        return this.#load(member, effect);
+      case "role":
+        if (effect.role.role === "leader") this.#onLeader(member);
+        return;
+      case "barrierPassed":
+      case "barrierFailed":
+        return this.#onBarrier(effect);
+    }
+  }
+
+  #scheduleWrite(member: Member, write: LogWrite): void {
+    const { life } = member;
+    member.diskFreeAt = Math.max(member.diskFreeAt, this.now + this.#draw(this.#diskMs));
+    this.#at(member.diskFreeAt, () => {
+      const first = member.pending[0];
+      if (member.life !== life || member.diskStalled || first?.write.id !== write.id) return;
+      member.pending.shift();
+      apply(member.disk, first.write);
+      for (const { to, message } of first.then) this.#send(member.id, to, message);
+      this.input(member.id, { kind: "persisted", id: first.write.id });
+    });
+  }
+
+  #load(member: Member, { peer, from, bytesMax }: RaftEffect & { kind: "load" }): void {
+    const { life } = member;
+    this.#at(this.now + 0.5, () => {
+      if (member.life !== life) return;
+      const count = Math.max(1, Math.floor(bytesMax / 80));
+      const entries = member.image.slice(from - 1, from - 1 + count);
+      if (entries.length > 0) this.input(member.id, { kind: "loaded", peer, from, entries });
+    });
+  }
+
+  #send(from: ReplicaId, to: ReplicaId, message: RaftMessage): void {
+    const { loss, duplication } = this.network;
+    this.messageCount += 1;
+    if (nextFraction(this.#random) < loss) return;
+    this.#deliver(from, to, message);
+    if (nextFraction(this.#random) < duplication) this.#deliver(from, to, message);
+  }
+
+  #deliver(from: ReplicaId, to: ReplicaId, message: RaftMessage): void {
+    const link = `${from}>${to}`;
+    let at = this.now + this.#draw(this.network.delayMs);
+    if (!this.network.reorder) {
+      at = Math.max(at, this.#arrivals.get(link) ?? 0);
+      this.#arrivals.set(link, at);
+    }
+    const received = this.#options.wire === true ? decodeRaftMessage(encodeRaftMessage(message)) : message;
+    if (received === undefined)
+      this.#fail(`a message of our own is refused by the decoder: ${JSON.stringify(message)}`);
+    else {
+      this.#at(at, () => {
+        if (!this.#blocked.has(link)) this.input(to, { kind: "receive", from, message: received });
+      });
+    }
+  }
+
+  #execute(member: Member, upTo: LogIndex): void {
+    for (let index = member.executed.length + 1; index <= upTo; index += 1) {
+      const entry = member.image[index - 1];
+      if (entry === undefined) return this.#fail(`${member.id} commits ${index}, which it does not have`);
+      const decided = this.decided[index - 1];
+      if (decided === undefined) this.#decide(entry);
+      else if (!isSame(decided, entry))
+        this.#fail(`state machine safety: ${member.id} executes another entry at ${index}`);
+      member.executed.push(entry);
+    }
+  }
+
+  #decide(entry: Entry): void {
+    const holders = this.#voters.filter((id) => isSame(this.#member(id).disk.entries[entry.index - 1], entry));
+    if (holders.length <= this.#voters.length / 2) {
+      this.#fail(`durability: ${entry.index} is committed but on the disks of ${holders.join(", ")} only`);
+    }
+    this.decided.push(entry);
+  }
+
+  #onLeader(member: Member): void {
+    const { term } = member.state;
+    const known = this.leaders.get(term);
+    if (known !== undefined && known !== member.id)
+      this.#fail(`election safety: ${known} and ${member.id} lead term ${term}`);
+    this.leaders.set(term, member.id);
+    for (const entry of this.decided) {
+      if (entry.term < term && !isSame(member.image[entry.index - 1], entry)) {
+        this.#fail(`leader completeness: ${member.id} leads term ${term} without ${entry.index}`);
+      }
+    }
+  }
+
+  #onBarrier(effect: RaftEffect & { kind: "barrierPassed" | "barrierFailed" }): void {
+    const result = this.barriers[effect.id - 1];
+    if (result === undefined || result.outcome !== undefined)
+      return this.#fail(`barrier ${effect.id} is answered twice`);
+    result.outcome = effect.kind === "barrierPassed" ? { kind: "passed", index: effect.index } : { kind: "failed" };
+    if (effect.kind === "barrierPassed" && effect.index < result.floor) {
+      this.#fail(
+        `stale read: barrier ${effect.id} passed at ${effect.index}, but ${result.floor} was committed before`,
+      );
+    }
+  }
+
+  #tellOthers(peer: ReplicaId, kind: "connected" | "disconnected"): void {
+    for (const other of this.replicas) {
+      if (other === peer) continue;
+      this.#at(this.now + this.#draw(this.network.delayMs), () => {
+        if (this.isAlive(peer) === (kind === "connected")) this.input(other, { kind, peer });
+      });
+    }
+  }
+
+  #scheduleTick(id: ReplicaId, life: number, delayMs: number): void {
+    this.#at(this.now + delayMs, () => {
+      const member = this.#member(id);
+      if (!member.alive || member.life !== life) return;
+      this.input(id, { kind: "tick" });
+      this.#scheduleTick(id, life, tickMs);
+    });
+  }
+
+  #draw([min, max]: readonly [number, number]): number {
+    return min === max ? min : min + nextFraction(this.#random) * (max - min);
+  }
+
+  #at(at: number, run: () => void): void {
+    this.#order += 1;
+    push(this.#queue, { at, order: this.#order, run });
+  }
+
+  #hasLinks(): boolean {
+    return this.#options.links ?? true;
+  }
+
+  #member(id: ReplicaId): Member {
+    const member = this.#members.get(id);
+    if (member === undefined) throw new Error(`no replica ${id}`);
+    return member;
+  }
+
+  #fail(rule: string): never {
+    throw new Error(`${rule} (seed ${this.#options.seed}, at ${this.now} ms)`);
+  }
+}
+
+export function textsOf(entries: readonly Entry[]): string[] {
+  return entries.filter(({ kind }) => kind === "batch").map(({ payload }) => decodeUtf8(payload) ?? "?");
+}
+
+export function termRunsOf(entries: readonly Entry[]): TermRun[] {
+  return entries
+    .filter((entry, at) => entry.term !== entries[at - 1]?.term)
+    .map(({ index, term }) => ({ firstIndex: index, term }));
+}
+
+function indexOf(value: number): LogIndex {
+  const index = logIndex(value);
+  if (index === undefined) throw new Error(`${value} is no index`);
+  return index;
+}
+
+function isSame(left: Entry | undefined, right: Entry | undefined): boolean {
+  if (left === undefined || right === undefined) return false;
+  if (left.index !== right.index || left.term !== right.term || left.kind !== right.kind || left.time !== right.time)
+    return false;
+  return left.payload === right.payload || decodeUtf8(left.payload) === decodeUtf8(right.payload);
+}
+
+function apply(disk: Disk, write: LogWrite): void {
+  if (write.hardState !== undefined) disk.hardState = write.hardState;
+  applyTo(disk.entries, write);
+}
+
+function applyTo(entries: Entry[], write: LogWrite): void {
+  if (write.truncateFrom !== undefined) entries.length = write.truncateFrom - 1;
+  for (const entry of write.entries) {
+    if (entry.index !== entries.length + 1) throw new Error(`a write leaves a gap before ${entry.index}`);
+    entries.push(entry);
+  }
+}
+
+/** A binary heap by time, then by order of scheduling. */
+function push(queue: Happening[], item: Happening): void {
+  let at = queue.length;
+  queue.push(item);
+  while (at > 0) {
+    const parent = (at - 1) >> 1;
+    const above = queue[parent];
+    if (above === undefined || isBefore(above, item)) break;
+    queue[at] = above;
+    at = parent;
+  }
+  queue[at] = item;
+}
+
+function popFirst(queue: Happening[]): void {
+  const item = queue.pop();
+  if (item === undefined || queue.length === 0) return;
+  let at = 0;
+  for (;;) {
+    let child = 2 * at + 1;
+    const left = queue[child];
+    if (left === undefined) break;
+    const right = queue[child + 1];
+    if (right !== undefined && isBefore(right, left)) child += 1;
+    const smaller = queue[child];
+    if (smaller === undefined || isBefore(item, smaller)) break;
+    queue[at] = smaller;
+    at = child;
+  }
+  queue[at] = item;
+}
+
+function isBefore(left: Happening, right: Happening): boolean {
+  return left.at < right.at || (left.at === right.at && left.order < right.order);
+}
