@@ -4,7 +4,7 @@
  * Owns: the in-process link, and Promises over the client core. Leaves to others: retries, fail-over and the session, which are the
  * same code as any client's (`client/`). Called by `node/create-replica.ts`; used by the RESP and HTTP doors.
  *
- * Invariant D1: each door opens a session of its own at each process start, and what was sent under a lost session is answered
+ * Invariant A8: each door opens a session of its own at each process start, and what was sent under a lost session is answered
  * "unknown", never sent again under another.
  */
 import { randomBytes } from "node:crypto";
@@ -40,6 +40,8 @@ export interface DoorOptions {
   readonly name: string;
   readonly connect: (receive: (message: ReplicaMessage) => void) => DoorConnection;
   readonly limits?: ClientLimits;
+  /** The replica's own, so that both see one time. */
+  readonly clock?: Clock;
   /** Milliseconds until a command that nobody answers is unknown, and a query refused. */
   readonly timeoutMs?: number;
 }
@@ -59,12 +61,13 @@ export function createDoor(options: DoorOptions): Door {
 }
 
 class LocalDoor implements Door {
-  readonly #clock: Clock = createNodeClock();
+  readonly #clock: Clock;
   readonly #timeoutMs: number;
   readonly #core: ClientCore;
   readonly #turns: ClientTurns;
 
-  constructor({ name, connect, limits, timeoutMs }: DoorOptions) {
+  constructor({ name, connect, limits, timeoutMs, clock }: DoorOptions) {
+    this.#clock = clock ?? createNodeClock();
     this.#timeoutMs = timeoutMs ?? defaultTimeoutMs;
     this.#core = new ClientCore({
       endpoints: [local],
@@ -77,7 +80,7 @@ class LocalDoor implements Door {
       principal: `door:${name}`,
       drawNonce: () => randomBytes(16).toString("hex"),
     });
-    this.#turns = new ClientTurns(this.#core, this.#clock);
+    this.#turns = new ClientTurns(this.#core, this.#clock, () => {});
     this.#input((now) => this.#core.start(now));
   }
 
@@ -101,8 +104,7 @@ class LocalDoor implements Door {
 
   /** What still waits is answered at once: refused if that is certain, else unknown. */
   close(): void {
-    this.#turns.stop();
-    this.#core.abort(this.#clock.monotonic());
+    this.#input((now) => this.#core.abort(now));
   }
 
   #input(run: (now: number) => void): void {

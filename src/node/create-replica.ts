@@ -17,6 +17,7 @@ import { isReplicaId, type ReplicaId } from "../model/ids.js";
 import type { Member, Membership } from "../model/membership.js";
 import { Repair } from "../replica/repair.js";
 import { ReplicaCore } from "../replica/replica.js";
+import type { Clock } from "../ports/clock.js";
 import { openDataDirectory, type DataDirectory } from "../storage/data-dir.js";
 import { openLog, type OpenedLog } from "../storage/wal.js";
 import type { Identity } from "../transport/gate.js";
@@ -67,10 +68,11 @@ export async function startReplica(machine: LowLevelMachine, options: ReplicaOpt
   const listeners: Listener[] = [];
   try {
     const opened = openLogIn(directory, limits);
-    const core = createCore(machine, { options, limits, directory, opened });
+    const clock = createNodeClock();
+    const core = createCore(machine, { options, limits, directory, opened, clock });
     listeners.push(await listen(self.peer, (socket) => core.acceptPeer(accepted(socket))));
     listeners.push(await listen(self.client, (socket) => core.acceptClient(accepted(socket))));
-    return new RunningReplica({ core, directory, opened, listeners });
+    return new RunningReplica({ core, clock, directory, opened, listeners });
   } catch (cause) {
     for (const listener of listeners) listener.close();
     directory.release();
@@ -83,6 +85,7 @@ interface Opened {
   readonly limits: Limits;
   readonly directory: DataDirectory;
   readonly opened: OpenedLog;
+  readonly clock: Clock;
 }
 
 function checkOptions(options: ReplicaOptions, limits: Limits): Member {
@@ -137,9 +140,8 @@ function openLogIn(directory: DataDirectory, limits: Limits): OpenedLog {
   return log;
 }
 
-function createCore(machine: LowLevelMachine, { options, limits, directory, opened }: Opened): ReplicaCore {
+function createCore(machine: LowLevelMachine, { options, limits, directory, opened, clock }: Opened): ReplicaCore {
   const { log, recovered } = opened;
-  const clock = createNodeClock();
   const seed = randomBytes(6).readUIntBE(0, 6);
   const membership = membershipOf(directory, options.members);
   const identity: Identity = {
@@ -193,6 +195,7 @@ function membershipOf(directory: DataDirectory, members: readonly Member[]): Mem
 
 interface Running {
   readonly core: ReplicaCore;
+  readonly clock: Clock;
   readonly directory: DataDirectory;
   readonly opened: OpenedLog;
   readonly listeners: readonly Listener[];
@@ -212,7 +215,8 @@ class RunningReplica implements Replica {
   }
 
   openDoor(name: string): Door {
-    return createDoor({ name, connect: (receive) => this.#running.core.openLocal(receive) });
+    const { core, clock } = this.#running;
+    return createDoor({ name, clock, connect: (receive) => core.openLocal(receive) });
   }
 
   stop(): Promise<void> {
