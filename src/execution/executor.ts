@@ -22,7 +22,7 @@ import type { Hash } from "../ports/hash.js";
 import { decodeBatch } from "../wire/request-codec.js";
 import { IdempotencyTable } from "./idempotency-table.js";
 import { checkNextEntry, checkOutcomes, checkWhole } from "./invariants.js";
-import { replyOf, settledReply } from "./replies.js";
+import { newRunning, replyOf, settledReply } from "./replies.js";
 import type { Kept, Running } from "./replies.js";
 import { encodeKeys, encodeSessions, installKeys, installSessions } from "./session-codec.js";
 import { SessionTable } from "./session-table.js";
@@ -226,17 +226,26 @@ export class Executor {
     }
     const { session, number, idempotency } = command;
     const held = idempotency === undefined ? undefined : this.#keys.lookUp(idempotency);
-    if (held !== undefined) {
-      // The number is spent on what the key gives, a refusal included: requests behind it must not wait for it.
-      this.#sessions.spend(session, number, held);
-      const repeated = held.status !== "refused";
-      if (repeated) this.#commandsRepeated += 1;
-      return { key, answer: held, repeated };
-    }
-    const running: Running = { status: "running", session, number, idempotency, reply: undefined };
+    if (held !== undefined) return this.#spendOnHeld(command, held);
+    const running = newRunning(command);
     this.#sessions.spend(session, number, running);
     if (idempotency !== undefined) this.#keys.hold(idempotency, running);
     return { key, answer: running, repeated: false };
+  }
+
+  /** The number is spent on what its key gives, a refusal included: requests behind it must not wait for it. */
+  #spendOnHeld(command: CommandRequest, held: Kept): Filtered {
+    const key = keyOf(command);
+    let answer = held;
+    if (held.status === "running") {
+      answer = newRunning(command);
+      held.twins ??= [];
+      held.twins.push(answer);
+    }
+    this.#sessions.spend(command.session, command.number, answer);
+    const repeated = held.status !== "refused";
+    if (repeated) this.#commandsRepeated += 1;
+    return { key, answer, repeated };
   }
 
   #executeOther(request: Exclude<Request, CommandRequest>): Filtered {
@@ -261,8 +270,10 @@ export class Executor {
     if (running === undefined) return;
     const { idempotency } = running;
     const reply = replyOf(outcome, idempotency === undefined ? undefined : this.#keys.expiryOfNew());
-    running.reply = reply;
-    this.#sessions.settle(running, reply);
+    for (const each of running.twins === undefined ? [running] : [running, ...running.twins]) {
+      each.reply = reply;
+      this.#sessions.settle(each, reply);
+    }
     if (idempotency !== undefined) this.#keys.settle(idempotency, reply);
     this.#commandsExecuted += 1;
   }

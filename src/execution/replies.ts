@@ -9,7 +9,7 @@ import { utf8Length } from "../base/bytes.js";
 import { invariant } from "../base/invariant.js";
 import type { RequestNumber, SessionId } from "../model/ids.js";
 import { requestLimits } from "../model/request-limits.js";
-import type { ExecutedRefusal, IdempotencyKey, Reply } from "../model/request.js";
+import type { CommandRequest, ExecutedRefusal, IdempotencyKey, Reply } from "../model/request.js";
 
 /**
  * A command of the entry that is being executed. It stands in for its reply, so that a repeat within the same entry finds it;
@@ -20,6 +20,8 @@ export interface Running {
   readonly session: SessionId;
   readonly number: RequestNumber;
   readonly idempotency: IdempotencyKey | undefined;
+  /** Numbers of other sessions that wait for the same reply, since they came under the same idempotency key. */
+  twins: Running[] | undefined;
   reply: Reply | undefined;
 }
 
@@ -46,6 +48,10 @@ export function replyOf(outcome: Outcome, expiresAt: number | undefined): Reply 
     case "failed":
       return { status: "failed", message: outcome.message.slice(0, messageUnitsMax), expiresAt };
   }
+}
+
+export function newRunning({ session, number, idempotency }: CommandRequest): Running {
+  return { status: "running", session, number, idempotency, twins: undefined, reply: undefined };
 }
 
 export function refused(refusal: ExecutedRefusal): Reply {

@@ -97,7 +97,9 @@ export class SessionTable implements SessionView {
     if (session === undefined) return this.#absent(command.session);
     const { number } = command;
     // Refused without any effect, so that the same request can be sent again when its time has come.
-    if (number > session.next) return refused({ code: "OUT_OF_ORDER", number, next: session.next });
+    if (number > session.next) {
+      return session.replies.get(number) ?? refused({ code: "OUT_OF_ORDER", number, next: session.next });
+    }
     this.#touch(session);
     this.#release(session, command.acknowledgedBelow);
     if (number < session.next) return session.replies.get(number) ?? refused({ code: "REPLY_RELEASED", number });
