@@ -70,6 +70,8 @@ export class ClientCore {
   #phase: ClientPhase = "open";
   /** No deadline is before this. */
   #nextDeadline = Infinity;
+  /** The present replica has told who leads, or that nobody does. */
+  #knowsLeader = false;
   /** Attempts in a row that nobody answered. */
   #stalls = 0;
 
@@ -249,7 +251,9 @@ export class ClientCore {
         if (this.#routes.hasOthers) this.#leave(`refused: ${message.refusal.code}`, now);
         return;
       case "leader":
-        this.#commands.leaderChanged();
+        // The first one over a link tells who leads; every further one that this has changed.
+        if (this.#knowsLeader) this.#commands.leaderChanged();
+        this.#knowsLeader = true;
         if (message.address !== undefined) this.#routes.hint(message.address, now);
     }
   }
@@ -327,6 +331,7 @@ export class ClientCore {
   }
 
   #loseTries(now: number): void {
+    this.#knowsLeader = false;
     this.#commands.loseTries(now);
     this.#queries.loseTries();
     this.#resolves.loseTries();

@@ -6,10 +6,10 @@
  * somebody asks for later (`resolve-side.ts`). Called by `client-core.ts`.
  *
  * Invariants
- *  K4 only what is surely without effect is called refused: a command of which a copy may still be anywhere ends as unknown
+ *  A4 only what is surely without effect is called refused: a command of which a copy may still be anywhere ends as unknown
  *     (hazard C4).
- *  K6 nothing that was sent under one session is ever sent under another (hazard C6).
- *  K7 the number of a command given up is closed by a `resolve`, so that later numbers run.
+ *  A6 nothing that was sent under one session is ever sent under another (hazard C6).
+ *  A7 the number of a command given up is closed by a `resolve`, so that later numbers run.
  */
 import { invariant } from "../base/invariant.js";
 import type { Random } from "../base/random.js";
@@ -173,7 +173,7 @@ export class CommandSide {
     return earliest;
   }
 
-  /** The caller waits no longer. Refused if that is certain, unknown if it is not; then its number is closed (K4, K7). */
+  /** The caller waits no longer. Refused if that is certain, unknown if it is not; then its number is closed (A4, A7). */
   giveUp(command: PendingCommand, cause: UnknownCause, refusal: AskRefusal): void {
     if (command.completion === undefined) return;
     if (command.stage === "waiting") {
@@ -223,7 +223,7 @@ export class CommandSide {
   }
 
   #open(now: number): void {
-    invariant(this.#window.inFlight === 0, "K6 nothing is in flight when a session is opened");
+    invariant(this.#window.inFlight === 0, "A6 nothing is in flight when a session is opened");
     const opening = { kind: "opening", nonce: this.#parts.drawNonce(), isAsked: false } as const;
     this.#session = opening;
     this.#askOpen(opening, now);
@@ -245,7 +245,7 @@ export class CommandSide {
 
   #send(command: PendingCommand, session: SessionId): void {
     const { number, ask } = command;
-    invariant(number !== undefined, "K2 what is sent has a number");
+    invariant(number !== undefined, "A2 what is sent has a number");
     const { desk } = this.#parts;
     const isRepeated = command.copies > 0 || command.doubtful || command.refusal !== undefined;
     command.copies += 1;
@@ -339,7 +339,7 @@ export class CommandSide {
     this.#complaint = `refused: ${refusal.code}`;
   }
 
-  /** K6: what was sent under it stays unknown; what was not waits for the next session. */
+  /** A6: what was sent under it stays unknown; what was not waits for the next session. */
   #loseSession(refusal: ExecutedRefusal): void {
     const { desk, resolves } = this.#parts;
     desk.counters.sessionsLost += 1;
@@ -385,15 +385,15 @@ export class CommandSide {
 
   #answer(command: PendingCommand, outcome: CommandOutcome): void {
     const { completion } = command;
-    invariant(completion !== undefined, "K4 a command is answered once");
+    invariant(completion !== undefined, "A4 a command is answered once");
     command.completion = undefined;
     this.#parts.desk.answer(completion, outcome);
   }
 
   #tokenOf(command: PendingCommand): { readonly session: SessionId; readonly number: RequestNumber } {
     const session = this.#session;
-    invariant(session.kind === "open", "K2 what has a number has a session");
-    invariant(command.number !== undefined, "K2 what was sent has a number");
+    invariant(session.kind === "open", "A2 what has a number has a session");
+    invariant(command.number !== undefined, "A2 what was sent has a number");
     return { session: session.id, number: command.number };
   }
 

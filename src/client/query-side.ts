@@ -4,7 +4,7 @@
  * Owns: the queries that wait or are in flight, and their ids. Leaves to others: what a query means, the choice of a replica.
  * Called by `client-core.ts`.
  *
- * Invariant K5: each try has an id of its own, and an answer counts only for the try that is asked now (hazard L4: an answer to
+ * Invariant A5: each try has an id of its own, and an answer counts only for the try that is asked now (hazard L4: an answer to
  * an earlier try may be older than the question's repetition).
  */
 import type { AdmissionRefusal, QueryOutcome } from "../model/request.js";

@@ -2,7 +2,7 @@
  * What a client does about each refusal: a table.
  *
  * Owns: which refusals are final, which are worth another try, and which of those at another replica. Called by all sides of the
- * core. Invariant K4: only what is surely without effect is called refused (hazard C4).
+ * core. Invariant A4: only what is surely without effect is called refused (hazard C4).
  */
 import { unreachable } from "../base/invariant.js";
 import type { AdmissionRefusal, ExecutedRefusal } from "../model/request.js";

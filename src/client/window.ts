@@ -7,9 +7,9 @@
  *     numbers   … settled │ lowest … sent or settling … │ cursor … not yet sent on this link … │ next … not given
  *
  * Invariants
- *  K1 lowest <= cursor <= next, and next - lowest is at most the capacity of the ring.
- *  K2 a command has a number exactly from the moment it is first sent; whatever waits was surely never sent.
- *  K3 a number is given once; nothing but its own command or a `resolve` is ever sent under it.
+ *  A1 lowest <= cursor <= next, and next - lowest is at most the capacity of the ring.
+ *  A2 a command has a number exactly from the moment it is first sent; whatever waits was surely never sent.
+ *  A3 a number is given once; nothing but its own command or a `resolve` is ever sent under it.
  */
 import { invariant } from "../base/invariant.js";
 import { firstRequest, nextRequest, type RequestNumber } from "../model/ids.js";
@@ -149,7 +149,7 @@ export class Window {
 
   /** Its number is settled for ever. */
   finish(command: PendingCommand): void {
-    invariant(command.number !== undefined, "K2 only what has a number is finished");
+    invariant(command.number !== undefined, "A2 only what has a number is finished");
     command.stage = "done";
     this.#inFlightBytes -= command.bytes;
     while (this.#lowest < this.#next && this.at(this.#lowest)?.stage === "done") {
@@ -157,7 +157,7 @@ export class Window {
       this.#lowest = nextRequest(this.#lowest);
     }
     if (this.#cursor < this.#lowest) this.#cursor = this.#lowest;
-    invariant(this.#cursor <= this.#next, "K1 sending stays within the numbers given");
+    invariant(this.#cursor <= this.#next, "A1 sending stays within the numbers given");
   }
 
   /** Everything in flight, in order of the numbers. */
@@ -176,7 +176,7 @@ export class Window {
 
   /** It leaves the line without a number. */
   abandonWaiting(command: PendingCommand): void {
-    invariant(command.stage === "waiting", "K2 only what waits leaves without a number");
+    invariant(command.stage === "waiting", "A2 only what waits leaves without a number");
     command.stage = "done";
     this.#waitingBytes -= command.bytes;
     this.#abandoned += 1;
@@ -216,7 +216,7 @@ export class Window {
   }
 
   #give(command: PendingCommand): PendingCommand {
-    invariant(this.#cursor === this.#next, "K3 new numbers are given after the old ones are sent again");
+    invariant(this.#cursor === this.#next, "A3 new numbers are given after the old ones are sent again");
     command.number = this.#next;
     command.stage = "sent";
     this.#ring[this.#next & this.#mask] = command;

@@ -158,7 +158,9 @@ describe("a pipeline", () => {
       world.advance(5);
     }
 
-    const session = group.executor.sessions.state(group.log.length > 0 ? (world.core.status().session as never) : (0 as never));
+    const session = group.executor.sessions.state(
+      group.log.length > 0 ? (world.core.status().session as never) : (0 as never),
+    );
 
     expect(session).toMatchObject({ next: 51, releasedBelow: 50 });
   });

@@ -1,0 +1,143 @@
+/**
+ * The client core's links over TCP: one `Link` for each address that the core opens.
+ *
+ * Owns: handshakes as a client, and that all replicas talked to belong to one cluster: sessions of two clusters have the same
+ * numbers and must never be mixed. Leaves to others: which address to open and when (`client/routes.ts`). Used by
+ * `create-client.ts`.
+ */
+import { defaultLimits } from "../api/config.js";
+import type { ClientLinks } from "../client/links.js";
+import type { ClientMessage, ReplicaMessage } from "../model/request.js";
+import type { Clock } from "../ports/clock.js";
+import { Link } from "../transport/link.js";
+import { clientMessageTypes, decodeReplicaMessage, encodeClientMessage } from "../wire/client-codec.js";
+import { protocolVersion, type HandshakeRefusal, type Hello, type Refused, type Welcome } from "../wire/handshake.js";
+import { nodeHash } from "./hash.js";
+import { nodeNetwork } from "./network.js";
+
+export interface SocketLinksOptions {
+  readonly clock: Clock;
+  /** For the replicas' logs. */
+  readonly name: string;
+  readonly machine: string;
+  readonly machineVersion: number;
+  /** Empty: whichever cluster the first replica belongs to. */
+  readonly clusterId: string;
+  readonly ready: (address: string) => void;
+  readonly closed: (address: string, cause: string) => void;
+  readonly message: (address: string, message: ReplicaMessage) => void;
+}
+
+/** Trying again does not help: only another configuration does. */
+const hopeless: ReadonlySet<HandshakeRefusal> = new Set<HandshakeRefusal>([
+  "WRONG_PROTOCOL",
+  "WRONG_CLUSTER",
+  "WRONG_ROLE",
+  "WRONG_MACHINE",
+]);
+
+export class SocketLinks implements ClientLinks {
+  readonly #options: SocketLinksOptions;
+  readonly #links = new Map<string, Link>();
+  readonly #hopeless = new Set<string>();
+  #clusterId: string;
+
+  constructor(options: SocketLinksOptions) {
+    this.#options = options;
+    this.#clusterId = options.clusterId;
+  }
+
+  /** Whoever answers there will never serve this client. */
+  isHopeless(address: string): boolean {
+    return this.#hopeless.has(address);
+  }
+
+  open(address: string): void {
+    const { clock } = this.#options;
+    const { clientFrameBytesMax: frameBytesMax, handshakeMs } = defaultLimits.transport;
+    const opening = {
+      side: "dialer",
+      hello: this.#hello(),
+      accept: (welcome: Welcome) => this.#objectionTo(welcome),
+    } as const;
+    const link = new Link({ clock, hash: nodeHash }, { frameBytesMax, handshakeMs }, opening, {
+      ready: () => this.#onReady(address, link),
+      message: (_link, type, payload) => this.#onMessage(address, link, type, payload),
+      closed: (_link, cause, refusal) => this.#onClosed(address, link, { cause, refusal }),
+      drained: () => {},
+    });
+    this.#links.set(address, link);
+    try {
+      link.attach((handlers) => nodeNetwork.connect(address, handlers));
+    } catch (cause) {
+      // An address that a replica told and nobody can read.
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      queueMicrotask(() => this.#onClosed(address, link, { cause: reason, refusal: undefined }));
+    }
+  }
+
+  close(address: string): void {
+    const link = this.#links.get(address);
+    this.#links.delete(address);
+    link?.close("broken");
+  }
+
+  send(address: string, message: ClientMessage): void {
+    this.#links.get(address)?.send(clientMessageTypes[message.kind], encodeClientMessage(message));
+  }
+
+  #onReady(address: string, link: Link): void {
+    if (this.#links.get(address) !== link) return;
+    this.#hopeless.delete(address);
+    this.#options.ready(address);
+  }
+
+  #onMessage(address: string, link: Link, type: number, payload: Uint8Array): void {
+    if (this.#links.get(address) !== link) return;
+    const message = decodeReplicaMessage(type, payload);
+    if (message !== undefined) return this.#options.message(address, message);
+    // Whoever sends this does not speak our protocol: nothing else from it is believed.
+    link.close("broken");
+    this.#onClosed(address, link, { cause: "malformed message", refusal: undefined });
+  }
+
+  #onClosed(
+    address: string,
+    link: Link,
+    { cause, refusal }: { readonly cause: string; readonly refusal: Refused | undefined },
+  ): void {
+    if (this.#links.get(address) !== link) return;
+    this.#links.delete(address);
+    if (refusal !== undefined && hopeless.has(refusal.code)) this.#hopeless.add(address);
+    this.#options.closed(address, cause);
+  }
+
+  #objectionTo(welcome: Welcome): string | undefined {
+    const { machine } = this.#options;
+    if (welcome.protocol !== protocolVersion)
+      return `it speaks protocol ${welcome.protocol}, this client ${protocolVersion}`;
+    if (welcome.machine !== machine) return `it runs the machine ${welcome.machine}, not ${machine}`;
+    if (this.#clusterId !== "" && welcome.clusterId !== this.#clusterId) {
+      return `it belongs to cluster ${welcome.clusterId}, not ${this.#clusterId}`;
+    }
+    this.#clusterId = welcome.clusterId;
+    return undefined;
+  }
+
+  #hello(): Hello {
+    const { name, machine, machineVersion } = this.#options;
+    return {
+      kind: "hello",
+      protocol: protocolVersion,
+      role: "client",
+      clusterId: this.#clusterId,
+      from: name,
+      to: "",
+      incarnation: 0,
+      process: "",
+      machine,
+      machineVersion,
+      credential: new Uint8Array(0),
+    };
+  }
+}
