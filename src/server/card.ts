@@ -6,7 +6,7 @@
 import { relative } from "node:path";
 import type { LowLevelMachine } from "../api/low-level.js";
 import type { DevReplicaView } from "./dev-cluster.js";
-import { bundledName } from "./machine-module.js";
+import { bundledName } from "./options.js";
 import { renderTable, type Cell, type Paint } from "./paint.js";
 
 export interface CardParts {

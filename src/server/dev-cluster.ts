@@ -14,7 +14,8 @@ import { fileURLToPath } from "node:url";
 import { readRecord, writeRecord, type DevRecord, type DevReplica } from "./dev-record.js";
 import { CommandFailure, exitCodes, usageFailure } from "./exit-codes.js";
 import { checkFree, choosePorts, loopbackHost } from "./free-ports.js";
-import { bundledName, prepareMachine } from "./machine-module.js";
+import { prepareMachine } from "./machine-module.js";
+import { bundledName } from "./options.js";
 import type { ProcessEvent } from "./replica-process.js";
 
 export interface DevOptions {

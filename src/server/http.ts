@@ -49,9 +49,10 @@ export function makeHttpApp(parts: HttpParts): Hono {
   const app = new Hono();
   app.use(async (context, next) => {
     const refusal = refuseForeign(context, parts.loopbackOnly);
-    context.res = refusal === undefined ? context.res : reply(context, refusal);
     if (refusal === undefined) await next();
-    parts.answered(context.res.status);
+    const response = refusal === undefined ? context.res : reply(context, refusal);
+    parts.answered(response.status);
+    return response;
   });
   addHealth(app, parts);
   app.get("/metrics", async (context) =>

@@ -15,9 +15,7 @@ import type { LowLevelMachine } from "../api/low-level.js";
 import { packageDirectory } from "../node/version.js";
 import { kv } from "../services/kv/index.js";
 import { CommandFailure, exitCodes, usageFailure } from "./exit-codes.js";
-
-/** The name that stands for the bundled service instead of a path. */
-export const bundledName = "kv";
+import { bundledName } from "./options.js";
 
 /** A path that Node can import: the given one, or what became of it. `kv` stays `kv`. */
 export function prepareMachine(given: string): string {

@@ -7,6 +7,9 @@
 import { z } from "zod";
 import { isReplicaId } from "../model/ids.js";
 
+/** The name that stands for the bundled key-value service instead of a module's path. */
+export const bundledName = "kv";
+
 export type OptionKind = "text" | "count" | "flag" | "members";
 
 export interface Option {
@@ -47,7 +50,7 @@ export const options: readonly Option[] = [
     "machine",
     "text",
     text,
-    "kv",
+    bundledName,
     "`kv`, or the path of a module whose default export is a machine.",
   ),
   optional(

@@ -16,7 +16,8 @@ import { CommandFailure, exitCodes, usageFailure, type ExitCode } from "./exit-c
 import { openHttpCalls } from "./http-calls.js";
 import { makeHttpApp, startHttpDoor, type HttpDoor, type ProcessStatus } from "./http.js";
 import { openLogs, openSink, type Logs } from "./logs.js";
-import { bundledName, loadMachine, prepareMachine } from "./machine-module.js";
+import { loadMachine, prepareMachine } from "./machine-module.js";
+import { bundledName } from "./options.js";
 import { openMetrics } from "./metrics.js";
 import { startRespDoor, type RespDoor } from "./resp/index.js";
 import { checkRequired, countSetting, flagSetting, membersSetting, textSetting, type Settings } from "./settings.js";

@@ -7,7 +7,8 @@ import { Argument, Command, InvalidArgumentError, Option as Flag } from "command
 import { cardAsJson, renderCard, type CardParts } from "../card.js";
 import { DevCluster, usualPorts, type DevEvent, type DevOptions, type PortKind } from "../dev-cluster.js";
 import { exitCodes, type ExitCode } from "../exit-codes.js";
-import { bundledName, loadMachine } from "../machine-module.js";
+import { loadMachine } from "../machine-module.js";
+import { bundledName } from "../options.js";
 import { paintFor, type Paint } from "../paint.js";
 import type { Exit } from "./exit.js";
 

@@ -1,0 +1,109 @@
+/** What people see: the start-up card and the status table. */
+import { expect, test } from "vitest";
+import { cardAsJson, renderCard, type CardParts } from "../../../src/server/card.js";
+import { describeDuration, renderStatus, type Asked } from "../../../src/server/commands/status.js";
+import { paintFor } from "../../../src/server/paint.js";
+
+const plain = paintFor(false, {});
+
+const parts: CardParts = {
+  clusterId: "dev-1",
+  dataDir: "/home/me/project/.quorate/dev",
+  ephemeral: false,
+  machine: { name: "kv", commandNames: ["set"], queryNames: ["get"] },
+  replicas: ["a", "b", "c"].map((id, at) => ({
+    id,
+    pid: 100 + at,
+    role: id === "b" ? "leader" : "follower",
+    peer: `127.0.0.1:710${at}`,
+    client: `127.0.0.1:720${at}`,
+    http: `127.0.0.1:730${at}`,
+    redis: `127.0.0.1:737${at}`,
+    dataDir: `/home/me/project/.quorate/dev/${id}`,
+  })),
+  workingDirectory: "/home/me/project",
+};
+
+test("the card names the leader, every address, process and directory, and a command that kills the leader", () => {
+  const card = renderCard(parts, plain);
+
+  expect(card).toMatch(/b +leader +127\.0\.0\.1:7371 +127\.0\.0\.1:7301 +127\.0\.0\.1:7201 +101 +\.quorate\/dev\/b/);
+  expect(card).toContain("kill -9 101");
+  expect(card).toContain("tolerates the loss of any one");
+  expect(card).not.toContain("\u001b");
+});
+
+test("the card as JSON is one line with a list of replicas", () => {
+  const json = cardAsJson(parts);
+
+  expect(json).not.toContain("\n");
+  expect(JSON.parse(json)).toMatchObject({
+    replicas: [{ id: "a", pid: 100, role: "follower", redis: "127.0.0.1:7370" }, { role: "leader" }, {}],
+  });
+});
+
+test("one replica says that it tolerates no failure", () => {
+  expect(renderCard({ ...parts, replicas: parts.replicas.slice(0, 1) }, plain)).toContain("tolerates no failure");
+});
+
+test("a machine of the user's has commands of its own on the card, and no Redis", () => {
+  const replicas = parts.replicas.map(({ redis: _redis, ...rest }) => rest);
+  const card = renderCard(
+    { ...parts, replicas, machine: { name: "bank", commandNames: ["deposit"], queryNames: ["balance"] } },
+    plain,
+  );
+
+  expect(card).toContain("/v1/commands/deposit");
+  expect(card).toContain("/v1/queries/balance");
+  expect(card).not.toContain("redis");
+});
+
+test("the status table shows who lags behind the farthest and who does not answer", () => {
+  const status = {
+    ...{
+      id: "a",
+      clusterId: "c",
+      role: "leader",
+      term: 3,
+      lastIndex: 12,
+      commitIndex: 12,
+      executedIndex: 12,
+      ready: true,
+    },
+    ...{ quorateVersion: "0.1.0", uptimeMs: 3_725_000, machine: { name: "kv", version: 1 } },
+  };
+  const asked: readonly Asked[] = [
+    { endpoint: "h:1", status, fault: undefined },
+    {
+      endpoint: "h:2",
+      status: { ...status, id: "b", role: "follower", executedIndex: 2, ready: false },
+      fault: undefined,
+    },
+    { endpoint: "h:3", status: undefined, fault: "nobody listens" },
+  ];
+
+  const [, first, second, third] = renderStatus(asked, plain).split("\n");
+
+  expect(first).toMatch(/^a +leader +3 +12 +12 +12 +0 +kv v1 +0\.1\.0 +1h 2m +h:1 +ready$/);
+  expect(second).toMatch(/^b +follower +3 +12 +12 +2 +10 .*not ready$/);
+  expect(third).toMatch(/h:3 +unreachable: nobody listens$/);
+});
+
+test("durations are told in their two largest units", () => {
+  expect([0, 8_000, 725_000, 86_400_000 * 3 + 3_600_000 * 4].map(describeDuration)).toEqual([
+    "0s",
+    "8s",
+    "12m 5s",
+    "3d 4h",
+  ]);
+});
+
+test("colours follow the terminal, NO_COLOR and FORCE_COLOR", () => {
+  const isColoured = (isTerminal: boolean, environment: Record<string, string>): boolean =>
+    paintFor(isTerminal, environment)("bold", "x") !== "x";
+
+  expect(isColoured(true, {})).toBe(true);
+  expect(isColoured(true, { NO_COLOR: "1" })).toBe(false);
+  expect(isColoured(false, {})).toBe(false);
+  expect(isColoured(false, { FORCE_COLOR: "1" })).toBe(true);
+});

@@ -1,0 +1,304 @@
+/** HTTP in front of a door: statuses, limits, and who may ask (threats 5 to 7, 14). */
+import { describe, expect, test } from "vitest";
+import type { Door, DoorIdempotency, DoorOutcome } from "../../../src/api/door.js";
+import type { LowLevelMachine } from "../../../src/api/low-level.js";
+import type { ReplicaStatus } from "../../../src/api/replica.js";
+import { logIndex, noTerm, type LogIndex } from "../../../src/model/ids.js";
+import { makeHttpApp, type ProcessStatus } from "../../../src/server/http.js";
+import { openHttpCalls } from "../../../src/server/http-calls.js";
+import { metricNames, openMetrics } from "../../../src/server/metrics.js";
+import { decodeValue, encodeValue } from "../../../src/wire/canonical.js";
+
+const nine = logIndex(9) as LogIndex;
+const bytes = (value: unknown): Uint8Array => encodeValue(value);
+
+/** A door that remembers what it was asked and answers what the test wants. */
+class TestDoor implements Door {
+  readonly asked: {
+    readonly name: string;
+    readonly input: unknown;
+    readonly idempotency: DoorIdempotency | undefined;
+  }[] = [];
+  outcome: DoorOutcome | Promise<DoorOutcome> = {
+    status: "ok",
+    output: bytes({ balance: 5n }),
+    index: nine,
+    expiresAt: undefined,
+  };
+
+  async command(name: string, input: Uint8Array, idempotency: DoorIdempotency | undefined): Promise<DoorOutcome> {
+    this.asked.push({ name, input: decodeValue(input), idempotency });
+    return this.outcome;
+  }
+
+  query(name: string, input: Uint8Array): ReturnType<Door["query"]> {
+    this.asked.push({ name, input: decodeValue(input), idempotency: undefined });
+    return Promise.resolve({
+      status: "answered",
+      outcome: { status: "ok", output: bytes([1]) },
+      index: nine,
+      ageMs: 0,
+    });
+  }
+
+  close(): void {
+    this.asked.length = 0;
+  }
+}
+
+const machine: LowLevelMachine = {
+  name: "bank",
+  version: 1,
+  commandNames: ["deposit"],
+  queryNames: ["balance"],
+  open: () => {
+    throw new Error("HTTP opens no machine");
+  },
+  admit: (_name, input) =>
+    decodeValue(input) === "bad" ? { status: "invalid", message: "expected an object" } : { status: "admitted", input },
+};
+
+const status: ReplicaStatus = {
+  id: "a",
+  clusterId: "shop",
+  incarnation: 1,
+  role: "leader",
+  term: noTerm,
+  leader: "a",
+  lastIndex: nine,
+  commitIndex: nine,
+  executedIndex: nine,
+  machine: { name: "bank", version: 1 },
+  quorateVersion: "0.0.0",
+  uptimeMs: 1500,
+  members: [{ id: "a", role: "voter", peer: "127.0.0.1:1", client: "127.0.0.1:2", connected: true }],
+  ready: true,
+  checks: { leader: true, executed: true },
+  broken: undefined,
+  counters: {
+    entriesProposed: 1,
+    requestsAdmitted: 2,
+    requestsRefused: { OVERLOADED: 3 },
+    commandsExecuted: 4,
+    commandsRepeated: 5,
+    queriesAnswered: 6,
+    proposalsPending: 7,
+    leaderChanges: 8,
+    logWrites: 9,
+    logSyncs: 10,
+    logBytes: 11,
+    syncSeconds: { bounds: [0.001, 0.01], counts: [3, 4, 5], sum: 0.5 },
+    sessions: 12,
+    clientConnections: 13,
+    framesDropped: { "too long": 14 },
+    peerBytesReceived: 15,
+    peerBytesSent: 16,
+  },
+};
+
+const eventLoop = { longestTurnWallMs: 2, longestTurnCpuMs: 1, cpuOf: "thread", since: 0 } as const;
+
+function serve(changes: { readonly callMsMax?: number; readonly status?: Partial<ReplicaStatus> } = {}) {
+  const door = new TestDoor();
+  const calls = openHttpCalls({
+    machine,
+    door,
+    bodyBytesMax: 1000,
+    jsonDepthMax: 8,
+    callsPendingMax: 2,
+    callMsMax: changes.callMsMax ?? 1000,
+  });
+  const now = { ...status, ...changes.status };
+  const whole: ProcessStatus = {
+    ...now,
+    pid: 1,
+    addresses: { peer: "", client: "", http: undefined, redis: undefined },
+    eventLoop,
+  };
+  const app = makeHttpApp({
+    calls,
+    metrics: openMetrics({
+      status: () => now,
+      eventLoop: () => eventLoop,
+      logLinesDropped: () => 17,
+      httpAnswers: () => new Map([[200, 18]]),
+    }),
+    status: () => whole,
+    resetEventLoop: () => undefined,
+    answered: () => undefined,
+    failed: (cause) => {
+      throw cause;
+    },
+    loopbackOnly: true,
+  });
+  const ask = async (path: string, init: RequestInit = {}): Promise<Response> =>
+    app.request(path, { ...init, headers: { Host: "127.0.0.1:7300", ...(init.headers as Record<string, string>) } });
+  const post = (path: string, body: string, headers: Record<string, string> = {}): Promise<Response> =>
+    ask(path, { method: "POST", body, headers });
+  return { door, ask, post };
+}
+
+describe("commands and queries", () => {
+  test("JSON goes in as the machine's value and its output comes back as JSON", async () => {
+    const { door, post } = serve();
+
+    const response = await post("/v1/commands/deposit", '{"account":"x","amount":{"$bigint":"5"}}');
+
+    expect(response.status).toBe(200);
+    expect(await response.json()).toEqual({ output: { balance: { $bigint: "5" } }, index: 9 });
+    expect(door.asked).toEqual([{ name: "deposit", input: { account: "x", amount: 5n }, idempotency: undefined }]);
+  });
+
+  test("a query is answered with its index and age", async () => {
+    expect(await (await serve().post("/v1/queries/balance", '"x"')).json()).toEqual({
+      output: [1],
+      index: 9,
+      ageMs: 0,
+    });
+  });
+
+  test("an Idempotency-Key reaches the door, and the answer says when it expires", async () => {
+    const { door, post } = serve();
+    door.outcome = { status: "ok", output: bytes(undefined), index: nine, expiresAt: 86_400_000 };
+
+    const response = await post("/v1/commands/deposit", "1", { "Idempotency-Key": "order-1" });
+
+    expect(response.headers.get("Idempotency-Expires")).toBe("1970-01-02T00:00:00.000Z");
+    expect(await response.json()).toEqual({ index: 9 });
+    expect(door.asked[0]?.idempotency).toEqual({ principal: "http", key: "order-1" });
+  });
+
+  test.each<[DoorOutcome, number, object]>([
+    [
+      { status: "rejected", code: "poor", data: bytes(1), index: nine, expiresAt: undefined },
+      422,
+      { rejected: "poor", data: 1, index: 9 },
+    ],
+    [{ status: "failed", message: "threw", index: nine, expiresAt: undefined }, 500, { failed: "threw", index: 9 }],
+    [{ status: "refused", refusal: { code: "NO_LEADER" } }, 503, { refused: "NO_LEADER" }],
+    [{ status: "refused", refusal: { code: "OVERLOADED", queued: 2, limit: 1 } }, 503, { refused: "OVERLOADED" }],
+    [{ status: "refused", refusal: { code: "TOO_LARGE", bytes: 2, limit: 1 } }, 413, { refused: "TOO_LARGE" }],
+    [
+      { status: "refused", refusal: { code: "IDEMPOTENCY_CONFLICT", key: "k" } },
+      409,
+      { refused: "IDEMPOTENCY_CONFLICT" },
+    ],
+    [
+      { status: "refused", refusal: { code: "INVALID_INPUT", message: "no" } },
+      400,
+      { refused: "INVALID_INPUT", message: "no" },
+    ],
+  ])("%j is answered as documented", async (outcome, code, body) => {
+    const { door, post } = serve();
+    door.outcome = outcome;
+
+    const response = await post("/v1/commands/deposit", "1");
+
+    expect(response.status).toBe(code);
+    expect(await response.json()).toMatchObject(body);
+    expect(response.headers.has("Retry-After")).toBe(code === 503);
+  });
+
+  test("an unknown outcome is 504 and says unknown, also when the door answers too late", async () => {
+    const told = serve();
+    told.door.outcome = { status: "unknown", message: "the session was lost" };
+    const late = serve({ callMsMax: 5 });
+    late.door.outcome = new Promise(() => undefined);
+
+    for (const { post } of [told, late]) {
+      const response = await post("/v1/commands/deposit", "1");
+      expect(response.status).toBe(504);
+      expect(Object.keys((await response.json()) as object)).toEqual(["unknown"]);
+    }
+  });
+});
+
+describe("refusals before anything is ordered", () => {
+  test.each([
+    ["/v1/commands/depositt", "1", 404, "Did you mean deposit?"],
+    ["/v1/commands/balance", "1", 404, "POST /v1/queries/balance"],
+    ["/v1/queries/deposit", "1", 404, "POST /v1/commands/deposit"],
+    ["/v1/commands/deposit", "{", 400, "as JSON"],
+    ["/v1/commands/deposit", '"bad"', 400, "expected an object"],
+    ["/v1/commands/deposit", "[".repeat(9), 400, "deeper than 8"],
+    ["/v1/commands/deposit", '"\\ud800"', 400, "Cannot encode"],
+    ["/v1/commands/deposit", `"${"x".repeat(1000)}"`, 413, "1000 bytes"],
+  ])("%s with %s is %i", async (path, body, code, message) => {
+    const { door, post } = serve();
+
+    const response = await post(path, body);
+
+    expect(response.status).toBe(code);
+    expect(((await response.json()) as { message: string }).message).toContain(message);
+    expect(door.asked).toHaveLength(0);
+  });
+
+  test("bytes that are not UTF-8 are refused", async () => {
+    const response = await serve().ask("/v1/commands/deposit", {
+      method: "POST",
+      body: new Uint8Array([0x22, 0xff, 0x22]),
+    });
+
+    expect(response.status).toBe(400);
+  });
+
+  test("more calls in progress than the limit are refused, not queued", async () => {
+    const { door, post } = serve({ callMsMax: 20 });
+    door.outcome = new Promise(() => undefined);
+
+    const codes = await Promise.all([1, 2, 3].map(async () => (await post("/v1/commands/deposit", "1")).status));
+
+    expect(codes.sort()).toEqual([503, 504, 504]);
+  });
+
+  test.each([
+    ["Origin", "http://evil.example"],
+    ["Sec-Fetch-Site", "cross-site"],
+    ["Host", "evil.example:7300"],
+  ])("a web page cannot use a visitor's loopback: %s %s is 403 (threat 14)", async (name, value) => {
+    const { door, post } = serve();
+
+    expect((await post("/v1/commands/deposit", "1", { [name]: value })).status).toBe(403);
+    expect(door.asked).toHaveLength(0);
+  });
+});
+
+describe("health and metrics", () => {
+  test("livez and readyz tell a ready replica from one that is not and from a broken one", async () => {
+    const good = serve();
+    const lost = serve({ status: { ready: false, checks: { leader: false, executed: true } } });
+    const broken = serve({ status: { broken: "the disk failed" } });
+
+    expect((await good.ask("/livez")).status).toBe(200);
+    expect((await good.ask("/readyz")).status).toBe(200);
+    expect((await lost.ask("/readyz")).status).toBe(503);
+    expect(await (await lost.ask("/readyz?verbose")).text()).toBe("[-]leader failed\n[+]executed ok\nnot ready\n");
+    expect((await broken.ask("/livez")).status).toBe(503);
+  });
+
+  test("every documented metric is there, once scraped and again", async () => {
+    const { ask } = serve();
+    await ask("/metrics");
+
+    const text = await (await ask("/metrics")).text();
+
+    for (const name of metricNames) expect(text, name).toContain(`# TYPE ${name} `);
+    expect(text).toContain("quorate_leader_changes_seen_total 8\n");
+    expect(text).toContain('quorate_requests_refused_total{code="OVERLOADED"} 3\n');
+    expect(text).toContain('quorate_disk_wal_fsync_duration_seconds_bucket{le="+Inf"} 5\n');
+    expect(text).toContain('quorate_http_answers_total{code="200"} 18\n');
+  });
+
+  test("status is the replica's own, with the process's", async () => {
+    expect(await (await serve().ask("/v1/status")).json()).toMatchObject({
+      id: "a",
+      role: "leader",
+      pid: 1,
+      eventLoop: { cpuOf: "thread" },
+    });
+  });
+
+  test("what is not served is 404 with a hint", async () => {
+    expect((await serve().ask("/v2/status")).status).toBe(404);
+  });
+});
