@@ -191,7 +191,7 @@ export class DevCluster {
     const { clusterId, replicas } = this.#record;
     const self = replicas.find((replica) => replica.id === id);
     return [
-      ...["--id", id, "--cluster-id", clusterId, "--data-dir", this.#directoryOf(id), "--machine", this.#prepared],
+      ...["--id", id, "--cluster-id", clusterId, "--data", this.#directoryOf(id), "--machine", this.#prepared],
       ...replicas.flatMap((replica) => ["--member", `${replica.id}=${replica.peer},${replica.client}`]),
       ...["--listen-http", self?.http ?? `${loopbackHost}:0`],
       ...(self?.redis === undefined ? [] : ["--listen-redis", self.redis]),

@@ -44,7 +44,7 @@ const bytes = (max: number) => z.int().min(1).max(max);
 export const options: readonly Option[] = [
   required("replica.id", "id", "text", replicaId, "This replica's name: 1 to 32 of `a-z A-Z 0-9 _ -`."),
   required("replica.clusterId", "cluster-id", "text", text, "The cluster's name. A replica talks to no other cluster."),
-  required("replica.dataDir", "data-dir", "text", text, "Where the log lives. One process at a time may use it."),
+  required("replica.dataDir", "data", "text", text, "Where the log lives. One process at a time may use it."),
   optional(
     "replica.machine",
     "machine",

@@ -14,7 +14,9 @@ export function paintFor(isTerminal: boolean, environment: Readonly<Record<strin
   const refused = environment["NO_COLOR"];
   const isForced = forced !== undefined && forced !== "" && forced !== "0";
   const isRefused = (refused !== undefined && refused !== "") || environment["TERM"] === "dumb" || forced === "0";
-  return isForced || (isTerminal && !isRefused) ? (style, text) => styleText(style, text) : (_style, text) => text;
+  return isForced || (isTerminal && !isRefused)
+    ? (style, text) => styleText(style, text, { validateStream: false })
+    : (_style, text) => text;
 }
 
 export interface Cell {

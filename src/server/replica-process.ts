@@ -44,8 +44,8 @@ export async function runReplicaProcess(settings: Settings, report: (event: Proc
   } catch (cause) {
     const failure = failureOf(cause);
     report({ event: "failed", exitCode: failure.exitCode, message: failure.message });
-    logs.logger.fatal({ code: failure.exitCode, cause: textOfCause(failure) }, failure.message);
-    throw failure;
+    logs.logger.fatal({ exitCode: failure.exitCode, cause: textOfCause(failure.cause ?? failure) }, failure.message);
+    return failure.exitCode;
   } finally {
     await logs.close();
   }
