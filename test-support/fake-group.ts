@@ -87,9 +87,9 @@ export class FakeGroup {
 
   readonly #journal: string[] = [];
 
-  constructor(addresses: readonly string[], limits: ReplicatedLimits = defaultLimits) {
+  constructor(addresses: readonly string[], limits: ReplicatedLimits = defaultLimits, machine?: LowLevelMachine) {
     this.addresses = addresses;
-    this.executor = new Executor({ machine: createJournal(this.#journal), hash: nodeHash, limits });
+    this.executor = new Executor({ machine: machine ?? createJournal(this.#journal), hash: nodeHash, limits });
     this.leader = addresses[0];
   }
 
@@ -225,9 +225,9 @@ export class FakeGroup {
     if (!this.losesReplies) this.#tell(waiting.link, { kind: "reply", key, index, reply });
   }
 
-  #query(link: FakeLink, { id, input }: Extract<ClientMessage, { readonly kind: "query" }>): void {
+  #query(link: FakeLink, { id, name, input }: Extract<ClientMessage, { readonly kind: "query" }>): void {
     if (this.leader === undefined || this.losesReplies) return;
-    const outcome = { status: "ok", output: input } as const;
+    const outcome = this.executor.query(name, input);
     this.#tell(link, { kind: "queryReply", id, index: this.#index, ageMs: 0, outcome });
   }
 
