@@ -30,7 +30,7 @@ const recordSchema = z.strictObject({
 export type DevRecord = z.infer<typeof recordSchema>;
 export type DevReplica = z.infer<typeof replicaSchema>;
 
-export function recordPathOf(dataDir: string): string {
+function recordPathOf(dataDir: string): string {
   return join(dataDir, "cluster.json");
 }
 

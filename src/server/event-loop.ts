@@ -22,7 +22,7 @@ export interface EventLoopWatch {
   stop(): void;
 }
 
-export const resolutionMs = 10;
+const resolutionMs = 10;
 
 export function watchEventLoop(): EventLoopWatch {
   const cpu = openCpuClock();

@@ -106,7 +106,7 @@ function statusOf(code: (AdmissionRefusal | ExecutedRefusal)["code"]): HttpAnswe
 }
 
 /** For people; programs match on the code. */
-export function explainRefusal(refusal: AdmissionRefusal | ExecutedRefusal): string {
+function explainRefusal(refusal: AdmissionRefusal | ExecutedRefusal): string {
   switch (refusal.code) {
     case "OVERLOADED":
       return `Cannot take the request: ${refusal.queued} are waiting and the limit is ${refusal.limit}`;

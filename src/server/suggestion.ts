@@ -5,7 +5,7 @@
  */
 
 /** The nearest of `known`, if it is near enough to be what was meant: at most a third of its letters differ. */
-export function nearestOf(typed: string, known: readonly string[]): string | undefined {
+function nearestOf(typed: string, known: readonly string[]): string | undefined {
   let nearest: string | undefined;
   let least = Infinity;
   for (const name of known) {
