@@ -173,25 +173,18 @@ export class CommandSide {
     return earliest;
   }
 
-  /** The caller waits no longer. Refused if that is certain, unknown if it is not; then its number is closed (A4, A7). */
+  /** The caller waits no longer; then the number of what was sent is closed (A7). */
   giveUp(command: PendingCommand, cause: UnknownCause, refusal: AskRefusal): void {
     if (command.completion === undefined) return;
-    if (command.stage === "waiting") {
-      this.#window.abandonWaiting(command);
-      return this.#answer(command, { status: "refused", refusal });
-    }
-    if (command.isSurelyRefused) this.#answer(command, { status: "refused", refusal });
-    else this.#answer(command, { status: "unknown", cause, token: this.#tokenOf(command) });
-    this.#close(command);
+    this.#answerWithoutReply(command, cause, refusal);
+    if (command.stage === "sent") this.#close(command);
   }
 
+  /** The client ends: everybody is answered. Numbers stay open, since nobody will use this session again. */
   giveUpAll(cause: UnknownCause, refusal: AskRefusal): void {
-    this.giveUpWaiting(refusal);
-    for (const command of this.#window.numbered()) this.giveUp(command, cause, refusal);
-  }
-
-  giveUpWaiting(refusal: AskRefusal): void {
-    for (const command of this.#window.unnumbered()) this.giveUp(command, "closed", refusal);
+    for (const command of [...this.#window.unnumbered(), ...this.#window.numbered()]) {
+      if (command.completion !== undefined) this.#answerWithoutReply(command, cause, refusal);
+    }
   }
 
   /** When something is to be done, given that a link is ready. */
@@ -356,8 +349,16 @@ export class CommandSide {
     this.#window.restart();
   }
 
+  /** Refused if that is certain, unknown if it is not (A4). */
+  #answerWithoutReply(command: PendingCommand, cause: UnknownCause, refusal: AskRefusal): void {
+    if (command.stage === "waiting") this.#window.abandonWaiting(command);
+    else if (!command.isSurelyRefused) {
+      return this.#answer(command, { status: "unknown", cause, token: this.#tokenOf(command) });
+    }
+    this.#answer(command, { status: "refused", refusal });
+  }
+
   #close(command: PendingCommand): void {
-    if (command.stage === "settling") return;
     command.stage = "settling";
     const session = this.#session;
     const { number } = this.#tokenOf(command);
