@@ -22,7 +22,7 @@ import { promise, send, setHardState, type Turn } from "./turn.js";
 export function onElectionTimeout(state: RaftState, turn: Turn): void {
   const isFirstTry = state.role.kind === "follower" && turn.now >= state.hurryUntil;
   setElectionDeadline(state, turn);
-  if (!mayStand(state)) {
+  if (!mayStand(state, turn)) {
     if (state.role.kind === "follower") state.role = followerOf(undefined, turn.now);
     return;
   }

@@ -43,7 +43,8 @@ export function onAppendEntries(state: RaftState, from: ReplicaId, message: Appe
 /** A write has completed: entries that an earlier leader had sent may now be durable for the present one. */
 export function onFollowerDurable(state: RaftState, turn: Turn): void {
   const { role } = state;
-  if (role.kind === "follower" && role.leader !== undefined) reportMatch({ state, role, turn }, role.round);
+  if (role.kind !== "follower" || role.leader === undefined || !isHardStateDurable(state)) return;
+  reportMatch({ state, role, turn }, role.round);
 }
 
 /** Appends what is missing, and replaces what conflicts; entries that are there already stay, with all after them. */

@@ -1,7 +1,7 @@
 /**
  * The leader's half of replication: what each follower is sent, and what its replies decide (sections 5.3 and 5.4.2).
  *
- * Owns: proposals, AppendEntries, heartbeats, commitment, check-quorum. Leaves to others: a follower's modes (`progress.ts`),
+ * Owns: proposals, AppendEntries, heartbeats, commitment, the reasons to step down. Leaves to others: a follower's modes (`progress.ts`),
  * reads (`reads.ts`). Called by `step.ts`. Keeps R4: an entry of an earlier term is never committed by counting its copies.
  */
 import { invariant } from "../../base/invariant.js";
@@ -12,7 +12,7 @@ import { reachedByMajority } from "../quorum.js";
 import { counterMax, type AppendEntries, type AppendEntriesReply } from "./messages.js";
 import { backToProbe, isStaleConflict, onAccepted, onSent, type Follower } from "./progress.js";
 import { stepDown } from "./roles.js";
-import type { LeaderRole, RaftState } from "./state.js";
+import { isDiskStalled, type LeaderRole, type RaftState } from "./state.js";
 import { appendEntry, send, type Turn } from "./turn.js";
 
 export interface Leading {
@@ -69,6 +69,14 @@ export function beginRound(leading: Leading): void {
   for (const follower of role.followers.values()) {
     if (!state.unreachable.has(follower.id)) sendAppend(leading, follower, []);
   }
+}
+
+/**
+ * Steps down when its disk does not answer: it could go on with the others' copies for a while, but it takes the place of a
+ * leader that would be faster and that counts as one more copy.
+ */
+export function checkDisk({ state, turn }: Leading): void {
+  if (state.voters.length > 1 && isDiskStalled(state, turn.now)) stepDown(state, turn);
 }
 
 /** Steps down when a majority has not been heard for a whole election time-out: the others may have gone on without us. */

@@ -9,7 +9,7 @@ import { invariant } from "../../base/invariant.js";
 import { nextBetween } from "../../base/random.js";
 import { after, type ReplicaId, type Term } from "../../model/ids.js";
 import { newFollower } from "./progress.js";
-import { followerOf, isVoter, type RaftState } from "./state.js";
+import { followerOf, isDiskStalled, isVoter, type RaftState } from "./state.js";
 import { appendEntry, send, setHardState, type Turn } from "./turn.js";
 import { counterMax } from "./messages.js";
 
@@ -27,9 +27,10 @@ export function hurryElection(state: RaftState, turn: Turn): void {
   state.electionDeadline = Math.min(state.electionDeadline, soon);
 }
 
-/** Whole, a voter, and not at the end of its counters: only such a replica may lead. */
-export function mayStand(state: RaftState): boolean {
-  return state.trust === "whole" && isVoter(state, state.self) && state.term + 1 < counterMax;
+/** Whole, a voter, with a disk that answers, and not at the end of its counters: only such a replica may lead. */
+export function mayStand(state: RaftState, { now }: Turn): boolean {
+  if (state.trust !== "whole" || !isVoter(state, state.self) || isDiskStalled(state, now)) return false;
+  return state.term + 1 < counterMax;
 }
 
 /** A higher term was heard: whatever role we had is over (section 5.1). */

@@ -154,6 +154,8 @@ export interface Writes {
 
 export interface PendingWrite {
   readonly id: number;
+  /** Moved on by time in which this process did not run. */
+  askedAt: number;
   /** Last index that this write makes durable; lowered when a later write cuts off entries of this one. */
   upTo: LogIndex;
 }
@@ -219,12 +221,20 @@ export function isHardStateDurable({ writes }: RaftState): boolean {
   return writes.hardStateId <= writes.durableId;
 }
 
+/** A write has been pending for this many of the longest election time-outs: the disk hangs. */
+const stalledWriteTimeouts = 3;
+
+export function isDiskStalled({ writes, settings }: RaftState, now: number): boolean {
+  const oldest = writes.pending[0];
+  return oldest !== undefined && now - oldest.askedAt > stalledWriteTimeouts * settings.electionTimeoutMsMax;
+}
+
 /** Records a write that is about to be asked for. */
-export function beginWrite(writes: Writes, change: { readonly hardState: boolean; readonly upTo: LogIndex }): number {
+export function beginWrite(writes: Writes, change: { hardState: boolean; upTo: LogIndex; now: number }): number {
   const id = writes.nextId;
   writes.nextId += 1;
   if (change.hardState) writes.hardStateId = id;
-  writes.pending.push({ id, upTo: change.upTo });
+  writes.pending.push({ id, askedAt: change.now, upTo: change.upTo });
   return id;
 }
 

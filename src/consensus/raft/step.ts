@@ -69,6 +69,7 @@ function onTick(state: RaftState, turn: Turn): void {
     const leading = { state, role, turn };
     if (turn.now >= role.heartbeatDueAt) replication.beginRound(leading);
     replication.checkQuorum(leading);
+    replication.checkDisk(leading);
   } else if (turn.now >= state.electionDeadline) election.onElectionTimeout(state, turn);
 }
 
@@ -82,6 +83,7 @@ function forgiveStall(state: RaftState, { now }: Turn): void {
   const { electionTimeoutMsMin, electionTimeoutMsMax, heartbeatMs } = state.settings;
   if (stalled < electionTimeoutMsMin / 2) return;
   state.electionDeadline = Math.max(state.electionDeadline, now + heartbeatMs);
+  for (const write of state.writes.pending) write.askedAt += stalled;
   if (state.role.kind !== "leader") return;
   const heard = now - electionTimeoutMsMax + 2 * heartbeatMs;
   for (const follower of state.role.followers.values()) follower.contactAt = Math.max(follower.contactAt, heard);

@@ -104,7 +104,7 @@ function finishWrite(state: RaftState, turn: Turn, effects: RaftEffect[]): void 
     return;
   }
   const upTo = appended.length > 0 ? state.log.lastIndex : noIndex;
-  const id = beginWrite(state.writes, { hardState, upTo });
+  const id = beginWrite(state.writes, { hardState, upTo, now: turn.now });
   const { term, votedFor } = state;
   const write = { id, hardState: hardState ? { term, votedFor } : undefined, truncateFrom, entries: appended };
   effects.push({ kind: "persist", write, then: promises });
