@@ -22,7 +22,7 @@ import { Pace } from "./pace.js";
 import { meaningOf, remedyFor } from "./refusals.js";
 import { isExecuted, resolutionOf, type ResolveSide } from "./resolve-side.js";
 import { forgetAsked, isAsking, noSession, type ClientSession } from "./session.js";
-import { PendingCommand, Window } from "./window.js";
+import { Window, type PendingCommand } from "./window.js";
 
 export interface CommandSideParts {
   readonly desk: Desk;
