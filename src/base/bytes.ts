@@ -182,13 +182,13 @@ export class ByteWriter {
 
 export class ByteReader {
   readonly #bytes: Uint8Array;
-  readonly #view: DataView;
+  /** Made when the first fixed number is read: most messages have none, and a view costs as much as reading a whole one. */
+  #lazyView: DataView | undefined;
   #at = 0;
   #failed = false;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   /** Something was read past the end, or was not in its canonical form. */
@@ -268,12 +268,33 @@ export class ByteReader {
     return this.raw(this.varint());
   }
 
+  /** Passes over the next bytes. */
+  skip(length: number): void {
+    this.#take(length);
+  }
+
+  /** Passes over bytes that must be well-formed UTF-8, without making a string of them. */
+  skipUtf8(length: number): void {
+    if (!this.#take(length)) return;
+    for (let at = this.#at - length; at < this.#at; at += 1) {
+      if ((this.#bytes[at] ?? 0) < 0x80) continue;
+      if (readUtf8(this.#bytes, at, this.#at) === undefined) this.fail();
+      return;
+    }
+  }
+
   text(): string {
     const length = this.varint();
     if (!this.#take(length)) return "";
     const text = readUtf8(this.#bytes, this.#at - length, this.#at);
     if (text === undefined) this.fail();
     return text ?? "";
+  }
+
+  get #view(): DataView {
+    const { buffer, byteOffset, byteLength } = this.#bytes;
+    this.#lazyView ??= new DataView(buffer, byteOffset, byteLength);
+    return this.#lazyView;
   }
 
   #take(length: number): boolean {

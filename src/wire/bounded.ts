@@ -1,7 +1,7 @@
 /**
  * Reading texts and byte strings whose length comes from outside: the limit is checked before anything is made.
  *
- * Owns: the two helpers that every codec of requests and replies shares. A length beyond its limit fails the reader.
+ * Owns: the helpers that every codec of requests and replies shares. A length beyond its limit fails the reader.
  */
 import { decodeUtf8 } from "../base/bytes.js";
 import type { ByteReader } from "../base/bytes.js";
@@ -22,4 +22,18 @@ export function readBytes(reader: ByteReader, bytesMax: number): Uint8Array {
   if (length <= bytesMax) return reader.raw(length);
   reader.fail();
   return none;
+}
+
+/** Takes what `readText` takes, and makes nothing. */
+export function skipText(reader: ByteReader, bytesMax: number): void {
+  const length = reader.varint();
+  if (length > bytesMax) reader.fail();
+  else reader.skipUtf8(length);
+}
+
+/** Takes what `readBytes` takes, and makes nothing. */
+export function skipBytes(reader: ByteReader, bytesMax: number): void {
+  const length = reader.varint();
+  if (length > bytesMax) reader.fail();
+  else reader.skip(length);
 }

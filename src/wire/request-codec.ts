@@ -22,7 +22,7 @@ import type { RequestNumber, SessionId } from "../model/ids.js";
 import { requestLimits } from "../model/request-limits.js";
 import { keyOf } from "../model/request.js";
 import type { CommandRequest, IdempotencyKey, Request, RequestKey } from "../model/request.js";
-import { readBytes, readText } from "./bounded.js";
+import { readBytes, readText, skipBytes, skipText } from "./bounded.js";
 
 const kindOpen = 1;
 const kindCommand = 2;
@@ -46,8 +46,12 @@ export function decodeRequest(bytes: Uint8Array): Request | undefined {
   return reader.complete ? request : undefined;
 }
 
-/** What admission needs of an encoded request. Takes exactly what `decodeRequest` takes, so a batch of these always decodes. */
+/**
+ * What admission needs of an encoded request. Takes exactly what `decodeRequest` takes, so a batch of these always decodes, and
+ * no client can hand the replicas an entry that halts them. Commands are looked through without making anything of them.
+ */
 export function peekRequest(bytes: Uint8Array): RequestKey | undefined {
+  if (bytes[0] === kindCommand && bytes.length <= requestLimits.requestBytesMax) return peekCommand(bytes);
   const request = decodeRequest(bytes);
   return request === undefined ? undefined : keyOf(request);
 }
@@ -171,6 +175,21 @@ function readCommand(reader: ByteReader): CommandRequest | undefined {
   const input = readBytes(reader, requestLimits.requestBytesMax);
   const idempotency = readIdempotency(reader);
   return { kind: "command", session, number, acknowledgedBelow, name, input, idempotency };
+}
+
+/** In step with `readCommand`, field by field. */
+function peekCommand(bytes: Uint8Array): RequestKey | undefined {
+  const reader = new ByteReader(bytes);
+  reader.skip(1);
+  const session = readSession(reader);
+  const number = readNumber(reader);
+  const acknowledgedBelow = readNumber(reader);
+  if (session === undefined || number === undefined || acknowledgedBelow === undefined) return undefined;
+  if (acknowledgedBelow > number) return undefined;
+  skipText(reader, requestLimits.nameBytesMax);
+  skipBytes(reader, requestLimits.requestBytesMax);
+  readIdempotency(reader);
+  return reader.complete ? { kind: "command", session, number } : undefined;
 }
 
 function readIdempotency(reader: ByteReader): IdempotencyKey | undefined {
