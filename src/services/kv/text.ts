@@ -1,0 +1,27 @@
+/**
+ * Between text as TypeScript and HTTP clients have it and the bytes that Redis clients see.
+ *
+ * Owns: both directions. State holds one character for each byte; text becomes its UTF-8, so "é" written here is "é" to a Redis
+ * client too.
+ */
+import { decodeUtf8, encodeUtf8 } from "../../base/bytes.js";
+
+export function bytesOfText(text: string): string {
+  if (isAscii(text)) return text;
+  let latin1 = "";
+  for (const byte of encodeUtf8(text)) latin1 += String.fromCharCode(byte);
+  return latin1;
+}
+
+/** `undefined` if the bytes are not UTF-8. */
+export function textOfBytes(latin1: string): string | undefined {
+  if (isAscii(latin1)) return latin1;
+  const bytes = new Uint8Array(latin1.length);
+  for (let at = 0; at < latin1.length; at += 1) bytes[at] = latin1.charCodeAt(at);
+  return decodeUtf8(bytes);
+}
+
+function isAscii(text: string): boolean {
+  for (let at = 0; at < text.length; at += 1) if (text.charCodeAt(at) >= 0x80) return false;
+  return true;
+}
