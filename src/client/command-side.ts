@@ -359,6 +359,7 @@ export class CommandSide {
   }
 
   #close(command: PendingCommand): void {
+    invariant(command.stage === "sent", "A7 only the number of what was sent is left to be closed");
     command.stage = "settling";
     const session = this.#session;
     const { number } = this.#tokenOf(command);

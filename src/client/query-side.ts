@@ -7,6 +7,7 @@
  * Invariant A5: each try has an id of its own, and an answer counts only for the try that is asked now (hazard L4: an answer to
  * an earlier try may be older than the question's repetition).
  */
+import { invariant } from "../base/invariant.js";
 import type { AdmissionRefusal, QueryOutcome } from "../model/request.js";
 import type { LogIndex } from "../model/ids.js";
 import type { Random } from "../base/random.js";
@@ -165,6 +166,7 @@ export class QuerySide {
     this.#lastId += 1;
     if (query.sentAt > 0) this.#desk.counters.retries += 1;
     query.id = this.#lastId;
+    invariant(!this.#inFlight.has(query.id), "A5 each try of a query has an id of its own");
     query.sentAt = now;
     if (this.#inFlight.size === 0 || now < this.#oldestSentAt) this.#oldestSentAt = now;
     this.#inFlight.set(query.id, query);

@@ -4,7 +4,7 @@
  * Owns: the in-process link, and Promises over the client core. Leaves to others: retries, fail-over and the session, which are the
  * same code as any client's (`client/`). Called by `node/create-replica.ts`; used by the RESP and HTTP doors.
  *
- * Invariant A8: each door opens a session of its own at each process start, and what was sent under a lost session is answered
+ * Invariant: each door opens a session of its own at each process start, and what was sent under a lost session is answered
  * "unknown", never sent again under another.
  */
 import { randomBytes } from "node:crypto";
@@ -47,7 +47,7 @@ export interface DoorOptions {
 }
 
 /** A door serves many callers over one session, so it has more in flight than a client of one program. */
-export const defaultDoorLimits: ClientLimits = {
+const defaultDoorLimits: ClientLimits = {
   ...defaultClientLimits,
   inFlightMax: 8_192,
   inFlightBytesMax: 33_554_432,

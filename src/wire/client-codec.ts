@@ -33,7 +33,7 @@ export const replicaMessageTypes = {
   leader: 5,
 } as const satisfies Record<ReplicaMessage["kind"], number>;
 
-export type QueryMessage = Extract<ClientMessage, { readonly kind: "query" }>;
+type QueryMessage = Extract<ClientMessage, { readonly kind: "query" }>;
 
 const addressBytesMax = 512;
 const replicaIdBytesMax = 32;
@@ -69,7 +69,7 @@ export function decodeClientMessage(type: number, payload: Uint8Array): ClientMe
   return type === clientMessageTypes.query ? decodeQuery(payload) : undefined;
 }
 
-export function decodeQuery(payload: Uint8Array): QueryMessage | undefined {
+function decodeQuery(payload: Uint8Array): QueryMessage | undefined {
   const reader = new ByteReader(payload);
   const id = reader.varint();
   const name = readText(reader, requestLimits.nameBytesMax);
@@ -153,7 +153,7 @@ function readQueryReply(reader: ByteReader): ReplicaMessage | undefined {
   return { kind: "queryReply", id, index, ageMs, outcome };
 }
 
-export function writeKey(writer: ByteWriter, key: RequestKey): void {
+function writeKey(writer: ByteWriter, key: RequestKey): void {
   writer.u8(keyKinds.indexOf(key.kind) + 1);
   switch (key.kind) {
     case "open":
@@ -169,7 +169,7 @@ export function writeKey(writer: ByteWriter, key: RequestKey): void {
 }
 
 /** Reads on from where `reader` stands; the caller checks `failed`. */
-export function readKey(reader: ByteReader): RequestKey | undefined {
+function readKey(reader: ByteReader): RequestKey | undefined {
   const kind = keyKinds[reader.u8() - 1];
   if (kind === "open") return { kind, nonce: readText(reader, requestLimits.nonceBytesMax) };
   const session = sessionId(reader.varint());
@@ -179,7 +179,7 @@ export function readKey(reader: ByteReader): RequestKey | undefined {
   return number === undefined ? undefined : { kind, session, number };
 }
 
-export function writeAdmissionRefusal(writer: ByteWriter, refusal: AdmissionRefusal): void {
+function writeAdmissionRefusal(writer: ByteWriter, refusal: AdmissionRefusal): void {
   writer.u8(refusalCodes.indexOf(refusal.code));
   switch (refusal.code) {
     case "OVERLOADED":
@@ -203,7 +203,7 @@ export function writeAdmissionRefusal(writer: ByteWriter, refusal: AdmissionRefu
 }
 
 /** Reads on from where `reader` stands; the caller checks `failed`. */
-export function readAdmissionRefusal(reader: ByteReader): AdmissionRefusal | undefined {
+function readAdmissionRefusal(reader: ByteReader): AdmissionRefusal | undefined {
   const code = refusalCodes[reader.u8()];
   switch (code) {
     case "OVERLOADED":

@@ -169,7 +169,7 @@ describe("a pipeline", () => {
 describe("a session", () => {
   const limits = { ...defaultLimits, sessions: { ...defaultLimits.sessions, expiryMs: 1_000 } };
 
-  test("that expired while commands were in flight leaves them unknown and never runs them again (C6)", () => {
+  test("that expired while commands were in flight leaves them unknown and never runs them again (C6, A6)", () => {
     const group = new FakeGroup(three, limits);
     const world = new ClientWorld(group);
     world.command("warm");

@@ -22,7 +22,7 @@ test("a query needs no session", () => {
   expect(group.log).toEqual([]);
 });
 
-test("each try of a query has an id of its own, and a late answer to an earlier one is dropped (L4)", () => {
+test("each try of a query has an id of its own, and a late answer to an earlier one is dropped (L4, A5)", () => {
   const group = new FakeGroup(three);
   const world = new ClientWorld(group);
   world.advance(20);

@@ -51,7 +51,7 @@ describe("a command given up before it was sent", () => {
 });
 
 describe("a command given up after it was sent", () => {
-  test("is unknown at its deadline, and the commands behind it run (C4)", () => {
+  test("is unknown at its deadline, its number is closed, and the commands behind it run (C4, A7)", () => {
     const { group, world } = warmWorld();
     group.losesRequests = true;
     const lost = world.command("lost", 300);
@@ -117,7 +117,7 @@ describe("a command given up after it was sent", () => {
     expect(asked.outcomes).toHaveLength(1);
   });
 
-  test("is refused, not unknown, if every copy of it was refused (C4)", () => {
+  test("is refused, not unknown, if every copy of it was refused (C4, A4)", () => {
     const { group, world } = warmWorld();
     group.refuse = () => ({ code: "NO_LEADER" });
     const asked = world.command("refused", 500);

@@ -99,7 +99,7 @@ describe("after the loss of a link", () => {
     expect([commands[0]?.doubtful, commands[2]?.doubtful]).toEqual([true, true]);
   });
 
-  test("what waits is sent only after what is sent again", () => {
+  test("what waits is sent only after what is sent again (A3)", () => {
     const window = windowOf({ inFlightMax: 2 });
     const commands = [command(), command(), command()];
     commands.forEach((each) => window.enqueue(each));
