@@ -37,7 +37,7 @@ export function renderCard(parts: CardParts, paint: Paint): string {
     "",
     ...commandsOf(parts, leader).map(([command, why]) => `  ${paint("cyan", command)}\n      ${paint("dim", why)}`),
     "",
-    `  ${paint("dim", "quorate status shows all replicas. Ctrl-C here stops them.")}`,
+    `  ${paint("dim", "npx quorate status shows all replicas. Ctrl-C here stops them.")}`,
     "",
   ].join("\n");
 }

@@ -58,7 +58,9 @@ export function makeHttpApp(parts: HttpParts): Hono {
   app.get("/metrics", async (context) =>
     context.text(await parts.metrics.render(), 200, { "Content-Type": parts.metrics.contentType }),
   );
-  app.get("/v1/status", (context) => context.json(parts.status()));
+  app.get("/v1/status", (context) =>
+    context.body(`${JSON.stringify(parts.status())}\n`, 200, { "Content-Type": "application/json" }),
+  );
   app.post("/v1/commands/:name", async (context) =>
     reply(context, await parts.calls.command(context.req.param("name"), context.req.raw)),
   );
@@ -114,7 +116,8 @@ function addHealth(app: Hono, parts: HttpParts): void {
 }
 
 function reply(context: Context, { status, body, headers }: HttpAnswer): Response {
-  return context.json(body, status, { ...headers });
+  // The line's end is for people with curl.
+  return context.body(`${JSON.stringify(body)}\n`, status, { ...headers, "Content-Type": "application/json" });
 }
 
 /** Programs send neither `Origin` nor `Sec-Fetch-Site`; a browser always tells that another site asks. */

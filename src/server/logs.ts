@@ -5,9 +5,9 @@
  * buffer and are dropped and counted beyond it. Control characters are escaped, so a line cannot forge another or drive a
  * terminal (threat 12). Leaves to others: what is worth a line.
  */
-import { fstatSync } from "node:fs";
+import { fstatSync, writeFile as writeToFile } from "node:fs";
 import { Socket } from "node:net";
-import { pino, destination as fileDestination, type Logger } from "pino";
+import { pino, type Logger } from "pino";
 
 export type { Logger };
 
@@ -91,22 +91,34 @@ function pipeSink(fd: number, bufferBytesMax: number): LogSink {
   };
 }
 
-/** Written by the thread pool; beyond `maxLength` the destination drops, and `write` tells by answering false. */
+/** Files and terminals are written by the thread pool, one write at a time, so lines keep their order. */
 function fileSink(fd: number, bufferBytesMax: number): LogSink {
-  const file = fileDestination({ fd, sync: false, maxLength: bufferBytesMax });
-  let dropped = false;
-  file.on("drop", () => (dropped = true));
-  file.on("error", () => undefined);
+  let waiting = "";
+  let writing = 0;
+  let idle: () => void = () => undefined;
+  const pump = (): void => {
+    if (waiting === "") return idle();
+    const text = waiting;
+    [waiting, writing] = ["", text.length];
+    // A failed write costs its lines: there is no other place to say so.
+    writeToFile(fd, text, () => {
+      writing = 0;
+      pump();
+    });
+  };
   return {
     take: (line) => {
-      dropped = false;
-      file.write(line);
-      return !dropped;
+      if (waiting.length + writing + line.length > bufferBytesMax) return false;
+      waiting += line;
+      if (writing === 0) pump();
+      return true;
     },
     close: (waitMsMax) =>
       new Promise((resolve) => {
+        if (writing === 0) return resolve();
         setTimeout(resolve, waitMsMax);
-        file.flush(() => resolve());
+        idle = resolve;
+        return undefined;
       }),
   };
 }

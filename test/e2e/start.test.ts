@@ -1,0 +1,171 @@
+/** `quorate start` as a supervisor sees it: exit codes, signals, refusals, and a log that nobody reads. */
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { afterAll, describe, expect, test } from "vitest";
+import { choosePorts } from "../../src/server/free-ports.js";
+import { quorateMain, until } from "../../test-support/dev-cluster.js";
+
+const folder = mkdtempSync(join(tmpdir(), "quorate-start-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const taken = new Set<number>();
+
+/** Flags of a cluster of one, in a directory of its own. */
+async function solo(name: string): Promise<readonly string[]> {
+  const [peer, client] = await choosePorts(0, 2, taken);
+  return [
+    ...["--id", "a", "--cluster-id", "solo", "--data", join(folder, name)],
+    ...["--member", `a=127.0.0.1:${peer},127.0.0.1:${client}`, "--listen-http", "127.0.0.1:0"],
+  ];
+}
+
+function run(flags: readonly string[], environment: Record<string, string> = {}) {
+  return spawnSync(process.execPath, [quorateMain, ...flags], {
+    encoding: "utf8",
+    timeout: 20_000,
+    env: { ...process.env, ...environment },
+  });
+}
+
+interface Started {
+  readonly child: ChildProcess;
+  readonly http: string;
+  readonly log: readonly Record<string, unknown>[];
+  readonly exited: Promise<number | null>;
+}
+
+async function start(flags: readonly string[]): Promise<Started> {
+  const child = spawn(process.execPath, [quorateMain, "start", ...flags], { stdio: ["ignore", "ignore", "pipe"] });
+  const exited = new Promise<number | null>((resolve) => child.once("exit", resolve));
+  const log: Record<string, unknown>[] = [];
+  createInterface({ input: child.stderr }).on("line", (line) => log.push(JSON.parse(line) as Record<string, unknown>));
+  const http = await until("listening", async () => {
+    if (child.exitCode !== null) throw new Error(JSON.stringify(log));
+    return log.find(({ msg }) => msg === "listening")?.["http"];
+  });
+  return { child, http: String(http), log, exited };
+}
+
+describe("a replica", () => {
+  test("logs JSON, answers over HTTP, and ends with 0 after SIGTERM; started again it has everything", async () => {
+    const flags = await solo("kept");
+    const first = await start([...flags, "--bootstrap"]);
+    const body = JSON.stringify({ key: "k", value: "v" });
+    expect((await fetch(`http://${first.http}/v1/commands/set`, { method: "POST", body })).status).toBe(200);
+
+    first.child.kill("SIGTERM");
+    expect(await first.exited).toBe(0);
+    expect(first.log.at(-1)).toMatchObject({ msg: "stopped", exitCode: 0 });
+
+    const second = await start(flags);
+    const answer = await fetch(`http://${second.http}/v1/queries/get`, { method: "POST", body: '{"key":"k"}' });
+    expect(await answer.json()).toMatchObject({ output: "v" });
+    second.child.kill("SIGINT");
+    expect(await second.exited).toBe(0);
+  });
+
+  test("goes on serving when nobody reads its log (L7)", async () => {
+    const flags = await solo("unread");
+    const [port] = await choosePorts(0, 1, taken);
+    const http = `127.0.0.1:${port}`;
+    const logging = ["--log-level", "debug", "--log-buffer-bytes-max", "1000", "--bootstrap", "--listen-http", http];
+    // stderr is a pipe whose other end is never read.
+    const child = spawn(process.execPath, [quorateMain, "start", ...flags, ...logging], {
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    child.stderr.pause();
+    try {
+      await until("a ready replica", async () =>
+        (await fetch(`http://${http}/readyz`).catch(() => undefined))?.status === 200 ? true : undefined,
+      );
+      // Each foreign frame is a line at this level: far more than the pipe and the buffer hold.
+      for (let count = 0; count < 50; count += 1) {
+        const codes = await Promise.all(
+          [1, 2, 3, 4].map(
+            async () =>
+              (await fetch(`http://${http}/v1/commands/set`, { method: "POST", body: '{"key":"k","value":"v"}' }))
+                .status,
+          ),
+        );
+        expect(codes).toEqual([200, 200, 200, 200]);
+      }
+    } finally {
+      child.kill("SIGKILL");
+    }
+  });
+});
+
+describe("refusals, with their exit codes", () => {
+  test("2: unknown flags, keys and verbs, missing options, and addresses that others could reach", async () => {
+    const flags = await solo("open");
+    expect(run(["start", "--levle", "x"])).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining("--levle") as string,
+    });
+    expect(run(["strat"])).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining("Did you mean start?") as string,
+    });
+    expect(run(["start"])).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining("replica.id is missing") as string,
+    });
+    expect(run(["start"], { QUORATE_REPLICA__DATADIR: "x" }).stderr).toContain(
+      "Did you mean QUORATE_REPLICA__DATA_DIR?",
+    );
+    expect(run(["start", ...flags, "--listen-http", "0.0.0.0:0"])).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining("--insecure") as string,
+    });
+    const foreign = ["start", ...flags, "--bootstrap", "--member", "a=0.0.0.0:1,127.0.0.1:2"].filter(
+      (flag) => !flag.startsWith("a=127"),
+    );
+    expect(
+      run(foreign.filter((flag, at) => !(flag === "--member" && foreign[at + 1] === "--listen-http"))),
+    ).toMatchObject({ status: 2 });
+  });
+
+  test("3: an empty directory without --bootstrap", async () => {
+    const result = run(["start", ...(await solo("empty"))]);
+
+    expect(result.status).toBe(3);
+    expect(result.stderr).toMatch(/bootstrap/);
+  });
+
+  test("5: an address in use", async () => {
+    const server = createServer();
+    const port = await new Promise<number>((resolve) => {
+      server.listen(0, "127.0.0.1", () => {
+        const address = server.address();
+        resolve(typeof address === "object" && address !== null ? address.port : 0);
+      });
+    });
+
+    const result = run(["start", ...(await solo("taken")), "--bootstrap", "--listen-http", `127.0.0.1:${port}`]);
+
+    expect(result.status).toBe(5);
+    expect(result.stderr).toContain(`${port}`);
+    server.close();
+  });
+});
+
+describe("config show", () => {
+  test("tells each value and where it comes from", () => {
+    const file = join(folder, "a.toml");
+    writeFileSync(file, '[replica]\nid = "a"\n\n[log]\nlevel = "warn"\n');
+
+    const result = run(["config", "show", "--origin", "--config", file, "--cluster-id", "shop"], {
+      QUORATE_LOG__LEVEL: "error",
+    });
+
+    expect(result.status).toBe(0);
+    expect(result.stdout).toMatch(new RegExp(`^replica\\.id +a +${file}:2$`, "m"));
+    expect(result.stdout).toMatch(/^replica\.clusterId +shop +--cluster-id$/m);
+    expect(result.stdout).toMatch(/^log\.level +error +QUORATE_LOG__LEVEL$/m);
+    expect(result.stdout).toMatch(/^http\.jsonDepthMax +64 +default$/m);
+  });
+});
