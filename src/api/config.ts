@@ -2,8 +2,9 @@
  * Every default and limit, in one place, with its unit; the relations between them are checked once, at start.
  *
  * Owns: the numbers. A section belongs to the stage that it is named after; a stage takes only its own section. Sections in
- * `ReplicatedLimits` decide what execution does, so they must be equal on every replica: the handshake compares
- * `fingerprintOf`. All others are a replica's own affair. Changed by nobody while a replica runs.
+ * `ReplicatedLimits` decide what execution does, so they must be equal on every replica; the digest of the replicated state covers
+ * `fingerprintOf`, so replicas that differ in them are told apart. All others are a replica's own affair. Changed by nobody while a
+ * replica runs.
  */
 
 import { requestLimits } from "../model/request-limits.js";
@@ -205,6 +206,7 @@ export function checkLimits(limits: Limits): string | undefined {
     checkCounts("repair", limits.repair) ??
     checkSessions(limits.sessions) ??
     checkRaft(limits.raft) ??
+    checkRepair(limits.repair) ??
     checkSizes(limits)
   );
 }
@@ -235,6 +237,11 @@ function checkRaft(limits: RaftLimits): string | undefined {
     return `Cannot keep time: raft.tickMs (${tickMs}) must be at most half of raft.heartbeatMs (${heartbeatMs}).`;
   }
   return undefined;
+}
+
+function checkRepair({ replyMsMin, replyMsMax }: RepairLimits): string | undefined {
+  if (replyMsMax >= replyMsMin) return undefined;
+  return `Cannot repair: repair.replyMsMax (${replyMsMax}) must be at least repair.replyMsMin (${replyMsMin}).`;
 }
 
 /** A legal request fits into an entry, an entry into a message, a message into a frame (hazard R13). */

@@ -9,9 +9,9 @@
  *   payload → requests → filter ──runs──► machine.apply ─► outcomes ─► replies stored ─► Executed[]
  *                          └──stored reply, refusal, or a command of this entry──────────────┘
  */
-import type { ReplicatedLimits } from "../api/config.js";
+import { fingerprintOf, type ReplicatedLimits } from "../api/config.js";
 import type { Command, LowLevelMachine, MachineFork, MachineInstance, Outcome } from "../api/low-level.js";
-import { ByteWriter, concatBytes } from "../base/bytes.js";
+import { ByteWriter, concatBytes, encodeUtf8 } from "../base/bytes.js";
 import { unreachable } from "../base/invariant.js";
 import type { Entry } from "../model/entry.js";
 import { noIndex } from "../model/ids.js";
@@ -80,6 +80,8 @@ interface Filtered {
 export class Executor {
   readonly #machine: MachineInstance;
   readonly #hash: Hash;
+  /** Of the limits by which this replica executes: where they differ, states will. */
+  readonly #rules: Uint8Array;
   readonly #sessions: SessionTable;
   readonly #keys: IdempotencyTable;
   #index: LogIndex = noIndex;
@@ -92,6 +94,7 @@ export class Executor {
   constructor({ machine, hash, limits }: ExecutorParts) {
     this.#machine = machine.open({ hash });
     this.#hash = hash;
+    this.#rules = hash.sha256(encodeUtf8(fingerprintOf(limits)));
     this.#sessions = new SessionTable(limits.sessions);
     this.#keys = new IdempotencyTable(limits.idempotency);
   }
@@ -158,7 +161,7 @@ export class Executor {
     return earliest(earliest(this.#machine.dueAt(), this.#sessions.dueAt()), this.#keys.dueAt());
   }
 
-  /** Equal for equal replicated states: index, agreed time, machine, sessions, keys. 32 bytes. Costs a walk through the tables. */
+  /** Equal for equal replicated states: index, agreed time, machine, sessions, keys, limits. 32 bytes. Costs a walk through the tables. */
   digest(): Uint8Array {
     const fork = this.fork();
     const digest = fork.digest();
@@ -169,7 +172,7 @@ export class Executor {
   /** The machine's part is O(1); the tables are encoded at once. */
   fork(): ExecutorFork {
     checkWhole(this.#midEntry);
-    const hash = this.#hash;
+    const [hash, rules] = [this.#hash, this.#rules];
     const parts = {
       index: this.#index,
       time: this.#time,
@@ -177,7 +180,7 @@ export class Executor {
       sessions: encodeSessions(this.#sessions),
       keys: encodeKeys(this.#keys),
     };
-    return { ...parts, digest: () => digestOf(hash, parts), release: () => parts.machine.release() };
+    return { ...parts, digest: () => digestOf(hash, rules, parts), release: () => parts.machine.release() };
   }
 
   /** Replaces everything. Answers why not, if the chunks are not in this version's form: then nothing may be executed on. */
@@ -306,8 +309,9 @@ function replyTo(answer: Kept | Resolution): Reply {
 }
 
 /** Hashes of hashes, each of a fixed length and in a fixed place, so that no two states share their bytes. */
-function digestOf(hash: Hash, parts: Omit<ExecutorFork, "digest" | "release">): Uint8Array {
-  const writer = new ByteWriter(128);
+function digestOf(hash: Hash, rules: Uint8Array, parts: Omit<ExecutorFork, "digest" | "release">): Uint8Array {
+  const writer = new ByteWriter(256);
+  writer.raw(rules);
   writer.u64(parts.index);
   writer.u64(parts.time);
   writer.raw(parts.machine.digest());

@@ -141,7 +141,7 @@ function readPlainReply(reader: ByteReader, status: number): Reply | undefined {
   return undefined;
 }
 
-export function writeRefusal(writer: ByteWriter, refusal: ExecutedRefusal): void {
+function writeRefusal(writer: ByteWriter, refusal: ExecutedRefusal): void {
   writer.u8(refusalCodes.indexOf(refusal.code));
   switch (refusal.code) {
     case "SESSION_UNKNOWN":
@@ -164,7 +164,7 @@ export function writeRefusal(writer: ByteWriter, refusal: ExecutedRefusal): void
   }
 }
 
-export function readRefusal(reader: ByteReader): ExecutedRefusal | undefined {
+function readRefusal(reader: ByteReader): ExecutedRefusal | undefined {
   const code = refusalCodes[reader.u8()];
   if (code === undefined) {
     reader.fail();

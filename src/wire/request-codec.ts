@@ -86,7 +86,7 @@ export function decodeBatch(payload: Uint8Array): Request[] | undefined {
   return reader.complete ? requests : undefined;
 }
 
-export function writeRequest(writer: ByteWriter, request: Request): void {
+function writeRequest(writer: ByteWriter, request: Request): void {
   switch (request.kind) {
     case "open":
       writer.u8(kindOpen);
@@ -113,7 +113,7 @@ export function writeRequest(writer: ByteWriter, request: Request): void {
 }
 
 /** Reads on from where `reader` stands; the caller checks where it then stands and `failed`. */
-export function readRequest(reader: ByteReader): Request | undefined {
+function readRequest(reader: ByteReader): Request | undefined {
   switch (reader.u8()) {
     case kindOpen: {
       const nonce = readText(reader, requestLimits.nonceBytesMax);

@@ -53,7 +53,7 @@ test("the same key of another principal is another key", () => {
   expect(replica.machine.lines).toHaveLength(4);
 });
 
-test("two requests under one key in the same entry run once and are answered alike", () => {
+test("two requests under one key in the same entry run once and are answered alike, in both sessions (X7)", () => {
   const replica = replicaWith({});
   const [one, other] = [opened(replica, 0, "1"), opened(replica, 0, "2")];
 

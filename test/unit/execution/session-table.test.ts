@@ -61,7 +61,7 @@ describe("numbers", () => {
     expect(textOf(ask(replica, 0, command(session, 3, "c", { acknowledgedBelow: 3 })))).toBe("3");
   });
 
-  test("one session holds thousands of replies, and releases them all with one acknowledgement", () => {
+  test("one session holds thousands of replies, and releases them all with one acknowledgement (X3)", () => {
     const replica = replicaWith({});
     const session = opened(replica, 0, "n");
     const requests = Array.from({ length: 5000 }, (_, at) => command(session, at + 1, "x"));
