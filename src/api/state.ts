@@ -10,7 +10,7 @@
  * Everything that can be observed, the order of iteration included, follows from the content alone, never from its history.
  */
 
-/** Two keys are the same if their canonical forms are: 1 and "1" are different, and so are 0 and -0. */
+/** 1, 1n and "1" are three keys; 0 and -0 are one, as in JavaScript's own maps. Numbers are finite, strings well-formed. */
 export type Key = string | number | bigint | boolean;
 
 /**
@@ -49,7 +49,7 @@ export interface MapView<K extends Key, V> extends Collection {
 
 /**
  * Part of a map: at least `count` entries from a position on, unless it ends before, in canonical order. `next` is the position to go on
- * from, `undefined` after the end. Positions are whole numbers from 0 to 2^48 - 1; 0 is the start. Positions stay meaningful while the map changes:
+ * from, `undefined` after the end. Positions are whole numbers from 0 to 2^30 - 1; 0 is the start. Positions stay meaningful while the map changes:
  * an entry that is present during a whole scan is returned by it, exactly once. Positions of keys are spread evenly, so a scan from
  * a random one picks at random.
  */

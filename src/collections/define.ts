@@ -4,13 +4,122 @@
  * Owns: checking the declaration once, and the low-level face of it. Leaves to others: the types (`api/machine.ts`), execution
  * (`typed-machine.ts`), validating inputs (`admit.ts`). Called by users through `quorate`.
  */
-import type { Definition, EventType, EventTypes, StateDefinition } from "../api/machine.js";
-import type { StateShape } from "../api/state.js";
+import type { MachineEnvironment } from "../api/low-level.js";
+import type {
+  CommandLimits,
+  Definition,
+  EventType,
+  EventTypes,
+  Machine,
+  SchemaCommand,
+  SchemaQuery,
+  StateDefinition,
+  Sweep,
+} from "../api/machine.js";
+import type { StandardSchema } from "../api/standard-schema.js";
+import type { Collections, StateShape } from "../api/state.js";
+import { admitInput } from "./admit.js";
+import { StateStore } from "./state-store.js";
+import { TypedInstance, type MachineParts, type Run } from "./typed-machine.js";
 
-export declare function define<
+export const defaultCommandLimits: CommandLimits = { operationsMax: 1_000_000, bytesMax: 64 * 1024 * 1024 };
+
+/**
+ * The first step of a machine: its state, and the events and timers that it will use. The second is `machine` on what this returns.
+ *
+ * @throws TypeError if the name, the version or the state is not what a machine can have.
+ */
+export function define<
   State extends StateShape,
   Events extends EventTypes = Record<never, never>,
   Timers extends EventTypes = Record<never, never>,
->(definition: StateDefinition<State, Events, Timers>): Definition<State, Events, Timers>;
+>(definition: StateDefinition<State, Events, Timers>): Definition<State, Events, Timers> {
+  const { name, version, state } = definition;
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(name)) {
+    throw new TypeError(`Cannot define a machine named ${JSON.stringify(name)}: a name is 1 to 64 of a-z A-Z 0-9 _ -`);
+  }
+  if (!Number.isSafeInteger(version) || version < 1) {
+    throw new TypeError(`Cannot define version ${version} of ${name}: versions are whole numbers from 1`);
+  }
+  const limits = { ...defaultCommandLimits, ...definition.limits };
+  // A mistake in the state shows here, not when the first replica starts.
+  new StateStore(state, limits);
+  const made: Definition<State, Events, Timers> = {
+    machine: (parts) => createMachine({ name, version, declare: state, limits }, parts as unknown as Written),
+    command: (schema, run) => ({ kind: "schemaCommand", schema, run }),
+    query: (schema, run) => ({ kind: "schemaQuery", schema, run }),
+  };
+  return made;
+}
 
-export declare function event<Data>(): EventType<Data>;
+/** The payload type of an event or a timer. */
+export function event<Data>(): EventType<Data> {
+  return { kind: "event" };
+}
+
+/** What `machine` is given, its types forgotten. */
+interface Written {
+  readonly commands: Readonly<Record<string, WrittenPart>>;
+  readonly queries?: Readonly<Record<string, WrittenPart>>;
+  readonly sweep?: Sweep<StateShape>;
+}
+
+type WrittenPart =
+  Run | SchemaCommand<StateShape, StandardSchema, unknown> | SchemaQuery<StateShape, StandardSchema, unknown>;
+
+interface Identity {
+  readonly name: string;
+  readonly version: number;
+  readonly declare: (collections: Collections) => StateShape;
+  readonly limits: CommandLimits;
+}
+
+function createMachine<Commands, Queries, Events extends EventTypes>(
+  identity: Identity,
+  written: Written,
+): Machine<Commands, Queries, Events> {
+  const { name, version } = identity;
+  const { commands, queries = {}, sweep } = written;
+  checkNames(name, commands, queries);
+  const schemas = new Map<string, StandardSchema>();
+  const parts: MachineParts = {
+    ...identity,
+    commands: runsOf(commands, schemas),
+    queries: runsOf(queries, schemas),
+    sweep,
+  };
+  return {
+    name,
+    version,
+    commandNames: Object.keys(commands).sort(),
+    queryNames: Object.keys(queries).sort(),
+    open: (environment: MachineEnvironment) => new TypedInstance(parts, environment),
+    admit: (asked, input) => admitInput(schemas.get(asked), input),
+  };
+}
+
+/** The types say the same; programs without types are told here. */
+function checkNames(machine: string, commands: object, queries: object): void {
+  const all = [...Object.keys(commands), ...Object.keys(queries)];
+  for (const name of all) {
+    if (name.startsWith("$"))
+      throw new TypeError(`Cannot declare ${name} in ${machine}: names with $ are the client's own`);
+    if (name === "then") throw new TypeError(`Cannot declare "then" in ${machine}: a client would look like a promise`);
+  }
+  if (new Set(all).size < all.length) {
+    throw new TypeError(`Cannot declare ${machine}: a command and a query may not share a name`);
+  }
+}
+
+function runsOf(parts: Readonly<Record<string, WrittenPart>>, schemas: Map<string, StandardSchema>): Map<string, Run> {
+  const runs = new Map<string, Run>();
+  for (const [name, part] of Object.entries(parts)) {
+    if (typeof part === "function") {
+      runs.set(name, part);
+      continue;
+    }
+    schemas.set(name, part.schema);
+    runs.set(name, part.run as Run);
+  }
+  return runs;
+}

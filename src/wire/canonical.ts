@@ -210,7 +210,7 @@ export function isPlainObject(value: object): value is Readonly<Record<string, u
   return prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
-function isWellFormed(text: string): boolean {
+export function isWellFormed(text: string): boolean {
   for (let at = 0; at < text.length; at += 1) {
     const unit = text.charCodeAt(at);
     if (unit < 0xd800 || unit > 0xdfff) continue;
@@ -226,7 +226,8 @@ function refuse(path: Path, depth: number, reason: string): never {
   throw new NotCanonical(steps.startsWith(".") ? steps.slice(1) : steps, reason);
 }
 
-function describeRefused(value: unknown): string {
+/** For messages: what a value is that is not plain data. */
+export function describeRefused(value: unknown): string {
   if (typeof value !== "object" || value === null) return value === undefined ? "undefined" : `a ${typeof value}`;
   const { constructor } = value;
   return typeof constructor === "function" && constructor.name !== ""

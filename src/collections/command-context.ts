@@ -1,0 +1,85 @@
+/**
+ * `context`: the only source of anything from outside the state.
+ *
+ * Owns: what a command, a sweep and a query may know. Everything follows from the position, so it is the same on every replica.
+ */
+import { nextFraction, nextUint32, randomStream, type Random } from "../base/random.js";
+import type { Context, EventTypes, QueryContext, SweepContext, TimerControl } from "../api/machine.js";
+import type { Command, Position } from "../api/low-level.js";
+
+export function createQueryContext(at: Position, version: number): QueryContext {
+  return { now: at.time, index: at.index, version };
+}
+
+class PositionContext implements SweepContext {
+  readonly now: number;
+  readonly index: number;
+  readonly version: number;
+  readonly #stream: string;
+  #random: Random | undefined;
+
+  constructor(at: Position, version: number, stream: string) {
+    this.now = at.time;
+    this.index = at.index;
+    this.version = version;
+    this.#stream = stream;
+  }
+
+  random(): number {
+    return nextFraction(this.#draws());
+  }
+
+  uuid(): string {
+    const draws = this.#draws();
+    const words = [nextUint32(draws), nextUint32(draws), nextUint32(draws), nextUint32(draws)];
+    const hex = words.map((word) => word.toString(16).padStart(8, "0")).join("");
+    // RFC 9562: version 4, variant 10.
+    const variant = "89ab"[parseInt(hex.charAt(16), 16) & 3] ?? "8";
+    return [
+      hex.slice(0, 8),
+      hex.slice(8, 12),
+      `4${hex.slice(13, 16)}`,
+      `${variant}${hex.slice(17, 20)}`,
+      hex.slice(20),
+    ].join("-");
+  }
+
+  /** Most commands never draw. */
+  #draws(): Random {
+    this.#random ??= randomStream(this.index, this.#stream);
+    return this.#random;
+  }
+}
+
+class CommandContext extends PositionContext implements Context {
+  readonly ordinal: number;
+  readonly session: number;
+  readonly timers: TimerControl<EventTypes> = laterTimers;
+
+  constructor(at: Position, version: number, command: Command) {
+    super(at, version, `command ${command.ordinal}`);
+    this.ordinal = command.ordinal;
+    this.session = command.session;
+  }
+
+  emit(): never {
+    throw new Error("Cannot emit an event: events work from a later release");
+  }
+}
+
+const laterTimers: TimerControl<EventTypes> = {
+  set: refuseTimers,
+  cancel: refuseTimers,
+};
+
+function refuseTimers(): never {
+  throw new Error("Cannot use a timer: timers work from a later release");
+}
+
+export function createSweepContext(at: Position, version: number): SweepContext {
+  return new PositionContext(at, version, "sweep");
+}
+
+export function createCommandContext(at: Position, version: number, command: Command): Context {
+  return new CommandContext(at, version, command);
+}

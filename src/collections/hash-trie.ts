@@ -1,0 +1,297 @@
+/**
+ * A persistent hash trie: entries by the position of their key, with O(1) snapshots.
+ *
+ * Owns: the shape. Leaves to others: what keys and values mean, journals, digests (`trie-digest.ts`). Called by `table.ts`.
+ *
+ * Branches are 32 wide and keep present children only, behind a bitmap (Bagwell, "Ideal Hash Trees", 2001). A branch belongs to the
+ * trie that made it since its last snapshot and is then changed in place; all other branches may be shared and are copied first.
+ *
+ * Invariants: T1 the shape follows from the keys alone: a branch other than the root has two or more leaves below it, and keys
+ * of one position share a bucket sorted by key. T2 a node that a snapshot can reach never changes, but for its cached digest.
+ */
+import { invariant } from "../base/invariant.js";
+import type { SortedKey } from "../api/state.js";
+import { compareKeys, isSameKey, positionBits, positionOf } from "./key.js";
+
+export interface TrieEntry {
+  readonly kind: "entry";
+  readonly position: number;
+  readonly key: SortedKey;
+  readonly value: unknown;
+  /** The value has bytes in it, so a reader is given a copy. */
+  readonly hasBytes: boolean;
+}
+
+/** Two or more entries of one position. */
+export interface TrieBucket {
+  readonly kind: "bucket";
+  readonly position: number;
+  readonly entries: readonly TrieEntry[];
+}
+
+export type TrieLeaf = TrieEntry | TrieBucket;
+export type TrieNode = TrieBranch | TrieLeaf;
+
+export interface TrieBranch {
+  readonly kind: "branch";
+  /** Equal to its trie's: nobody else can reach it. */
+  readonly epoch: number;
+  bitmap: number;
+  readonly children: TrieNode[];
+  digest: Uint8Array | undefined;
+}
+
+export interface TrieSnapshot {
+  readonly root: TrieBranch;
+  readonly size: number;
+}
+
+const levelBits = 5;
+const levelCount = positionBits / levelBits;
+
+export class HashTrie {
+  #epoch = 1;
+  #root: TrieBranch = createBranch(1);
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get(key: SortedKey): TrieEntry | undefined {
+    const position = positionOf(key);
+    let node: TrieNode | undefined = this.#root;
+    for (let level = 0; node !== undefined && node.kind === "branch"; level += 1) {
+      const bit = bitOf(position, level);
+      node = (node.bitmap & bit) === 0 ? undefined : node.children[slotOf(node, bit)];
+    }
+    if (node === undefined) return undefined;
+    if (node.kind === "entry") return isSameKey(node.key, key) ? node : undefined;
+    const entry = node.entries[countBelow(node.entries, key)];
+    return entry !== undefined && isSameKey(entry.key, key) ? entry : undefined;
+  }
+
+  /** Answers what it replaces. `key` is admitted and `value` frozen, both by the caller. */
+  put(key: SortedKey, value: unknown, hasBytes: boolean): TrieEntry | undefined {
+    const entry: TrieEntry = { kind: "entry", position: positionOf(key), key, value, hasBytes };
+    return this.putEntry(entry);
+  }
+
+  putEntry(entry: TrieEntry): TrieEntry | undefined {
+    let branch = this.#ownRoot();
+    for (let level = 0; level < levelCount; level += 1) {
+      const bit = bitOf(entry.position, level);
+      const slot = slotOf(branch, bit);
+      if ((branch.bitmap & bit) === 0) {
+        branch.bitmap |= bit;
+        branch.children.splice(slot, 0, entry);
+        this.#size += 1;
+        return undefined;
+      }
+      const child = branch.children[slot];
+      invariant(child !== undefined, "T1 a bit in the bitmap has its child");
+      if (child.kind !== "branch") return this.#putAtLeaf(branch, slot, { child, entry, level });
+      const own = this.#own(child);
+      branch.children[slot] = own;
+      branch = own;
+    }
+    throw new Error("T1 positions end before the levels do");
+  }
+
+  /** Answers what it removes. */
+  remove(key: SortedKey): TrieEntry | undefined {
+    const entry = this.get(key);
+    if (entry === undefined) return undefined;
+    this.#removeBelow(this.#ownRoot(), entry, 0);
+    this.#size -= 1;
+    return entry;
+  }
+
+  /** The content as it is now; later changes leave it alone. O(1). */
+  snapshot(): TrieSnapshot {
+    this.#epoch += 1;
+    return { root: this.#root, size: this.#size };
+  }
+
+  /** Replaces the whole content. The snapshot stays what it is. */
+  restore(snapshot: TrieSnapshot): void {
+    this.#epoch += 1;
+    this.#root = snapshot.root;
+    this.#size = snapshot.size;
+  }
+
+  clear(): void {
+    this.#root = createBranch(this.#epoch);
+    this.#size = 0;
+  }
+
+  /** For the digest, which may cache what it finds. Valid until the next change. */
+  view(): TrieSnapshot {
+    return { root: this.#root, size: this.#size };
+  }
+
+  #putAtLeaf(
+    branch: TrieBranch,
+    slot: number,
+    at: { child: TrieLeaf; entry: TrieEntry; level: number },
+  ): TrieEntry | undefined {
+    const { child, entry, level } = at;
+    if (child.position === entry.position) {
+      const { leaf, previous } = withEntry(child, entry);
+      branch.children[slot] = leaf;
+      if (previous === undefined) this.#size += 1;
+      return previous;
+    }
+    branch.children[slot] = this.#split(child, entry, level + 1);
+    this.#size += 1;
+    return undefined;
+  }
+
+  /** Branches down to the first level at which the two positions differ. */
+  #split(one: TrieLeaf, other: TrieEntry, level: number): TrieBranch {
+    const branch = createBranch(this.#epoch);
+    const oneBit = bitOf(one.position, level);
+    const otherBit = bitOf(other.position, level);
+    branch.bitmap = oneBit | otherBit;
+    if (oneBit === otherBit) branch.children.push(this.#split(one, other, level + 1));
+    // The highest bit is negative as a signed number.
+    else if (oneBit >>> 0 < otherBit >>> 0) branch.children.push(one, other);
+    else branch.children.push(other, one);
+    return branch;
+  }
+
+  #removeBelow(branch: TrieBranch, entry: TrieEntry, level: number): void {
+    const bit = bitOf(entry.position, level);
+    const slot = slotOf(branch, bit);
+    const child = branch.children[slot];
+    invariant(child !== undefined, "T1 an entry that was found lies on its path");
+    if (child.kind === "branch") {
+      const own = this.#own(child);
+      this.#removeBelow(own, entry, level + 1);
+      branch.children[slot] = onlyLeafOf(own) ?? own;
+      return;
+    }
+    const rest = child.kind === "bucket" ? withoutEntry(child, entry) : undefined;
+    if (rest !== undefined) {
+      branch.children[slot] = rest;
+      return;
+    }
+    branch.bitmap &= ~bit;
+    branch.children.splice(slot, 1);
+  }
+
+  #ownRoot(): TrieBranch {
+    this.#root = this.#own(this.#root);
+    return this.#root;
+  }
+
+  /** The branch itself or a copy of it, about to be changed: its digest is forgotten. */
+  #own(branch: TrieBranch): TrieBranch {
+    if (branch.epoch !== this.#epoch) {
+      return {
+        kind: "branch",
+        epoch: this.#epoch,
+        bitmap: branch.bitmap,
+        children: branch.children.slice(),
+        digest: undefined,
+      };
+    }
+    branch.digest = undefined;
+    return branch;
+  }
+}
+
+/** In the order of positions, and of keys in a bucket. `from` is the first position wanted. */
+export function* leavesFrom(root: TrieBranch, from: number): IterableIterator<TrieLeaf> {
+  const path = seek(root, from);
+  for (let top = path.at(-1); top !== undefined; top = path.at(-1)) {
+    const child = top.branch.children[top.next];
+    top.next += 1;
+    if (child === undefined) path.pop();
+    else if (child.kind === "branch") path.push({ branch: child, next: 0 });
+    else yield child;
+  }
+}
+
+export function* entriesOf(root: TrieBranch): IterableIterator<TrieEntry> {
+  for (const leaf of leavesFrom(root, 0)) {
+    if (leaf.kind === "entry") yield leaf;
+    else yield* leaf.entries;
+  }
+}
+
+interface PathStep {
+  readonly branch: TrieBranch;
+  next: number;
+}
+
+/** The path to the first leaf at or behind a position. */
+function seek(root: TrieBranch, from: number): PathStep[] {
+  const path: PathStep[] = [];
+  let branch = root;
+  for (let level = 0; level < levelCount; level += 1) {
+    const bit = bitOf(from, level);
+    const slot = slotOf(branch, bit);
+    const child = (branch.bitmap & bit) === 0 ? undefined : branch.children[slot];
+    if (child?.kind !== "branch") {
+      const isBefore = child !== undefined && child.position < from;
+      path.push({ branch, next: isBefore ? slot + 1 : slot });
+      return path;
+    }
+    path.push({ branch, next: slot + 1 });
+    branch = child;
+  }
+  return path;
+}
+
+function withEntry(
+  leaf: TrieLeaf,
+  entry: TrieEntry,
+): { readonly leaf: TrieLeaf; readonly previous: TrieEntry | undefined } {
+  const entries = leaf.kind === "entry" ? [leaf] : leaf.entries.slice();
+  const at = countBelow(entries, entry.key);
+  const found = entries[at];
+  const previous = found !== undefined && isSameKey(found.key, entry.key) ? found : undefined;
+  entries.splice(at, previous === undefined ? 0 : 1, entry);
+  if (entries.length === 1) return { leaf: entry, previous };
+  return { leaf: { kind: "bucket", position: entry.position, entries }, previous };
+}
+
+/** Entries of a bucket with a smaller key; by halving, since an attacker may have chosen many keys of one position. */
+function countBelow(entries: readonly TrieEntry[], key: SortedKey): number {
+  let low = 0;
+  let high = entries.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const entry = entries[middle];
+    if (entry !== undefined && compareKeys(entry.key, key) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function withoutEntry(bucket: TrieBucket, entry: TrieEntry): TrieLeaf | undefined {
+  const entries = bucket.entries.filter((other) => !isSameKey(other.key, entry.key));
+  return entries.length > 1 ? { kind: "bucket", position: bucket.position, entries } : entries[0];
+}
+
+function onlyLeafOf(branch: TrieBranch): TrieLeaf | undefined {
+  const only = branch.children.length === 1 ? branch.children[0] : undefined;
+  return only?.kind === "branch" ? undefined : only;
+}
+
+function createBranch(epoch: number): TrieBranch {
+  return { kind: "branch", epoch, bitmap: 0, children: [], digest: undefined };
+}
+
+function bitOf(position: number, level: number): number {
+  return 1 << ((position >>> (positionBits - levelBits * (level + 1))) & 31);
+}
+
+/** Children before this bit. */
+function slotOf(branch: TrieBranch, bit: number): number {
+  let bits = branch.bitmap & (bit - 1);
+  bits -= (bits >>> 1) & 0x5555_5555;
+  bits = (bits & 0x3333_3333) + ((bits >>> 2) & 0x3333_3333);
+  return Math.imul((bits + (bits >>> 4)) & 0x0f0f_0f0f, 0x0101_0101) >>> 24;
+}

@@ -1,0 +1,138 @@
+/**
+ * Plain data on its way into and out of the state.
+ *
+ * Owns: the one copy that is checked, frozen and kept, with properties in canonical order, so that a value which was restored from a
+ * snapshot shows its properties in the same order as one that was set (hazard N1). It takes exactly what `wire/canonical.ts`
+ * encodes. Called by the tables of the collections.
+ */
+import {
+  canonicalDepthMax,
+  describeRefused,
+  isPlainObject,
+  isWellFormed,
+  NotCanonical,
+  pathStep,
+} from "../wire/canonical.js";
+
+export class PlainCopier {
+  /** What the copies weigh, roughly their canonical form: 9 for a scalar, 2 more than its length for text and bytes, 2 for a compound. */
+  bytes = 0;
+  /** The last copy has bytes in it: it cannot be frozen whole, and is copied again on its way out. */
+  hasBytes = false;
+  readonly #path: (string | number)[] = [];
+
+  /** `where` names the place in the state, for the message. @throws NotCanonical */
+  copy(value: unknown, where: () => string): unknown {
+    this.hasBytes = false;
+    try {
+      return this.#copy(value, 0);
+    } catch (cause) {
+      if (cause instanceof NotCanonical) throw new NotCanonical(`${where()}${cause.path}`, cause.reason);
+      throw cause;
+    }
+  }
+
+  #copy(value: unknown, depth: number): unknown {
+    switch (typeof value) {
+      case "string":
+        if (!isWellFormed(value)) this.#refuse(depth, "the string has a lone surrogate, which has no UTF-8");
+        this.bytes += value.length + 2;
+        return value;
+      case "number":
+        if (!Number.isFinite(value)) this.#refuse(depth, `${String(value)} is not a finite number`);
+        this.bytes += 9;
+        return value;
+      case "boolean":
+        this.bytes += 9;
+        return value;
+      case "bigint":
+        // Small ones weigh as a number; the digits of others are only counted when they can matter.
+        this.bytes += value >= -smallBigint && value <= smallBigint ? 9 : value.toString(16).length;
+        return value;
+      case "object":
+        if (value === null) return value;
+        if (depth >= canonicalDepthMax) {
+          this.#refuse(depth, `it is nested deeper than ${canonicalDepthMax} levels, or contains itself`);
+        }
+        return this.#copyCompound(value, depth);
+      default:
+        return this.#refuse(depth, `${describeRefused(value)} is not plain data`);
+    }
+  }
+
+  #copyCompound(value: object, depth: number): unknown {
+    if (value instanceof Uint8Array) {
+      this.hasBytes = true;
+      this.bytes += value.length + 2;
+      return Uint8Array.prototype.slice.call(value);
+    }
+    this.bytes += 2;
+    if (Array.isArray(value)) return this.#copyArray(value, depth);
+    if (!isPlainObject(value)) this.#refuse(depth, `${describeRefused(value)} is not plain data`);
+    return this.#copyObject(value, depth);
+  }
+
+  #copyArray(items: readonly unknown[], depth: number): unknown {
+    const copy: unknown[] = [];
+    for (let at = 0; at < items.length; at += 1) {
+      this.#path[depth] = at;
+      const item = items[at];
+      if (item === undefined) this.#refuse(depth + 1, "undefined and holes have no canonical form in an array");
+      copy.push(this.#copy(item, depth + 1));
+    }
+    return Object.freeze(copy);
+  }
+
+  #copyObject(value: Readonly<Record<string, unknown>>, depth: number): unknown {
+    const copy: Record<string, unknown> = {};
+    for (const key of sortedKeys(value)) {
+      const item = value[key];
+      if (item === undefined) continue;
+      this.#path[depth] = key;
+      if (!isWellFormed(key)) this.#refuse(depth + 1, "the key has a lone surrogate, which has no UTF-8");
+      this.bytes += key.length + 1;
+      setOwn(copy, key, this.#copy(item, depth + 1));
+    }
+    return Object.freeze(copy);
+  }
+
+  #refuse(depth: number, reason: string): never {
+    throw new NotCanonical(this.#path.slice(0, depth).map(pathStep).join(""), reason);
+  }
+}
+
+const smallBigint = 2n ** 63n;
+
+function sortedKeys(value: object): string[] {
+  const keys = Object.keys(value);
+  for (let at = 1; at < keys.length; at += 1) {
+    if ((keys[at - 1] ?? "") > (keys[at] ?? "")) return keys.sort((left, right) => (left < right ? -1 : 1));
+  }
+  return keys;
+}
+
+/** What a command may have: the kept value itself if it is frozen whole, else a copy in which bytes are the reader's own. */
+export function copyOut(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (value instanceof Uint8Array) return value.slice();
+  if (Array.isArray(value)) return Object.freeze(value.map(copyOut));
+  const copy: Record<string, unknown> = {};
+  for (const [key, item] of Object.entries(value)) setOwn(copy, key, copyOut(item));
+  return Object.freeze(copy);
+}
+
+/** Freezes what a decoder has just made and nobody else holds; answers whether there are bytes in it, which cannot be frozen. */
+export function freezeOwned(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (value instanceof Uint8Array) return true;
+  let hasBytes = false;
+  for (const item of Object.values(value)) if (freezeOwned(item)) hasBytes = true;
+  Object.freeze(value);
+  return hasBytes;
+}
+
+/** The setter of `__proto__` would change what the object is; to us it is a name like any other. */
+function setOwn(target: Record<string, unknown>, key: string, value: unknown): void {
+  if (key !== "__proto__") target[key] = value;
+  else Object.defineProperty(target, key, { value, enumerable: true, writable: true, configurable: true });
+}

@@ -1,0 +1,98 @@
+/**
+ * What a command may do to the state, and how it is taken back.
+ *
+ * Owns: who may write now, the deterministic budgets, and the journal by which a command that failed is rolled back. Every
+ * read and write of a collection asks here first. Called by the collections and by `typed-machine.ts`.
+ *
+ * Invariants: C1 the state changes only between `begin` and its end. C2 after `rollback` the content is that of `begin`. C3 whoever
+ * passed a budget fails, even if the command caught the error.
+ */
+import type { CommandLimits } from "../api/machine.js";
+import { PlainCopier } from "./plain.js";
+
+/** One change, as what undoes it. */
+export interface Undo {
+  undo(): void;
+}
+
+/** The same on every replica: counts of the command alone lead here. */
+export class BudgetExceeded extends Error {
+  override readonly name = "BudgetExceeded";
+}
+
+export class WriteRefused extends Error {
+  override readonly name = "WriteRefused";
+}
+
+export class Scope {
+  readonly #limits: CommandLimits;
+  readonly #copier = new PlainCopier();
+  #mode: "closed" | "reading" | "writing" = "closed";
+  #operations = 0;
+  #journal: Undo[] = [];
+
+  constructor(limits: CommandLimits) {
+    this.#limits = limits;
+  }
+
+  begin(mode: "reading" | "writing"): void {
+    this.#mode = mode;
+    this.#operations = 0;
+    this.#copier.bytes = 0;
+  }
+
+  /** Keeps what was done. */
+  commit(): void {
+    this.#end();
+  }
+
+  /** Takes it back, the last change first. */
+  rollback(): void {
+    for (let at = this.#journal.length - 1; at >= 0; at -= 1) this.#journal[at]?.undo();
+    this.#end();
+  }
+
+  /** @throws BudgetExceeded */
+  checkBudgets(): void {
+    const { operationsMax, bytesMax } = this.#limits;
+    if (this.#operations > operationsMax) {
+      throw new BudgetExceeded(`Cannot use the state more than ${operationsMax} times in one command`);
+    }
+    if (this.#copier.bytes > bytesMax)
+      throw new BudgetExceeded(`Cannot write more than ${bytesMax} bytes in one command`);
+  }
+
+  /** Before each read, and each step of an iteration. */
+  noteRead(): void {
+    this.#operations += 1;
+    if (this.#operations > this.#limits.operationsMax) this.checkBudgets();
+  }
+
+  /** Before each write. */
+  noteWrite(collection: string): void {
+    if (this.#mode !== "writing") {
+      throw new WriteRefused(
+        `Cannot write to ${collection}: ${this.#mode === "reading" ? "queries only read" : "no command is being executed"}`,
+      );
+    }
+    this.noteRead();
+  }
+
+  /** The frozen copy that is kept. @throws NotCanonical, BudgetExceeded */
+  copy(value: unknown, where: () => string): { readonly value: unknown; readonly hasBytes: boolean } {
+    const copier = this.#copier;
+    const copied = copier.copy(value, where);
+    if (copier.bytes > this.#limits.bytesMax) this.checkBudgets();
+    return { value: copied, hasBytes: copier.hasBytes };
+  }
+
+  /** After each write. */
+  record(undo: Undo): void {
+    this.#journal.push(undo);
+  }
+
+  #end(): void {
+    this.#mode = "closed";
+    if (this.#journal.length > 0) this.#journal = [];
+  }
+}

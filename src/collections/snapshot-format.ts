@@ -1,0 +1,95 @@
+/**
+ * The bytes of a snapshot: the content of all collections, cut into chunks.
+ *
+ * Owns: the format and its total decoder. A chunk can be read alone and in any order, and equal states have equal chunks:
+ *
+ *     version 1 (u8)  then groups until the end:  name (text)  count (u32)  count times: key, value (canonical)
+ *
+ * Called by `state-store.ts`. Chunks come from a checkpoint that was certified before it was installed; the decoder believes nothing anyway.
+ */
+import { ByteReader, ByteWriter } from "../base/bytes.js";
+import type { SortedKey } from "../api/state.js";
+import { readValue, writeValue } from "../wire/canonical.js";
+import { entriesOf, type HashTrie, type TrieSnapshot } from "./hash-trie.js";
+import { admitKey } from "./key.js";
+import { freezeOwned } from "./plain.js";
+
+export interface NamedContent {
+  readonly name: string;
+  readonly content: TrieSnapshot;
+}
+
+/** Nothing was changed. */
+export class SnapshotRefused extends Error {
+  override readonly name = "SnapshotRefused";
+}
+
+const formatVersion = 1;
+/** A chunk ends behind the entry that passes this. */
+const chunkBytes = 65_536;
+
+export function* writeChunks(contents: readonly NamedContent[]): IterableIterator<Uint8Array> {
+  const writer = new ByteWriter(chunkBytes * 2);
+  writer.u8(formatVersion);
+  for (const { name, content } of contents) {
+    let group = beginGroup(writer, name);
+    for (const { key, value } of entriesOf(content.root)) {
+      writeValue(writer, key);
+      writeValue(writer, value);
+      group.count += 1;
+      if (writer.length < chunkBytes) continue;
+      writer.patchU32(group.at, group.count);
+      yield writer.finish();
+      writer.reset();
+      writer.u8(formatVersion);
+      group = beginGroup(writer, name);
+    }
+    writer.patchU32(group.at, group.count);
+  }
+  yield writer.finish();
+}
+
+function beginGroup(writer: ByteWriter, name: string): { readonly at: number; count: number } {
+  writer.text(name);
+  const at = writer.length;
+  writer.u32(0);
+  return { at, count: 0 };
+}
+
+/** Adds what the chunks hold to the tries of those names. @throws SnapshotRefused */
+export function readChunks(chunks: Iterable<Uint8Array>, into: ReadonlyMap<string, HashTrie>): void {
+  let number = 0;
+  for (const chunk of chunks) {
+    const reader = new ByteReader(chunk);
+    const version = reader.u8();
+    if (version !== formatVersion) throw refusal(number, `its format is ${version} and ${formatVersion} is known`);
+    while (reader.remaining > 0) readGroup(reader, into, number);
+    if (reader.failed) throw refusal(number, "it ends early or is not canonical");
+    number += 1;
+  }
+}
+
+function readGroup(reader: ByteReader, into: ReadonlyMap<string, HashTrie>, chunk: number): void {
+  const name = reader.text();
+  const count = reader.u32();
+  const trie = into.get(name);
+  if (reader.failed) return;
+  if (trie === undefined) throw refusal(chunk, `the machine has no collection ${JSON.stringify(name)}`);
+  for (let at = 0; at < count && !reader.failed; at += 1) {
+    const key = readValue(reader);
+    const value = readValue(reader);
+    if (!reader.failed) trie.put(admitRead(key, name, chunk), value, freezeOwned(value));
+  }
+}
+
+function admitRead(key: unknown, name: string, chunk: number): SortedKey {
+  try {
+    return admitKey(key as SortedKey, name);
+  } catch (cause) {
+    throw refusal(chunk, cause instanceof Error ? cause.message : "a key is not admissible");
+  }
+}
+
+function refusal(chunk: number, reason: string): SnapshotRefused {
+  return new SnapshotRefused(`Cannot install chunk ${chunk} of the snapshot: ${reason}`);
+}

@@ -1,0 +1,147 @@
+/**
+ * One instance of a machine's state: its collections by name, as a whole.
+ *
+ * Owns: declaring, forking, digesting and installing all collections together. Leaves to others: single reads and writes, and
+ * the bytes of a snapshot (`snapshot-format.ts`). Called by `typed-machine.ts`.
+ */
+import { ByteWriter } from "../base/bytes.js";
+import { invariant } from "../base/invariant.js";
+import type { CommandLimits } from "../api/machine.js";
+import type { Collection, Collections, Key, SortedKey, StateShape } from "../api/state.js";
+import type { Hash } from "../ports/hash.js";
+import { HashTrie, type TrieSnapshot } from "./hash-trie.js";
+import { Scope } from "./scope.js";
+import { readChunks, SnapshotRefused, writeChunks, type NamedContent } from "./snapshot-format.js";
+import { cellKey, TableCell } from "./state-cell.js";
+import { TableList } from "./state-list.js";
+import { TableMap } from "./state-map.js";
+import { TableSet } from "./state-set.js";
+import { OrderFollower, TableSortedMap } from "./state-sorted-map.js";
+import { Table } from "./table.js";
+import { digestOfTrie } from "./trie-digest.js";
+
+interface Declared {
+  readonly table: Table;
+  readonly kind: Collection["kind"];
+  /** What a new instance starts with: a cell has its first value, everything else is empty. */
+  readonly initial: TrieSnapshot;
+}
+
+export class StateStore {
+  readonly scope: Scope;
+  readonly state: StateShape;
+  /** Sorted by name. */
+  readonly #declared: readonly Declared[];
+
+  /** @throws Error if what `declare` returns is not made of the collections it was given. */
+  constructor(declare: (collections: Collections) => StateShape, limits: CommandLimits) {
+    this.scope = new Scope(limits);
+    const made = new Map<Collection, Declared>();
+    this.state = Object.freeze({ ...declare(createCollections(this.scope, made)) });
+    this.#declared = nameTables(this.state, made);
+  }
+
+  /** O(number of collections). */
+  fork(): readonly NamedContent[] {
+    return this.#declared.map(({ table }) => ({ name: table.name, content: table.trie.snapshot() }));
+  }
+
+  digest(hash: Hash): Uint8Array {
+    return digestOfContents(
+      this.#declared.map(({ table }) => ({ name: table.name, content: table.trie.view() })),
+      hash,
+    );
+  }
+
+  /** Replaces everything, or nothing. @throws SnapshotRefused */
+  install(chunks: Iterable<Uint8Array>): void {
+    const contents = new Map<string, HashTrie>();
+    for (const { table, initial } of this.#declared) {
+      const content = new HashTrie();
+      content.restore(initial);
+      contents.set(table.name, content);
+    }
+    readChunks(chunks, contents);
+    const complete = this.#declared.map(({ table, kind }) => {
+      const content = contents.get(table.name);
+      invariant(content !== undefined, "every declared collection has its content");
+      if (kind === "list" && !hasEveryIndex(content)) {
+        throw new SnapshotRefused(`Cannot install the snapshot: the list ${table.name} has gaps`);
+      }
+      return { table, content };
+    });
+    for (const { table, content } of complete) table.install(content.snapshot());
+  }
+}
+
+function hasEveryIndex(content: HashTrie): boolean {
+  for (let at = 0; at < content.size; at += 1) if (content.get(at) === undefined) return false;
+  return true;
+}
+
+export function digestOfContents(contents: readonly NamedContent[], hash: Hash): Uint8Array {
+  const writer = new ByteWriter();
+  writer.varint(contents.length);
+  for (const { name, content } of contents) {
+    writer.text(name);
+    writer.varint(content.size);
+    writer.raw(digestOfTrie(content.root, hash));
+  }
+  return hash.sha256(writer.peek());
+}
+
+export function chunksOf(contents: readonly NamedContent[]): Iterable<Uint8Array> {
+  return writeChunks(contents);
+}
+
+function createCollections(scope: Scope, made: Map<Collection, Declared>): Collections {
+  const keep = <Made extends Collection>(collection: Made, table: Table): Made => {
+    made.set(collection, { table, kind: collection.kind, initial: table.trie.snapshot() });
+    return collection;
+  };
+  return {
+    map: <K extends Key, V>() => {
+      const table = new Table(scope, undefined);
+      return keep(new TableMap<K, V>(table), table);
+    },
+    sortedMap: <K extends SortedKey, V>() => {
+      const follower = new OrderFollower();
+      const table = new Table(scope, follower);
+      return keep(new TableSortedMap<K, V>(table, follower.order), table);
+    },
+    set: <K extends Key>() => {
+      const table = new Table(scope, undefined);
+      return keep(new TableSet<K>(table), table);
+    },
+    list: <V>() => {
+      const table = new Table(scope, undefined);
+      return keep(new TableList<V>(table), table);
+    },
+    cell: <V>(initial: V) => {
+      const table = new Table(scope, undefined);
+      if (initial !== undefined) {
+        const { value, hasBytes } = scope.copy(initial, () => "the initial value of a cell");
+        table.trie.put(cellKey, value, hasBytes);
+      }
+      return keep(new TableCell<V>(table, initial === undefined), table);
+    },
+  };
+}
+
+function nameTables(state: StateShape, made: ReadonlyMap<Collection, Declared>): readonly Declared[] {
+  const declared: Declared[] = [];
+  for (const name of Object.keys(state).sort()) {
+    const collection = state[name];
+    const one = collection === undefined ? undefined : made.get(collection);
+    if (one === undefined) {
+      throw new TypeError(`Cannot declare state.${name}: it is not one of the collections that "state" was given`);
+    }
+    if (declared.includes(one)) throw new TypeError(`Cannot declare state.${name}: it has another name already`);
+    one.table.name = name;
+    declared.push(one);
+  }
+  if (declared.length !== made.size) {
+    throw new TypeError(`Cannot declare the state: ${made.size} collections were made and ${declared.length} returned`);
+  }
+  return declared;
+}

@@ -1,0 +1,143 @@
+/**
+ * A named trie whose changes are checked and journaled: what map, set, list and sorted map have in common.
+ *
+ * Owns: the path of a read and of a write through scope, trie and journal. Leaves to others: the interfaces that users see.
+ */
+import type { SortedKey } from "../api/state.js";
+import type { Hash } from "../ports/hash.js";
+import { pathStep } from "../wire/canonical.js";
+import { entriesOf, HashTrie, type TrieEntry, type TrieSnapshot } from "./hash-trie.js";
+import { copyOut } from "./plain.js";
+import type { Scope, Undo } from "./scope.js";
+import { digestOfTrie } from "./trie-digest.js";
+
+/** Is told of keys that come and go: the order of a sorted map follows them. */
+export interface KeyFollower {
+  inserted(key: SortedKey): void;
+  removed(key: SortedKey): void;
+  cleared(): void;
+}
+
+export class Table {
+  /** Given by the state that declares it, right after all collections were made. */
+  name = "an undeclared collection";
+  readonly scope: Scope;
+  readonly trie = new HashTrie();
+  readonly #follower: KeyFollower | undefined;
+
+  constructor(scope: Scope, follower: KeyFollower | undefined) {
+    this.scope = scope;
+    this.#follower = follower;
+  }
+
+  /** The keys below are admitted (`key.ts`). */
+  get(key: SortedKey): unknown {
+    this.scope.noteRead();
+    const entry = this.trie.get(key);
+    return entry === undefined ? undefined : readOut(entry);
+  }
+
+  has(key: SortedKey): boolean {
+    this.scope.noteRead();
+    return this.trie.get(key) !== undefined;
+  }
+
+  set(key: SortedKey, value: unknown): void {
+    this.scope.noteWrite(this.name);
+    const copied = this.scope.copy(value, () => `${this.name}${describeKey(key)}`);
+    const previous = this.trie.put(key, copied.value, copied.hasBytes);
+    if (previous === undefined) this.#follower?.inserted(key);
+    this.scope.record(new EntryUndo(this, key, previous));
+  }
+
+  delete(key: SortedKey): TrieEntry | undefined {
+    this.scope.noteWrite(this.name);
+    const previous = this.trie.remove(key);
+    if (previous === undefined) return undefined;
+    this.#follower?.removed(key);
+    this.scope.record(new EntryUndo(this, key, previous));
+    return previous;
+  }
+
+  clear(): void {
+    this.scope.noteWrite(this.name);
+    const before = this.trie.snapshot();
+    this.trie.clear();
+    this.#follower?.cleared();
+    this.scope.record({ undo: () => this.#uncleared(before) });
+  }
+
+  /** In canonical order; of the content now, whatever is written meanwhile. */
+  entries(): IterableIterator<TrieEntry> {
+    return this.counted(entriesOf(this.trie.snapshot().root));
+  }
+
+  /** The content of now, to look keys up in later. */
+  copyOfTrie(): HashTrie {
+    const copy = new HashTrie();
+    copy.restore(this.trie.snapshot());
+    return copy;
+  }
+
+  /** Each step is an operation. */
+  *counted<Step>(steps: IterableIterator<Step>): IterableIterator<Step> {
+    for (const step of steps) {
+      this.scope.noteRead();
+      yield step;
+    }
+  }
+
+  /** Without scope and journal: for undoing, and for installing a snapshot. */
+  place(key: SortedKey, entry: TrieEntry | undefined): void {
+    const previous = entry === undefined ? this.trie.remove(key) : this.trie.putEntry(entry);
+    if (previous === undefined && entry !== undefined) this.#follower?.inserted(key);
+    if (previous !== undefined && entry === undefined) this.#follower?.removed(key);
+  }
+
+  /** The whole content becomes that of a snapshot; nothing of it can be undone. */
+  install(content: TrieSnapshot): void {
+    this.trie.restore(content);
+    this.#follower?.cleared();
+    this.#refollow(content);
+  }
+
+  digest(hash: Hash): Uint8Array {
+    return digestOfTrie(this.trie.view().root, hash);
+  }
+
+  #uncleared(before: TrieSnapshot): void {
+    this.trie.restore(before);
+    this.#refollow(before);
+  }
+
+  #refollow({ root }: TrieSnapshot): void {
+    if (this.#follower === undefined) return;
+    for (const entry of entriesOf(root)) this.#follower.inserted(entry.key);
+  }
+}
+
+class EntryUndo implements Undo {
+  readonly #table: Table;
+  readonly #key: SortedKey;
+  readonly #previous: TrieEntry | undefined;
+
+  constructor(table: Table, key: SortedKey, previous: TrieEntry | undefined) {
+    this.#table = table;
+    this.#key = key;
+    this.#previous = previous;
+  }
+
+  undo(): void {
+    this.#table.place(this.#key, this.#previous);
+  }
+}
+
+export function readOut(entry: TrieEntry): unknown {
+  return entry.hasBytes ? copyOut(entry.value) : entry.value;
+}
+
+function describeKey(key: SortedKey): string {
+  if (typeof key === "string") return `[${JSON.stringify(key)}]`;
+  if (typeof key === "number") return pathStep(key);
+  return typeof key === "object" ? `[${key.map(String).join(", ")}]` : `[${String(key)}]`;
+}
