@@ -89,7 +89,7 @@ function commandsOf(
         `writes at ${entry.id}; a majority has it on disk before OK is answered. Any Redis client will do`,
       ],
       kill,
-      [curl(other?.http, "queries", "get", '{"key":"greeting"}'), `reads it at ${other?.id ?? "?"}, over HTTP`],
+      [curl(other?.http, "queries", "get", '"greeting"'), `reads it at ${other?.id ?? "?"}, over HTTP`],
     ];
   }
   const [command] = machine.commandNames;

@@ -83,7 +83,9 @@ async function runQuery(parts: HttpCallParts, name: string, request: Request): P
   if (!machine.queryNames.includes(name)) return unknownName("query", name, machine);
   const input = await readInput(parts, request);
   if ("status" in input) return input;
-  const answer = await within(callMsMax, door.query(name, input.bytes));
+  const admitted = await machine.admit(name, input.bytes);
+  if (admitted.status === "invalid") return refusedAnswer(400, "INVALID_INPUT", admitted.message);
+  const answer = await within(callMsMax, door.query(name, admitted.input));
   if (answer === "late")
     return refusedAnswer(503, "NO_LEADER", `Cannot answer the query: no read barrier passed within ${callMsMax} ms`);
   return answerOfQuery(answer);

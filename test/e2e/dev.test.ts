@@ -63,7 +63,7 @@ describe("a cluster of three", () => {
     await cluster.whole();
 
     for (const { http } of cluster.replicas) {
-      expect(await post(http, "/v1/queries/get", { key: "greeting" })).toMatchObject({ output: "hello" });
+      expect(await post(http, "/v1/queries/get", "greeting")).toMatchObject({ output: { value: "hello" } });
     }
   });
 
@@ -130,7 +130,7 @@ describe("between runs", () => {
     expect(first.at(-1)).toEqual({ event: "stopped" });
 
     await session(directory, async ([, replica]) => {
-      expect(await post(replica?.http ?? "", "/v1/queries/get", { key: "kept" })).toMatchObject({ output: "yes" });
+      expect(await post(replica?.http ?? "", "/v1/queries/get", "kept")).toMatchObject({ output: { value: "yes" } });
     });
   });
 
@@ -144,7 +144,7 @@ describe("between runs", () => {
         message: expect.stringContaining("took part before") as string,
       });
       expect(card.find(({ id }) => id === "b")).toMatchObject({ role: "down" });
-      expect(await post(card[2]?.http ?? "", "/v1/queries/get", { key: "kept" })).toMatchObject({ output: "yes" });
+      expect(await post(card[2]?.http ?? "", "/v1/queries/get", "kept")).toMatchObject({ output: { value: "yes" } });
     });
     expect(existsSync(join(directory, "b"))).toBe(false);
   });

@@ -38,7 +38,10 @@ test("a retry with the same key gets the first answer at any replica, another bo
   for (const retry of retries) expect([retry.status, retry.body["output"]]).toEqual([200, first.body["output"]]);
   expect(Date.parse(first.headers.get("Idempotency-Expires") ?? "")).toBeGreaterThan(Date.now());
   expect([other.status, other.body["refused"]]).toEqual([409, "IDEMPOTENCY_CONFLICT"]);
-  expect([keyless.status, Number(keyless.body["output"])]).toEqual([200, Number(first.body["output"]) + 1]);
+  expect([first.body["output"], keyless.body["output"]]).toEqual([
+    { value: { $bigint: "1" } },
+    { value: { $bigint: "2" } },
+  ]);
 });
 
 test("a retry after the death of the leader gets the first answer", async () => {
@@ -59,7 +62,7 @@ test("a query at any replica sees a command acknowledged at another", async () =
   for (let count = 0; count < 20; count += 1) {
     const value = `value-${count}`;
     expect((await post(count % 3, "/v1/commands/set", JSON.stringify({ key: "seen", value }))).status).toBe(200);
-    expect((await post((count + 1) % 3, "/v1/queries/get", '{"key":"seen"}')).body["output"]).toBe(value);
+    expect((await post((count + 1) % 3, "/v1/queries/get", '"seen"')).body["output"]).toMatchObject({ value });
   }
 });
 

@@ -62,8 +62,8 @@ describe("a replica", () => {
     expect(first.log.at(-1)).toMatchObject({ msg: "stopped", exitCode: 0 });
 
     const second = await start(flags);
-    const answer = await fetch(`http://${second.http}/v1/queries/get`, { method: "POST", body: '{"key":"k"}' });
-    expect(await answer.json()).toMatchObject({ output: "v" });
+    const answer = await fetch(`http://${second.http}/v1/queries/get`, { method: "POST", body: '"k"' });
+    expect(await answer.json()).toMatchObject({ output: { value: "v" } });
     second.child.kill("SIGINT");
     expect(await second.exited).toBe(0);
   });
