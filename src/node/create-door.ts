@@ -130,14 +130,22 @@ class LocalLinks implements ClientLinks {
   }
 
   open(): void {
+    // What is said before the core knows that the link is ready waits, so that its order against "ready" is always the same.
+    let early: ReplicaMessage[] | undefined = [];
     const connection = this.#connect((message) => {
       if (this.#connection !== connection) return;
       // Where the leader is concerns the host, which passes everything on; a door stays in its process.
-      this.#handlers.message(message.kind === "leader" ? { ...message, address: undefined } : message);
+      const told = message.kind === "leader" ? { ...message, address: undefined } : message;
+      if (early === undefined) this.#handlers.message(told);
+      else early.push(told);
     });
     this.#connection = connection;
     queueMicrotask(() => {
-      if (this.#connection === connection) this.#handlers.ready();
+      if (this.#connection !== connection) return;
+      const messages = early ?? [];
+      early = undefined;
+      this.#handlers.ready();
+      for (const message of messages) this.#handlers.message(message);
     });
   }
 
