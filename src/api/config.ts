@@ -31,8 +31,8 @@ export interface SessionLimits {
 export interface IdempotencyLimits {
   /** Keys held at once. A new one is refused when all are held, never exchanged for an old one. */
   readonly keysMax: number;
-  /** Bytes of replies held for all keys; passed by the outputs of one entry at most. */
-  readonly replyBytesMax: number;
+  /** Bytes of keys and their replies; passed by the outputs of one entry at most. */
+  readonly bytesMax: number;
   /** A key is held for this long, by agreed time. */
   readonly retentionMs: number;
   /** Keys expired by one entry at most. */
@@ -143,7 +143,7 @@ export const defaultLimits: Limits = {
   },
   idempotency: {
     keysMax: 262_144,
-    replyBytesMax: 134_217_728,
+    bytesMax: 134_217_728,
     retentionMs: 86_400_000,
     expirationsPerEntryMax: 1_024,
   },

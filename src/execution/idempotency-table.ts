@@ -27,7 +27,7 @@ export class IdempotencyTable {
   readonly #limits: IdempotencyLimits;
   #byKey = new Map<string, HeldKey>();
   #byAge = new AgeOrder<HeldKey>();
-  #replyBytes = 0;
+  #bytes = 0;
   #time: AgreedTime = 0;
 
   constructor(limits: IdempotencyLimits) {
@@ -63,10 +63,10 @@ export class IdempotencyTable {
     if (held !== undefined) {
       return equalBytes(held.digest, digest) ? held.kept : refused({ code: "IDEMPOTENCY_CONFLICT", key });
     }
-    const { keysMax, replyBytesMax } = this.#limits;
+    const { keysMax, bytesMax } = this.#limits;
     if (this.#byKey.size >= keysMax) this.#live(this.#byAge.oldest);
     if (this.#byKey.size >= keysMax) return refused({ code: "IDEMPOTENCY_FULL", limit: keysMax });
-    if (this.#replyBytes >= replyBytesMax) return refused({ code: "IDEMPOTENCY_FULL", limit: replyBytesMax });
+    if (this.#bytes >= bytesMax) return refused({ code: "IDEMPOTENCY_FULL", limit: bytesMax });
     return undefined;
   }
 
@@ -80,7 +80,7 @@ export class IdempotencyTable {
     const held = this.#byKey.get(nameOf(principal, key));
     if (held === undefined) return;
     held.kept = reply;
-    this.#replyBytes += replyBytes(reply);
+    this.#bytes += heldBytes(held);
   }
 
   /** For the codec: from the first to expire on. */
@@ -91,11 +91,11 @@ export class IdempotencyTable {
   replace(time: AgreedTime, keys: Iterable<HeldKey>): void {
     this.#byKey = new Map();
     this.#byAge = new AgeOrder();
-    this.#replyBytes = 0;
+    this.#bytes = 0;
     this.#time = time;
     for (const held of keys) {
       this.#insert(held);
-      if (held.kept.status !== "running") this.#replyBytes += replyBytes(held.kept);
+      this.#bytes += heldBytes(held);
     }
   }
 
@@ -113,12 +113,17 @@ export class IdempotencyTable {
   #remove(held: HeldKey): void {
     this.#byKey.delete(nameOf(held.principal, held.key));
     this.#byAge.remove(held);
-    if (held.kept.status !== "running") this.#replyBytes -= replyBytes(held.kept);
+    this.#bytes -= heldBytes(held);
   }
 }
 
 export function newHeldKey(held: Omit<HeldKey, "older" | "newer">): HeldKey {
   return { ...held, older: undefined, newer: undefined };
+}
+
+/** A key counts once its reply is known; until the entry ends it is one of a bounded number. */
+function heldBytes({ kept, principal, key }: HeldKey): number {
+  return kept.status === "running" ? 0 : replyBytes(kept) + principal.length + key.length;
 }
 
 /** The length keeps apart ("a", "bc") and ("ab", "c"). */

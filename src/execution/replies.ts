@@ -69,17 +69,20 @@ export function settledReply(kept: Kept): Reply {
   return kept.reply;
 }
 
-/** What a kept reply counts for: its content and an allowance for its bookkeeping. */
+/** Memory of a kept reply besides its content: objects, views and table places, measured and rounded up. */
+const allowanceBytes = 256;
+
+/** What a kept reply counts for in every limit on bytes. */
 export function replyBytes(reply: Reply): number {
   switch (reply.status) {
     case "ok":
-      return 64 + reply.output.length;
+      return allowanceBytes + reply.output.length;
     case "rejected":
-      return 64 + reply.data.length + reply.code.length;
+      return allowanceBytes + reply.data.length + reply.code.length;
     case "failed":
-      return 64 + reply.message.length;
+      return allowanceBytes + reply.message.length;
     default:
-      return 64;
+      return allowanceBytes;
   }
 }
 

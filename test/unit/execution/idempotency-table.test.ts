@@ -110,7 +110,7 @@ test("keys due at once are forgotten a bounded number per entry, and one that wa
 });
 
 test("bytes of replies are bounded too: beyond the limit new keys are refused until some expire", () => {
-  const replica = replicaWith({ idempotency: { replyBytesMax: 1000, retentionMs: 10_000 } });
+  const replica = replicaWith({ idempotency: { bytesMax: 1000, retentionMs: 10_000 } });
   const session = opened(replica, 0, "n");
   ask(replica, 0, command(session, 1, "1000", { name: "large", ...keyed("1") }));
 

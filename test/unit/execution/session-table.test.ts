@@ -267,7 +267,7 @@ describe("eviction", () => {
   });
 
   test("beyond the bytes of all replies the least recently used sessions are given up, never the last one", () => {
-    const replica = replicaWith({ sessions: { replyBytesMax: 2000, replyBytesTotalMax: 2500 } });
+    const replica = replicaWith({ sessions: { replyBytesMax: 2000, replyBytesTotalMax: 2600 } });
     const sessions = ["a", "b", "c"].map((nonce) => opened(replica, 0, nonce));
     for (const session of sessions) ask(replica, 0, command(session, 1, "1000", { name: "large" }));
 
