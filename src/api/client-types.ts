@@ -87,7 +87,7 @@ interface ClientOwn<Asked> {
   readonly $detail: DetailMethods<Asked>;
   /** Settles an unknown outcome: afterwards the request was executed, or never will be. */
   $resolve(token: OutcomeToken, options?: CallOptions): Promise<ResolvedResult>;
-  /** Waiting requests end as `refused` or `unknown`; connections are closed. */
+  /** Takes nothing new, waits a second at most for what is in flight (the rest ends as `refused` or `unknown`), closes the connections. */
   $close(): Promise<void>;
 }
 
