@@ -242,14 +242,12 @@ export class DevCluster {
     running.child = undefined;
     running.gone?.();
     if (this.#stopping) return;
-    const cause = signal === null ? `exit code ${code ?? "unknown"}` : signal;
+    const ending = signal === null ? `exit code ${code ?? "unknown"}` : signal;
+    const cause = running.lastFailure === undefined ? ending : `${ending}: ${running.lastFailure}`;
     this.#tell({ event: "exited", id: running.id, pid, cause });
     if (!wasListening) running.earlyDeaths += 1;
     if (running.earlyDeaths >= earlyDeathsMax) {
-      this.#refuse(
-        running,
-        `Replica ${running.id} died ${earlyDeathsMax} times before it listened: ${running.lastFailure ?? cause}`,
-      );
+      this.#refuse(running, `Replica ${running.id} died ${earlyDeathsMax} times before it listened`);
     }
     this.#wake();
     if (!this.#options.restart || running.refusal !== undefined) return;

@@ -32,7 +32,7 @@ export interface HttpParts {
   readonly metrics: Metrics;
   readonly status: () => ProcessStatus;
   readonly resetEventLoop: () => void;
-  readonly answered: (status: number) => void;
+  readonly answered: (status: number, asked: string) => void;
   readonly failed: (cause: unknown) => void;
   /** Whether the Host header must name the loopback interface. */
   readonly loopbackOnly: boolean;
@@ -51,7 +51,7 @@ export function makeHttpApp(parts: HttpParts): Hono {
     const refusal = refuseForeign(context, parts.loopbackOnly);
     if (refusal === undefined) await next();
     const response = refusal === undefined ? context.res : reply(context, refusal);
-    parts.answered(response.status);
+    parts.answered(response.status, `${context.req.method} ${context.req.path}`);
     return response;
   });
   addHealth(app, parts);

@@ -10,9 +10,8 @@ import { createHash } from "node:crypto";
 import { existsSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname, extname, join, parse, resolve } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { pathToFileURL } from "node:url";
 import type { LowLevelMachine } from "../api/low-level.js";
-import { packageDirectory } from "../node/version.js";
 import { kv } from "../services/kv/index.js";
 import { CommandFailure, exitCodes, usageFailure } from "./exit-codes.js";
 import { bundledName } from "./options.js";
@@ -126,5 +125,5 @@ function packageRootOf(path: string): string {
     if (existsSync(join(folder, "package.json"))) return folder;
     folder = dirname(folder);
   }
-  return fileURLToPath(packageDirectory).replace(/\/$/, "") === folder ? folder : dirname(path);
+  return dirname(path);
 }

@@ -189,7 +189,10 @@ async function openHttp(
     metrics,
     status,
     resetEventLoop: eventLoop.reset,
-    answered: (code) => answers.set(code, (answers.get(code) ?? 0) + 1),
+    answered: (code, asked) => {
+      answers.set(code, (answers.get(code) ?? 0) + 1);
+      logs.logger.debug({ asked, code }, "answered over HTTP");
+    },
     failed: (cause) => logs.logger.error({ cause: textOfCause(cause) }, "an HTTP request failed unexpectedly"),
     loopbackOnly: isLoopback(parseAddress(address).host),
   });
@@ -267,6 +270,7 @@ function failureOf(cause: unknown): CommandFailure {
 
 function exitCodeOf(cause: unknown): ExitCode {
   if (cause instanceof CannotStart) return /^[A-Z_]+$/.test(cause.code) ? exitCodes.usage : exitCodes.dataRefused;
+  if (cause instanceof InvariantViolation) return exitCodes.broken;
   const system = systemCodeOf(cause) ?? (cause instanceof Error ? systemCodeOf(cause.cause) : undefined);
   return system === "EADDRINUSE" || system === "EADDRNOTAVAIL" || system === "EACCES"
     ? exitCodes.addressUnavailable

@@ -1,6 +1,10 @@
 /** Logs that never hold a replica up and cannot be forged (hazard L7, threat 12). */
+import { execFileSync } from "node:child_process";
+import { constants, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { logLineBytesMax, openLogs, safeLine, type LogSink } from "../../../src/server/logs.js";
+import { logLineBytesMax, openLogs, openSink, safeLine, type LogSink } from "../../../src/server/logs.js";
 
 /** A reader who takes nothing while `isFull`. */
 class TestSink implements LogSink {
@@ -35,6 +39,37 @@ describe("a reader that does not read", () => {
       { msg: "three" },
     ]);
   });
+});
+
+test("a pipe that nobody reads does not hold the writer (L7)", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "quorate-logs-"));
+  const path = join(folder, "pipe");
+  execFileSync("mkfifo", [path]);
+  // Open for both, so that opening does not wait for a reader; we never read.
+  const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+  const sink = openSink(fd, 10_000);
+  const line = `${"x".repeat(999)}\n`;
+
+  const taken = Array.from({ length: 200 }, () => sink.take(line));
+  await sink.close(1);
+
+  // A pipe holds 64 KiB by default; what is beyond it and the buffer was refused.
+  expect(taken[0]).toBe(true);
+  expect(taken.at(-1)).toBe(false);
+  expect(taken.filter(Boolean).length).toBeLessThan(100);
+  rmSync(folder, { recursive: true });
+});
+
+test("a file has every line, in order, once the sink is closed", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "quorate-logs-"));
+  const path = join(folder, "log");
+  const sink = openSink(openSync(path, "a"), 10_000);
+
+  for (const line of ["one\n", "two\n", "three\n"]) expect(sink.take(line)).toBe(true);
+  await sink.close(5_000);
+
+  expect(readFileSync(path, "utf8")).toBe("one\ntwo\nthree\n");
+  rmSync(folder, { recursive: true });
 });
 
 describe("lines", () => {
