@@ -1,0 +1,241 @@
+/**
+ * The benchmark: `npm run bench -- [--outstanding 1,16,64,256,1024] [--rates 1000,5000,20000] [--seconds 5] [--runs 3] [--json]`.
+ *
+ * Three durable replicas of the key-value service and the raw baseline run side by side, the idle one waiting; they are measured
+ * in turn, so that a slow minute of the machine slows both, and the ratio keeps its meaning. Numbers are medians over the runs.
+ * Owns: the plan and the tables. Leaves to others: processes (`processes.mjs`), load (`load.mjs`), the floor (`raw.mjs`).
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import {
+  commitOf,
+  cpuSecondsOf,
+  describeMachine,
+  measureFlush,
+  residentMiBOf,
+  startLoad,
+  startQuorate,
+  startRaw,
+} from "./processes.mjs";
+import { keyBytes, valueBytes } from "./shape.mjs";
+
+const usage = `Usage: npm run bench -- [options]
+  --outstanding <counts>  closed loops: operations in flight, default 1,16,64,256,1024; "" for none
+  --rates <per second>    open loops: operations begun per second, default 1000,5000,20000; "" for none
+  --seconds <seconds>     counted time of one measurement, default 5
+  --runs <count>          how often each is measured, default 3
+  --dir <directory>       where the logs are, default the system's temporary directory
+  --only quorate|raw      leave the other out
+  --json                  everything measured, as one JSON document`;
+
+const numbers = (text) => (text === "" ? [] : text.split(",").map(Number));
+
+function readPlan() {
+  const text = { type: "string" };
+  const { values } = parseArgs({
+    options: {
+      outstanding: { ...text, default: "1,16,64,256,1024" },
+      rates: { ...text, default: "1000,5000,20000" },
+      seconds: { ...text, default: "5" },
+      warmup: { ...text, default: "1" },
+      runs: { ...text, default: "3" },
+      dir: { ...text, default: tmpdir() },
+      only: text,
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) {
+    console.log(usage);
+    process.exit(0);
+  }
+  const plan = {
+    outstanding: numbers(values.outstanding),
+    rates: numbers(values.rates),
+    seconds: Number(values.seconds),
+    warmupSeconds: Number(values.warmup),
+    runs: Number(values.runs),
+    dir: resolve(values.dir),
+    targets: values.only === undefined ? ["raw", "quorate"] : [values.only],
+    json: values.json,
+  };
+  const all = [...plan.outstanding, ...plan.rates, plan.seconds, plan.runs];
+  if (all.some((number) => !(number > 0)) || plan.warmupSeconds < 0)
+    throw new Error(`Cannot run the benchmark.\n${usage}`);
+  return plan;
+}
+
+/** One connection carries at least 16 operations, up to eight connections. */
+const connectionsFor = (outstanding) => Math.min(8, Math.max(1, Math.ceil(outstanding / 16)));
+
+async function measure(cluster, load, job) {
+  const taken = {};
+  const onMark = async (mark) => {
+    if (mark === "start") await cluster.resetTurns();
+    const cpu = cluster.pids.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0);
+    taken[mark] = { cpu, at: performance.now(), ...(await cluster.observe()) };
+    taken[mark].residentMiB = Math.max(...cluster.pids.map(residentMiBOf));
+  };
+  const result = await load.run({ target: cluster.name, endpoints: cluster.endpoints, ...job }, onMark);
+  const { start, stop } = taken;
+  const seconds = (stop.at - start.at) / 1000;
+  // Counters are read a little outside of the counted time, so they are compared with what was done in their own.
+  const operations = result.throughput * seconds;
+  return {
+    ...result,
+    cpuMicrosPerOperation: ((stop.cpu - start.cpu) * 1e6) / operations,
+    cpuCores: (stop.cpu - start.cpu) / seconds,
+    syncsPerSecond: (stop.syncs - start.syncs) / seconds / cluster.pids.length,
+    batch: operations / (stop.entries - start.entries),
+    residentMiB: stop.residentMiB,
+    longestTurnMs: stop.longestTurnMs,
+  };
+}
+
+const median = (values) => {
+  const sorted = values.filter((value) => Number.isFinite(value)).sort((one, other) => one - other);
+  return sorted.length === 0 ? Number.NaN : sorted[Math.floor((sorted.length - 1) / 2)];
+};
+
+/** The median of each number over the runs; failures of all runs together. */
+function mediansOf(runs) {
+  const summary = {};
+  for (const [name, sample] of Object.entries(runs[0])) {
+    if (typeof sample === "number") summary[name] = median(runs.map((run) => run[name]));
+  }
+  summary.failures = {};
+  for (const { failures } of runs) {
+    for (const [code, count] of Object.entries(failures))
+      summary.failures[code] = (summary.failures[code] ?? 0) + count;
+  }
+  return summary;
+}
+
+const shown = (number, digits = 0) => (Number.isFinite(number) ? number.toFixed(digits) : "–");
+
+const columns = [
+  ["op/s", ({ throughput }) => shown(throughput)],
+  ["p50 ms", ({ p50Ms }) => shown(p50Ms, 2)],
+  ["p99 ms", ({ p99Ms }) => shown(p99Ms, 2)],
+  ["max ms", ({ maxMs }) => shown(maxMs, 1)],
+  ["CPU µs/op", ({ cpuMicrosPerOperation }) => shown(cpuMicrosPerOperation, 1)],
+  ["load µs/op", ({ loadCpuSeconds, operations }) => shown((loadCpuSeconds * 1e6) / operations, 1)],
+  ["syncs/s", ({ syncsPerSecond }) => shown(syncsPerSecond)],
+  ["RSS MiB", ({ residentMiB }) => shown(residentMiB)],
+  ["turn ms", ({ longestTurnMs }) => shown(longestTurnMs, 1)],
+  [
+    "failed",
+    ({ failures, heldBack }) =>
+      String(Object.values(failures).reduce((sum, count) => sum + count, 0) + (heldBack ?? 0)),
+  ],
+];
+
+function tableOf(title, rows) {
+  const header = [title, "target", ...columns.map(([name]) => name), "of raw"];
+  const cells = rows.map(({ label, target, summary, ratio }) => [
+    String(label),
+    target,
+    ...columns.map(([, cell]) => cell(summary)),
+    ratio === undefined ? "" : `${shown(ratio * 100)} %`,
+  ]);
+  const widths = header.map((name, at) => Math.max(name.length, ...cells.map((row) => row[at].length)));
+  const line = (row) =>
+    `| ${row.map((text, at) => (at < 2 ? text.padEnd(widths[at]) : text.padStart(widths[at]))).join(" | ")} |`;
+  const rule = widths.map((width, at) => (at < 2 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`));
+  return [line(header), `| ${rule.join(" | ")} |`, ...cells.map(line)].join("\n");
+}
+
+function rowsOf(measured, kind) {
+  const rows = [];
+  for (const [name, byTarget] of measured[kind]) {
+    const raw = byTarget.get("raw");
+    for (const [target, runs] of byTarget) {
+      const summary = mediansOf(runs);
+      // Run by run, since raw and product of one run saw the same minutes.
+      const ratios =
+        raw === undefined || target === "raw" ? [] : runs.map((run, at) => run.throughput / raw[at].throughput);
+      rows.push({ label: name, target, summary, ratio: ratios.length === 0 ? undefined : median(ratios) });
+    }
+  }
+  return rows;
+}
+
+async function measureAll(plan, clusters, progress) {
+  const measured = { closed: new Map(), open: new Map() };
+  const keep = (kind, name, target, result) => {
+    if (!measured[kind].has(name)) measured[kind].set(name, new Map());
+    const byTarget = measured[kind].get(name);
+    byTarget.set(target, [...(byTarget.get(target) ?? []), result]);
+  };
+  const { seconds, warmupSeconds } = plan;
+  for (let run = 1; run <= plan.runs; run += 1) {
+    for (const outstanding of plan.outstanding) {
+      for (const { cluster, load } of clusters) {
+        const job = { outstanding, connections: connectionsFor(outstanding), seconds, warmupSeconds };
+        const result = await measure(cluster, load, job);
+        progress(`run ${run}: ${outstanding} outstanding, ${cluster.name}: ${shown(result.throughput)} op/s`);
+        keep("closed", outstanding, cluster.name, result);
+      }
+    }
+    for (const rate of plan.rates) {
+      for (const { cluster, load } of clusters) {
+        const job = { rate, connections: 8, outstandingMax: 4096, seconds, warmupSeconds };
+        const result = await measure(cluster, load, job);
+        progress(`run ${run}: ${rate}/s, ${cluster.name}: p50 ${shown(result.p50Ms, 2)} ms`);
+        keep("open", rate, cluster.name, result);
+      }
+    }
+  }
+  return measured;
+}
+
+function print(plan, machine, flush, measured) {
+  const closed = rowsOf(measured, "closed");
+  const open = rowsOf(measured, "open");
+  const about = {
+    date: new Date().toISOString().slice(0, 10),
+    commit: commitOf(),
+    command: `npm run bench -- ${process.argv.slice(2).join(" ")}`.trim(),
+    machine,
+    flush,
+    operation: `set of a ${keyBytes} B key and a ${valueBytes} B value, durable on a majority of three processes`,
+    runs: plan.runs,
+    seconds: plan.seconds,
+  };
+  if (plan.json) return console.log(JSON.stringify({ ...about, closed, open }, undefined, 2));
+  console.log(`
+${about.date}, commit ${about.commit}: \`${about.command}\`
+${about.operation}; medians of ${plan.runs} runs of ${plan.seconds} s
+${machine.processors} processors (${machine.model}), ${machine.memoryGiB} GiB, Node ${machine.node}, shared by replicas and load
+write + fdatasync of 4 KiB over zeros: p50 ${shown(flush.p50Ms, 3)} ms, p99 ${shown(flush.p99Ms, 3)} ms${machine.durableFileSystem ? "" : " — on a file system in memory: nothing here is durable"}
+CPU is of all three replicas together, syncs of one replica, RSS and longest turn (processor time) of the worst replica`);
+  if (closed.length > 0) console.log(`\n${tableOf("outstanding", closed)}`);
+  if (open.length > 0) console.log(`\n${tableOf("op/s due", open)}`);
+}
+
+async function main() {
+  const plan = readPlan();
+  const directory = mkdtempSync(join(plan.dir, "quorate-bench-"));
+  const closing = [];
+  try {
+    const machine = describeMachine(directory);
+    const flush = measureFlush(directory);
+    const clusters = [];
+    for (const target of plan.targets) {
+      const cluster = await (target === "raw" ? startRaw : startQuorate)(directory);
+      closing.push(async () => cluster.stop());
+      const load = startLoad();
+      closing.push(async () => load.stop());
+      clusters.push({ cluster, load });
+    }
+    const progress = (line) => process.stderr.write(`${line}\n`);
+    print(plan, machine, flush, await measureAll(plan, clusters, progress));
+  } finally {
+    for (const close of closing.reverse()) await close();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+await main();
