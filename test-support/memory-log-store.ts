@@ -1,14 +1,26 @@
 /** A log store whose writes become durable one millisecond later, and are lost in a crash before. */
 import type { Entry } from "../src/model/entry.js";
 import { logIndex, noIndex, noTerm, type LogIndex } from "../src/model/ids.js";
-import type { HardState, LogWrite, TermRun } from "../src/model/log.js";
+import type { DamagedEntry, HardState, LogWrite, TermRun } from "../src/model/log.js";
+import { nodeHash } from "../src/node/hash.js";
 import type { LogStore, RecoveredLog } from "../src/storage/log-store.js";
+import { entryChecksum } from "../src/storage/wal-format.js";
 import type { ManualClock } from "./manual-clock.js";
 
 /** What survives a crash. */
 export class MemoryLogDisk {
   hardState: HardState = { term: noTerm, votedFor: undefined };
   entries: Entry[] = [];
+  /** Their names survive, their contents do not. */
+  readonly damaged = new Map<LogIndex, DamagedEntry>();
+
+  /** Bits flip in the entry at `at`, which must be there. */
+  damage(at: number): void {
+    const entry = this.entries[at - 1];
+    if (entry === undefined) throw new Error(`no entry ${at} to damage`);
+    this.damaged.set(entry.index, { index: entry.index, term: entry.term, checksum: entryChecksum(nodeHash, entry) });
+    this.entries[at - 1] = { ...entry, payload: new Uint8Array([0xde, 0xad]) };
+  }
 
   recover(): RecoveredLog {
     const terms: TermRun[] = [];
@@ -19,8 +31,8 @@ export class MemoryLogDisk {
       firstIndex: logIndex(1) as LogIndex,
       lastIndex: this.entries.at(-1)?.index ?? noIndex,
       terms,
-      tail: [...this.entries],
-      damaged: [],
+      tail: this.entries.slice(Math.max(0, ...this.damaged.keys())),
+      damaged: [...this.damaged.values()],
       amnesiac: false,
     };
   }
@@ -55,6 +67,8 @@ export class MemoryLogStore implements LogStore {
       if (hardState !== undefined) this.#disk.hardState = hardState;
       if (truncateFrom !== undefined)
         this.#disk.entries = this.#disk.entries.filter(({ index }) => index < truncateFrom);
+      for (const index of this.#disk.damaged.keys())
+        if (index >= (truncateFrom ?? Infinity)) this.#disk.damaged.delete(index);
       this.#disk.entries.push(...entries);
       this.statistics.writes += 1;
       done(undefined);
@@ -62,11 +76,21 @@ export class MemoryLogStore implements LogStore {
   }
 
   read(from: LogIndex, _bytesMax: number, done: Parameters<LogStore["read"]>[2]): void {
-    this.#clock.after(1, () => done(this.#disk.entries.slice(from - 1, from + 9)));
+    this.#clock.after(1, () => {
+      const { entries, damaged } = this.#disk;
+      if (damaged.has(from)) return done({ kind: "storageFailure", code: "damaged", message: `${from} is damaged` });
+      const end = Math.min(from + 9, ...[...damaged.keys()].filter((index) => index > from).map((index) => index - 1));
+      done(entries.slice(from - 1, end));
+    });
   }
 
-  repair(_entry: Entry, done: Parameters<LogStore["repair"]>[1]): void {
-    this.#clock.after(1, () => done(undefined));
+  repair(entry: Entry, done: Parameters<LogStore["repair"]>[1]): void {
+    this.#clock.after(1, () => {
+      if (this.#crashed) return;
+      this.#disk.entries[entry.index - 1] = entry;
+      this.#disk.damaged.delete(entry.index);
+      done(undefined);
+    });
   }
 
   close(done: () => void): void {

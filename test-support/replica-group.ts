@@ -48,7 +48,8 @@ export class ReplicaGroup {
     const limits = this.#limits;
     const seed = (this.#starts += 1);
     const executor = new Executor({ machine: this.#machine, hash: nodeHash, limits });
-    const trust = "whole" as const;
+    const trust = recovered.damaged.length > 0 ? "damaged" : "whole";
+    const peers = this.#others(id);
     const settings = limits.raft;
     const core = new ReplicaCore({
       identity: { clusterId: "test", id, incarnation: 1, process: `${id}${seed}`, machine: "tally", machineVersion: 1 },
@@ -59,7 +60,7 @@ export class ReplicaGroup {
       ),
       log,
       executor,
-      repair: new Repair({ damaged: [], peers: this.#others(id), log, hash: nodeHash, seed, limits: limits.repair }),
+      repair: new Repair({ damaged: recovered.damaged, peers, log, hash: nodeHash, seed, limits: limits.repair }),
       clock,
       hash: nodeHash,
       network,

@@ -173,6 +173,7 @@ export class Engine {
       if (this.#broken !== undefined) return;
       for (const { to, message } of then) this.#send(to, message);
       this.#turn({ kind: "persisted", id: write.id });
+      if (write.truncateFrom !== undefined) this.#afterRepair();
     });
   }
 
@@ -238,10 +239,16 @@ export class Engine {
         log.repair(effect.entry, (failure) => {
           if (failure !== undefined) return this.#stepAside(failure);
           repair.written(effect.entry.index);
+          this.#afterRepair();
           this.#deliver();
         });
       }
     }
+  }
+
+  /** With a whole log this replica may stand for election again, without a restart (hazard D10). */
+  #afterRepair(): void {
+    if (this.#parts.repair.firstDamaged === undefined) this.#turn({ kind: "repaired" });
   }
 
   #stepAside(failure: StorageFailure): void {

@@ -137,6 +137,7 @@ export class Repair {
   /** A leader's conflicting append has removed the log from this index on, and with it what was damaged there. */
   truncated(from: LogIndex): void {
     if (this.#wanted.size === 0) return;
+    this.#outbox = this.#outbox.filter((effect) => effect.kind === "send" || effect.entry.index < from);
     for (const index of [...this.#wanted.keys()]) if (index >= from) this.#wanted.delete(index);
     this.#findFirst();
   }

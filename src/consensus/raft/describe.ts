@@ -57,6 +57,8 @@ export function describeInput(input: RaftInput): string {
       return `loaded ${describeEntries(input.entries)} for ${input.peer}`;
     case "barrier":
       return `barrier ${input.id}`;
+    case "repaired":
+      return "repaired";
     default:
       return unreachable(input);
   }

@@ -50,7 +50,7 @@ export interface RaftOptions {
 export interface RaftState {
   readonly self: ReplicaId;
   readonly settings: RaftSettings;
-  readonly trust: Trust;
+  trust: Trust;
   membership: Membership;
   voters: readonly ReplicaId[];
   /** Every member but this replica. */

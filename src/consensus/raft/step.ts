@@ -57,6 +57,10 @@ function dispatch(state: RaftState, input: RaftInput, turn: Turn): void {
       return;
     case "barrier":
       return reads.onBarrier(state, input.id, turn);
+    case "repaired":
+      // Amnesia is no matter of entries: what it may have promised is forgotten for good.
+      if (state.trust === "damaged") state.trust = "whole";
+      return;
     default:
       return unreachable(input);
   }

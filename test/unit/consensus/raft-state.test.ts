@@ -46,6 +46,15 @@ test("a replica with damaged entries votes and acknowledges, and never stands (D
   expect(damaged.state.commitIndex).toBe(3);
 });
 
+test("a replica whose damaged entries are repaired stands again; what an amnesiac forgot is not repaired (D10)", () => {
+  const options = { self: "b", voters: "abc", term: 1, log: [1, 1] };
+  const repaired = new Core({ ...options, trust: "damaged" }).input({ kind: "repaired" }).pass(4000);
+  const amnesiac = new Core({ ...options, trust: "amnesiac" }).input({ kind: "repaired" }).pass(4000);
+
+  expect(repaired.sent("PreVote").length).toBeGreaterThan(0);
+  expect(amnesiac.sent("PreVote")).toEqual([]);
+});
+
 test("an amnesiac replica promises nothing to anybody (R12, M8)", () => {
   const amnesiac = new Core({ self: "b", voters: "abc", term: 1, log: [1], trust: "amnesiac" }).pass(2000);
 
