@@ -183,7 +183,7 @@ export const defaultLimits: Limits = {
     redialMsMax: 500,
   },
   storage: {
-    segmentBytes: 67_108_864,
+    segmentBytes: 16_777_216,
   },
   repair: {
     requestsInFlightMax: 8,

@@ -64,7 +64,7 @@ export class CannotStart extends Error {
 export async function startReplica(machine: LowLevelMachine, options: ReplicaOptions): Promise<Replica> {
   const limits = options.limits ?? defaultLimits;
   const self = checkOptions(options, limits);
-  const directory = openDirectory(options);
+  const directory = openDirectory(options, limits);
   const listeners: Listener[] = [];
   try {
     const opened = openLogIn(directory, limits);
@@ -111,7 +111,7 @@ function checkOptions(options: ReplicaOptions, limits: Limits): Member {
   return self;
 }
 
-function openDirectory(options: ReplicaOptions): DataDirectory {
+function openDirectory(options: ReplicaOptions, limits: Limits): DataDirectory {
   const { id, clusterId, dataDir, members, bootstrap } = options;
   const incarnation = members.find((member) => member.id === id)?.incarnation ?? 1;
   const directory = openDataDirectory({
@@ -120,6 +120,7 @@ function openDirectory(options: ReplicaOptions): DataDirectory {
     path: dataDir,
     clusterId,
     replicaId: id,
+    segmentBytes: limits.storage.segmentBytes,
     bootstrap: bootstrap ? { membership: { members }, incarnation, entropy: randomBytes(8) } : undefined,
   });
   if (directory.kind === "refused") throw new CannotStart(directory.code, directory.message);

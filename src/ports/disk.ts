@@ -3,7 +3,7 @@
  *
  * Owns: the contract of a disk. `node/disk.ts` keeps it on a file system, `test-support/memory-disk.ts` in memory with faults.
  * Two kinds of operations. Those of start-up are synchronous and throw `DiskError`. Those of the hot path (`DiskFile.write`,
- * `DiskFile.read`, `DiskFile.close`, `Disk.publish`) take a callback, which is called exactly once, never from within the
+ * `DiskFile.read`, `DiskFile.close`, `Disk.openLater`, `Disk.publish`) take a callback, which is called exactly once, never from within the
  * call, and for one file in the order of the calls. Paths use "/"; a relative one starts where the process was started.
  */
 
@@ -28,6 +28,8 @@ export interface Disk {
   lock(directory: string): DirectoryLock | DirectoryHeld;
   /** Opens for reading and writing; throws `notFound` unless `create`, then makes an empty file (mode 0600). */
   openFile(path: string, mode: "create" | "existing"): DiskFile;
+  /** Hot path: as `openFile`, but answers later and never throws. */
+  openLater(path: string, mode: "create" | "existing", done: (result: DiskFile | DiskError) => void): void;
   /** Hot path: renames a file and syncs the directory; durable when `done` is called without a failure. */
   publish(from: string, to: string, done: Done): void;
 }

@@ -1,14 +1,22 @@
 /**
  * A replica's data directory: whose it is, that one process has it, that it is never taken for another's.
  *
- * Owns: the checks before anything else of the disk is touched, the lock, the start counter. Leaves to others: the log
- * (`wal.ts`), the identity's bytes (`identity.ts`). Called once by whoever starts a replica.
+ * Owns: the checks before anything else of the disk is touched, the lock, the start counter, the order of a bootstrap. Leaves to
+ * others: the log (`wal.ts`), the identity's bytes (`identity.ts`). Called once by whoever starts a replica.
+ *
+ * An empty directory is refused unless a bootstrap is asked for: a replica that lost its disk has forgotten its votes and what
+ * it acknowledged, and must not be counted as if it had not (hazard M8). A second process is refused while the first lives
+ * (hazard M10). A file `bootstrapping` stands from the first step of a bootstrap to the last, so one that was cut short is told
+ * from a directory that has lost its identity.
  */
 import type { ReplicaId } from "../model/ids.js";
 import type { Membership } from "../model/membership.js";
-import type { Disk } from "../ports/disk.js";
+import type { DirectoryLock, Disk } from "../ports/disk.js";
 import type { Hash } from "../ports/hash.js";
+import { encodeHardStateFile, hardStateName, initialHardState } from "./hard-state.js";
 import type { Identity } from "./identity.js";
+import { decodeIdentity, encodeIdentity, identityBytesMax } from "./identity.js";
+import { createLog, logDirectoryName } from "./segments.js";
 
 export interface DataDirectoryOptions {
   readonly disk: Disk;
@@ -16,9 +24,16 @@ export interface DataDirectoryOptions {
   readonly path: string;
   readonly clusterId: string;
   readonly replicaId: ReplicaId;
-  /** Creates the directory if it is empty; without it an empty one is refused. */
-  readonly bootstrap:
-    { readonly membership: Membership; readonly incarnation: number; readonly entropy: Uint8Array } | undefined;
+  /** Of the log's first segment; later ones are as `LogOptions` says. */
+  readonly segmentBytes: number;
+  /** Creates the directory if it is empty; without it an empty one is refused. `entropy`: 8 random bytes. */
+  readonly bootstrap: BootstrapOptions | undefined;
+}
+
+export interface BootstrapOptions {
+  readonly membership: Membership;
+  readonly incarnation: number;
+  readonly entropy: Uint8Array;
 }
 
 export interface DataDirectory {
@@ -37,6 +52,111 @@ export interface DataDirectoryRefused {
   readonly message: string;
 }
 
+const identityName = "identity";
+const bootstrappingName = "bootstrapping";
+
+/** Throws `DiskError` if the disk fails. */
 export function openDataDirectory(options: DataDirectoryOptions): DataDirectory | DataDirectoryRefused {
-  return { kind: "refused", code: "empty", message: `Cannot start replica ${options.replicaId}: not written yet` };
+  const { disk, path, bootstrap } = options;
+  if (!disk.exists(path)) {
+    if (bootstrap === undefined) return refuseEmpty(options, "does not exist");
+    disk.makeDirectory(path);
+  }
+  if (disk.isWritableByOthers(path)) {
+    const fact = `its data directory ${path} may be written by others than its owner: run chmod go-w on it`;
+    return refuse(options, "unsafePermissions", fact);
+  }
+  const lock = disk.lock(path);
+  if (lock.kind === "held") {
+    const holder = lock.pid === undefined ? "another process" : `process ${lock.pid}`;
+    return refuse(options, "held", `its data directory ${path} is in use by ${holder}`);
+  }
+  const opened = openLocked(options, lock);
+  if (opened.kind === "refused") lock.release();
+  return opened;
+}
+
+function openLocked(options: DataDirectoryOptions, lock: DirectoryLock): DataDirectory | DataDirectoryRefused {
+  const { disk, path, hash } = options;
+  const identityPath = `${path}/${identityName}`;
+  if (!disk.exists(identityPath)) {
+    const refused = bootstrapOrRefuse(options);
+    if (refused !== undefined) return refused;
+  }
+  const decoded = decodeIdentity(disk.readFile(identityPath, identityBytesMax), hash);
+  switch (decoded.kind) {
+    case "damaged":
+      return refuse(options, "damaged", `the identity file in ${path} is damaged: treat this disk as lost`);
+    case "newer": {
+      const fact = `its data directory has format version ${decoded.version}, and this program knows ${decoded.known}`;
+      return refuse(options, "newerVersion", `${fact}: use the newer program`);
+    }
+    case "identity":
+      return takeOwn(options, decoded.identity, lock);
+  }
+}
+
+/** The directory has an identity: is it this replica's? Then this start is counted, durably. */
+function takeOwn(
+  options: DataDirectoryOptions,
+  found: Identity,
+  lock: DirectoryLock,
+): DataDirectory | DataDirectoryRefused {
+  const { disk, path, hash, clusterId, replicaId } = options;
+  if (found.clusterId !== clusterId) {
+    return refuse(options, "otherCluster", `${path} belongs to cluster ${found.clusterId}, not to ${clusterId}`);
+  }
+  if (found.replicaId !== replicaId) {
+    return refuse(options, "otherReplica", `${path} belongs to replica ${found.replicaId}`);
+  }
+  const identity: Identity = { ...found, starts: found.starts + 1 };
+  disk.writeFileAtomically(`${path}/${identityName}`, encodeIdentity(identity, hash));
+  const bootstrapping = `${path}/${bootstrappingName}`;
+  if (disk.exists(bootstrapping)) disk.remove(bootstrapping);
+  return { kind: "opened", path, identity, release: () => lock.release() };
+}
+
+function bootstrapOrRefuse(options: DataDirectoryOptions): DataDirectoryRefused | undefined {
+  const { disk, path, bootstrap } = options;
+  const wasCutShort = disk.exists(`${path}/${bootstrappingName}`);
+  const names = disk.list(path).filter((name) => !isScaffolding(name));
+  if (names.length > 0 && !wasCutShort) {
+    const fact = `its data directory ${path} is not empty (${names.slice(0, 3).join(", ")}) and has no identity file`;
+    return refuse(options, "notEmpty", `${fact}: it is not a data directory, or it is damaged`);
+  }
+  if (bootstrap === undefined) return refuseEmpty(options, wasCutShort ? "was never completed" : "is empty");
+  create(options, bootstrap);
+  return undefined;
+}
+
+/** The identity comes last: a directory that has one is complete. */
+function create(options: DataDirectoryOptions, bootstrap: BootstrapOptions): void {
+  const { disk, path, hash, clusterId, replicaId, segmentBytes } = options;
+  const context = { hash, logIdentity: bootstrap.entropy };
+  disk.writeFileAtomically(`${path}/${bootstrappingName}`, new Uint8Array(0));
+  createLog({ disk, context, directory: `${path}/${logDirectoryName}`, segmentBytes });
+  disk.writeFileAtomically(`${path}/${hardStateName}`, encodeHardStateFile(initialHardState, context));
+  const identity: Identity = {
+    clusterId,
+    replicaId,
+    incarnation: bootstrap.incarnation,
+    membership: bootstrap.membership,
+    starts: 0,
+    logIdentity: bootstrap.entropy,
+  };
+  disk.writeFileAtomically(`${path}/${identityName}`, encodeIdentity(identity, hash));
+}
+
+/** Files that say nothing about a replica: the lock, and what a write aside left behind. */
+function isScaffolding(name: string): boolean {
+  return name.startsWith("lock") || name.endsWith(".new") || name === "lost+found";
+}
+
+function refuseEmpty(options: DataDirectoryOptions, fact: string): DataDirectoryRefused {
+  const why = "a replica that lost its disk must not vote: it has forgotten what it promised";
+  return refuse(options, "empty", `its data directory ${options.path} ${fact} and --bootstrap was not given; ${why}`);
+}
+
+function refuse(options: DataDirectoryOptions, code: DataDirectoryRefused["code"], fact: string): DataDirectoryRefused {
+  return { kind: "refused", code, message: `Cannot start replica ${options.replicaId}: ${fact}` };
 }

@@ -1,10 +1,21 @@
 /**
- * Who a data directory belongs to, and how its text lies on disk.
+ * Who a data directory belongs to, and how that lies on disk.
  *
  * Owns: the identity's shape and its file format. Leaves to others: when it is created, compared and counted up (`data-dir.ts`).
+ *
+ * | at | bytes | field |
+ * |---|---|---|
+ * | 0 | 4 | magic |
+ * | 4 | 4 | CRC-32 of everything from byte 8 on |
+ * | 8 | 4 | format version |
+ * | 12 | | cluster id, replica id (text); incarnation, starts (varint); log identity (8 bytes); count of members (varint) |
+ * | | | per member: id (text), role (0 voter, 1 learner), incarnation (varint), peer address, client address (text) |
  */
-import type { Membership } from "../model/membership.js";
+import { ByteReader, ByteWriter } from "../base/bytes.js";
+import { invariant } from "../base/invariant.js";
 import type { ReplicaId } from "../model/ids.js";
+import type { Member, Membership } from "../model/membership.js";
+import type { Hash } from "../ports/hash.js";
 
 export interface Identity {
   readonly clusterId: string;
@@ -17,4 +28,63 @@ export interface Identity {
   readonly starts: number;
   /** Eight random bytes that every record of this directory's log carries. */
   readonly logIdentity: Uint8Array;
+}
+
+export const identityBytesMax = 64 * 1024;
+const magic = 0x4449_5751; // "QWID"
+const version = 1;
+const membersMax = 64;
+
+export function encodeIdentity(identity: Identity, hash: Hash): Uint8Array {
+  invariant(identity.logIdentity.length === 8, "D1 a log's identity is eight bytes");
+  const { members } = identity.membership;
+  invariant(members.length <= membersMax, "D2 a cluster has at most 64 members");
+  const writer = new ByteWriter();
+  writer.u32(magic);
+  writer.u32(0);
+  writer.u32(version);
+  writer.text(identity.clusterId);
+  writer.text(identity.replicaId);
+  writer.varint(identity.incarnation);
+  writer.varint(identity.starts);
+  writer.raw(identity.logIdentity);
+  writer.varint(members.length);
+  for (const member of members) {
+    writer.text(member.id);
+    writer.u8(member.role === "voter" ? 0 : 1);
+    writer.varint(member.incarnation);
+    writer.text(member.peer);
+    writer.text(member.client);
+  }
+  writer.patchU32(4, hash.crc32(writer.peek().subarray(8)));
+  return writer.finish();
+}
+
+export type DecodedIdentity =
+  | { readonly kind: "identity"; readonly identity: Identity }
+  | { readonly kind: "damaged" }
+  | { readonly kind: "newer"; readonly version: number; readonly known: number };
+
+export function decodeIdentity(bytes: Uint8Array, hash: Hash): DecodedIdentity {
+  const reader = new ByteReader(bytes);
+  const found = reader.u32();
+  const checksum = reader.u32();
+  if (reader.failed || found !== magic || checksum !== hash.crc32(bytes.subarray(8))) return { kind: "damaged" };
+  const written = reader.u32();
+  if (written > version) return { kind: "newer", version: written, known: version };
+  const clusterId = reader.text();
+  const replicaId = reader.text();
+  const incarnation = reader.varint();
+  const starts = reader.varint();
+  const logIdentity = reader.raw(8).slice();
+  const count = reader.varint();
+  const members: Member[] = [];
+  for (let at = 0; at < Math.min(count, membersMax); at += 1) {
+    const id = reader.text();
+    const role = reader.u8() === 0 ? "voter" : "learner";
+    members.push({ id, role, incarnation: reader.varint(), peer: reader.text(), client: reader.text() });
+  }
+  if (!reader.complete) return { kind: "damaged" };
+  const identity = { clusterId, replicaId, incarnation, starts, logIdentity, membership: { members } };
+  return { kind: "identity", identity };
 }

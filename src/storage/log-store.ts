@@ -30,7 +30,7 @@ export interface LogStatistics {
   readonly writes: number;
   readonly syncs: number;
   readonly bytesWritten: number;
-  /** Seconds from handing a group of writes to the disk until it was durable: upper bounds, counts per bound (the last: above all). */
+  /** Seconds until a group of writes was durable: upper bounds, and how many took at most that; one more count at the end, of all. */
   readonly syncSeconds: {
     readonly bounds: readonly number[];
     readonly counts: readonly number[];
@@ -46,10 +46,20 @@ export interface RecoveredLog {
   readonly lastIndex: LogIndex;
   /** The terms of all entries as runs: `firstIndex` of each run and its term, growing. */
   readonly terms: readonly TermRun[];
-  /** The newest entries, in order, bounded by the memory given to the log cache. */
+  /** The newest entries up to the last, without damaged ones among them, bounded by the memory given to the log cache. */
   readonly tail: readonly Entry[];
   /** Entries whose content is damaged below what is known to be synced, but whose identity survives. */
   readonly damaged: readonly DamagedEntry[];
   /** Both an identity and a content are lost: this replica may not vote or acknowledge as if its log were whole. */
   readonly amnesiac: boolean;
+  /** Why, for people; every write is then refused with it. */
+  readonly amnesia?: string | undefined;
+}
+
+/** Why a log is not opened at all; nothing on disk was changed. */
+export interface LogRefused {
+  readonly kind: "refused";
+  readonly code: "missing" | "foreign" | "newerVersion" | "damaged";
+  /** For people: the action, the fact, the limit. */
+  readonly message: string;
 }

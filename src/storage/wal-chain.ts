@@ -1,0 +1,149 @@
+/**
+ * The end of the log as its next record needs to know it, and the encoding of records that continue it.
+ *
+ * Owns: ordinals, the chain, when a table of identities is due, and a group of records as one run of bytes. Leaves to others:
+ * files and completions (`wal.ts`). Invariant W4: within a log, ordinals and positions grow, and an entry's index is that of
+ * the last entry plus one.
+ */
+import { invariant } from "../base/invariant.js";
+import type { Entry } from "../model/entry.js";
+import type { LogIndex, Term } from "../model/ids.js";
+import type { OffsetIndex } from "./offset-index.js";
+import type { FormatContext, RecordHeader, RecordIdentity, RecordKind } from "./wal-format.js";
+import {
+  bodyChecksum,
+  changesLog,
+  encodeIdentities,
+  encodeRecordHeader,
+  isEntryKind,
+  recordBytes,
+  recordHeaderBytes,
+} from "./wal-format.js";
+
+/** A table names this many records, and the next one comes after half as many: so each record is named twice, far apart. */
+export const identitiesPerTable = 128;
+const recordsBetweenTables = identitiesPerTable / 2;
+
+export interface NewRecord {
+  readonly kind: RecordKind;
+  readonly index: LogIndex;
+  readonly term: Term;
+  readonly time: number;
+  readonly body: Uint8Array;
+}
+
+/** Where the log ends. */
+export interface LogEnd {
+  /** Of the last record of any kind; 0 if there is none. */
+  readonly lastPosition: number;
+  /** The last record that changed the log. */
+  readonly previous: RecordIdentity;
+  readonly lastIndex: LogIndex;
+  /** The newest identities, oldest first, at most `identitiesPerTable`. */
+  readonly recent: readonly RecordIdentity[];
+}
+
+const emptyBody = new Uint8Array(0);
+
+export class LogChain {
+  readonly #context: FormatContext;
+  readonly #offsets: OffsetIndex;
+  #lastPosition: number;
+  #previous: RecordIdentity;
+  #lastIndex: LogIndex;
+  readonly #recent: RecordIdentity[];
+  #sinceTable = 0;
+  #startsRun = true;
+
+  constructor(context: FormatContext, offsets: OffsetIndex, end: LogEnd) {
+    this.#context = context;
+    this.#offsets = offsets;
+    this.#lastPosition = end.lastPosition;
+    this.#previous = end.previous;
+    this.#lastIndex = end.lastIndex;
+    this.#recent = [...end.recent];
+  }
+
+  get lastIndex(): LogIndex {
+    return this.#lastIndex;
+  }
+
+  /** Of the last record that changed the log. */
+  get ordinal(): number {
+    return this.#previous.ordinal;
+  }
+
+  /** Whether a table of identities should go before the next record. */
+  get tableIsDue(): boolean {
+    return this.#sinceTable >= recordsBetweenTables;
+  }
+
+  entry(entry: Entry): NewRecord {
+    return { kind: entry.kind, index: entry.index, term: entry.term, time: entry.time, body: entry.payload };
+  }
+
+  /** Drops every entry behind `last`. */
+  truncation(last: LogIndex): NewRecord {
+    return { kind: "truncate", index: last, term: this.#previous.term, time: 0, body: emptyBody };
+  }
+
+  marker(): NewRecord {
+    return { kind: "marker", index: this.#lastIndex, term: this.#previous.term, time: 0, body: emptyBody };
+  }
+
+  table(): NewRecord {
+    return { ...this.marker(), kind: "identities", body: encodeIdentities(this.#recent) };
+  }
+
+  /** Writes one record to `bytes` at `at`; `claims` are what it says about the rest of the disk. */
+  append(
+    record: NewRecord,
+    bytes: Uint8Array,
+    at: number,
+    claims: { readonly position: number; readonly syncedUpTo: number; readonly hardStateSequence: number },
+  ): void {
+    const identity: RecordIdentity = {
+      ordinal: this.#previous.ordinal + (changesLog(record.kind) ? 1 : 0),
+      position: claims.position,
+      kind: record.kind,
+      index: record.index,
+      term: record.term,
+      bodyBytes: record.body.length,
+      bodyChecksum: bodyChecksum(this.#context.hash, record, record.body),
+    };
+    const header: RecordHeader = {
+      ...identity,
+      time: record.time,
+      previousPosition: this.#lastPosition,
+      syncedUpTo: claims.syncedUpTo,
+      hardStateSequence: claims.hardStateSequence,
+      previous: this.#previous,
+    };
+    encodeRecordHeader(bytes, at, header, this.#context);
+    bytes.set(record.body, at + recordHeaderBytes);
+    this.#lastPosition = claims.position;
+    this.#advance(identity);
+  }
+
+  #advance(identity: RecordIdentity): void {
+    if (identity.kind === "identities") this.#sinceTable = 0;
+    if (!changesLog(identity.kind)) return;
+    this.#previous = identity;
+    this.#recent.push(identity);
+    if (this.#recent.length > identitiesPerTable) this.#recent.shift();
+    this.#sinceTable += 1;
+    if (isEntryKind(identity.kind)) this.#noteEntry(identity);
+    else {
+      this.#offsets.dropFrom((identity.index + 1) as LogIndex);
+      this.#startsRun = true;
+    }
+    this.#lastIndex = identity.index;
+  }
+
+  #noteEntry(identity: RecordIdentity): void {
+    invariant(identity.index === this.#lastIndex + 1, "W4 entries follow one another");
+    const { index, position } = identity;
+    this.#offsets.note({ index, position, bytes: recordBytes(identity.bodyBytes), startsRun: this.#startsRun });
+    this.#startsRun = false;
+  }
+}
