@@ -37,19 +37,23 @@ export class AdmissionTable {
     this.#progress.clear();
   }
 
-  admit(key: RequestKey): Admission {
-    if (key.kind !== "command" && key.kind !== "resolve") return admitted;
+  /** What would be done with it; nothing changes yet, since the queue may be full. */
+  look(key: RequestKey): Admission {
+    if (key.kind !== "command") return admitted;
+    const progress = this.#progressOf(key.session, key.number);
+    if (key.number < progress.next) return this.#isReleased(key.session, key.number) ? admitted : repeated;
+    if (key.number > progress.next) return { kind: "gap", next: progress.next };
+    return admitted;
+  }
+
+  /** It goes into the order: what follows it closes no gap. Called only for what `look` admits. */
+  take(key: RequestKey): void {
+    if (key.kind !== "command" && key.kind !== "resolve") return;
     const progress = this.#progressOf(key.session, key.number);
     if (key.kind === "resolve") {
       if (key.number >= progress.next) progress.settled.add(key.number);
-      this.#passSettled(progress);
-      return admitted;
-    }
-    if (key.number < progress.next) return this.#isReleased(key.session, key.number) ? admitted : repeated;
-    if (key.number > progress.next) return { kind: "gap", next: progress.next };
-    progress.next = nextRequest(progress.next);
+    } else if (key.number === progress.next) progress.next = nextRequest(progress.next);
     this.#passSettled(progress);
-    return admitted;
   }
 
   /** An executed refusal told that this session did not move: what was admitted ahead was refused as well. */

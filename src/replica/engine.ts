@@ -88,6 +88,11 @@ export class Engine {
     this.#turn({ kind: "disconnected", peer });
   }
 
+  /** Nothing is stepped or written from now on: the log is about to be closed. */
+  stop(): void {
+    this.#broken ??= "stopped";
+  }
+
   /** From the link of `peer`, behind the gate. */
   receive(peer: ReplicaId, type: number, payload: Uint8Array): void {
     if (this.#broken !== undefined) return;
@@ -163,8 +168,9 @@ export class Engine {
 
   #persist({ write, then }: Persist): void {
     const newest = write.entries.at(-1);
-    // A leader's own entries carry its own offer; only another leader's move the anchor.
-    if (newest !== undefined && this.#role?.role !== "leader") {
+    // A leader's own entries carry its own offer; only another leader's move the anchor. A noop repeats the time before it, which
+    // after a start may be long ago, or 0 in a new group: it must not become the first anchor.
+    if (newest !== undefined && newest.kind !== "noop" && this.#role?.role !== "leader") {
       this.#time.observe(newest.time, this.#parts.clock.monotonic());
     }
     if (write.truncateFrom !== undefined) this.#parts.repair.truncated(write.truncateFrom);
@@ -231,11 +237,13 @@ export class Engine {
   }
 
   #repairTurn(): void {
-    const { repair, clock, log, send } = this.#parts;
+    const { repair, clock, log, send, dropped } = this.#parts;
     if (this.#broken !== undefined) return;
     for (const effect of repair.step(clock.monotonic())) {
       if (effect.kind === "send") send(effect.to, peerMessageTypes.repair, effect.payload);
-      else {
+      else if (effect.kind === "unavailable") {
+        dropped("damaged entry", `no other replica has entry ${effect.index}: nothing after it is executed`);
+      } else {
         log.repair(effect.entry, (failure) => {
           if (failure !== undefined) return this.#stepAside(failure);
           repair.written(effect.entry.index);

@@ -37,7 +37,9 @@ export interface RepairParts {
 export type RepairEffect =
   | { readonly kind: "send"; readonly to: ReplicaId; readonly payload: Uint8Array }
   /** Write it in place of the damaged one, then call `written`. */
-  | { readonly kind: "write"; readonly entry: Entry };
+  | { readonly kind: "write"; readonly entry: Entry }
+  /** Every peer has denied to have this entry: told once, so that an operator learns the index. */
+  | { readonly kind: "unavailable"; readonly index: LogIndex };
 
 export interface RepairStatus {
   readonly damaged: number;
@@ -137,7 +139,7 @@ export class Repair {
   /** A leader's conflicting append has removed the log from this index on, and with it what was damaged there. */
   truncated(from: LogIndex): void {
     if (this.#wanted.size === 0) return;
-    this.#outbox = this.#outbox.filter((effect) => effect.kind === "send" || effect.entry.index < from);
+    this.#outbox = this.#outbox.filter((effect) => effect.kind !== "write" || effect.entry.index < from);
     for (const index of [...this.#wanted.keys()]) if (index >= from) this.#wanted.delete(index);
     this.#findFirst();
   }
@@ -189,9 +191,11 @@ export class Repair {
   #onAbsent(from: ReplicaId, index: LogIndex, now: number): void {
     const wanted = this.#wanted.get(index);
     if (wanted === undefined || wanted.phase !== "asking" || wanted.asked !== from) return;
+    const wasUnavailable = this.#isUnavailable(wanted);
     wanted.deniedBy.add(from);
     // The next peer is asked at once; when all have denied, the round is over and its pause is kept.
     if (!this.#isUnavailable(wanted)) wanted.dueAt = now;
+    else if (!wasUnavailable) this.#outbox.push({ kind: "unavailable", index });
   }
 
   #isUnavailable(wanted: Wanted): boolean {

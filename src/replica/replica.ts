@@ -144,12 +144,13 @@ export class ReplicaCore {
   stop(): void {
     this.#cancelTick();
     this.#broken ??= "stopped";
+    this.#engine.stop();
     this.#clients.stop();
     this.#peers.stop();
   }
 
   status(): Omit<ReplicaStatus, "quorateVersion" | "incarnation"> {
-    const { identity, membership, clock, executor, log } = this.#parts;
+    const { identity, membership, clock, executor, log, repair } = this.#parts;
     const role = this.#host.role;
     const executed = this.#host.executedIndex;
     const traffic = this.#peers.traffic();
@@ -157,6 +158,7 @@ export class ReplicaCore {
       log: this.#broken === undefined,
       leader: role?.leader !== undefined,
       executing: this.#engine.commitIndex - executed < 10_000,
+      whole: repair.firstDamaged === undefined,
       settled: role?.leader !== undefined && executed > 0,
     };
     return {
