@@ -19,7 +19,7 @@ import { openLogs, openSink, type Logs } from "./logs.js";
 import { loadMachine, prepareMachine } from "./machine-module.js";
 import { bundledName } from "./options.js";
 import { openMetrics } from "./metrics.js";
-import { startRespDoor, type RespDoor } from "./resp/index.js";
+import { startRespDoor, type RespDoor } from "./resp/listener.js";
 import { checkRequired, countSetting, flagSetting, membersSetting, textSetting, type Settings } from "./settings.js";
 
 /** What a parent is told. */
@@ -157,7 +157,8 @@ async function openRedis(settings: Settings, { replica }: DoorParts): Promise<Re
     door: replica.openDoor("redis"),
     host,
     port,
-    connectionsMax: countSetting(settings, "redis.connectionsMax"),
+    limits: { connectionsMax: countSetting(settings, "redis.connectionsMax") },
+    info: () => replica.status(),
   });
 }
 

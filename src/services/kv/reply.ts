@@ -16,6 +16,8 @@ export interface ReplyObject {
   /** Keys and values in turn: a map in RESP3, an array in RESP2. */
   readonly map?: readonly Reply[];
   readonly set?: readonly Reply[];
+  /** Members and scores in turn: an array of pairs in RESP3, flat in RESP2. */
+  readonly pairs?: readonly Reply[];
   /** The shortest decimal text of a double: a double in RESP3, a bulk string in RESP2. */
   readonly double?: string;
   /** Nil, where RESP2 says so with an array. */
@@ -60,7 +62,7 @@ export function isError(reply: Reply): reply is ReplyObject & { readonly error: 
 export function weightOf(reply: Reply): number {
   if (typeof reply === "string") return 8 + reply.length;
   if (typeof reply !== "object" || reply === null) return 8;
-  const parts = isArray(reply) ? reply : (reply.map ?? reply.set);
+  const parts = isArray(reply) ? reply : (reply.map ?? reply.set ?? reply.pairs);
   if (parts === undefined) return 16;
   let weight = 8;
   for (const part of parts) weight += weightOf(part);

@@ -209,7 +209,7 @@ function pop(writing: Writing, argv: Argv, highest: boolean): Reply {
     reply.push(member, { double: formatScore(score) });
   }
   settle(writing, key, set, set.count - rows.length);
-  return reply;
+  return wanted.kind === "none" ? reply : { pairs: reply };
 }
 
 function range(reading: Reading, argv: Argv): Reply {
@@ -234,5 +234,5 @@ function range(reading: Reading, argv: Argv): Reply {
     if (place >= within.first) reply.push(...(withScores ? [member, { double: formatScore(score) }] : [member]));
     place += 1;
   }
-  return reply;
+  return withScores ? { pairs: reply } : reply;
 }
