@@ -9,8 +9,7 @@
  * P4: whatever waits here when the leader changes is sent to the new one, in its old order (sessions make that harmless).
  */
 import { unreachable } from "../base/invariant.js";
-import { AdmissionTable } from "../admission/admit.js";
-import { Batcher } from "../admission/batcher.js";
+import { Intake } from "../admission/intake.js";
 import type { AdmissionLimits, ExecutionLimits } from "../api/config.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import type { Executed, Executor } from "../execution/executor.js";
@@ -50,22 +49,25 @@ export interface HostCounters {
   readonly requestsRefused: Record<string, number>;
 }
 
+interface Outgoing {
+  readonly key: RequestKey;
+  readonly bytes: Uint8Array;
+  readonly from: ReplicaId;
+}
+
 const noPayload = new Uint8Array(0);
 
 export class Host {
   readonly #parts: HostParts;
-  readonly #table: AdmissionTable;
-  readonly #batcher: Batcher;
+  readonly #intake: Intake;
   readonly #waiting = new Waiting();
   readonly #reads = new Reads();
   readonly #due: DueTime;
   #role: RoleView | undefined;
   /** On their way to the leader: of this replica's clients, and at a leader also of other replicas. */
-  #outgoing: { readonly key: RequestKey; readonly bytes: Uint8Array; readonly from: ReplicaId }[] = [];
+  #outgoing: Outgoing[] = [];
   #committed: Entry[] = [];
   #executedIndex: LogIndex = noIndex;
-  /** Entries of this leader on their way to commitment. */
-  #pipeline = 0;
   #stopping = false;
   #broken = false;
   readonly counters: HostCounters = {
@@ -79,8 +81,7 @@ export class Host {
 
   constructor(parts: HostParts) {
     this.#parts = parts;
-    this.#table = new AdmissionTable(parts.executor.sessions);
-    this.#batcher = new Batcher(parts.admission);
+    this.#intake = new Intake(parts.admission, parts.executor.sessions);
     this.#due = new DueTime();
   }
 
@@ -170,7 +171,7 @@ export class Host {
     for (const { connection, id } of late)
       answer(connection, { kind: "queryRefused", id, refusal: this.#counted(noLeader) });
     if (this.#isLeading() && this.#due.isDue(executor.dueAt(), clock.wall(), clock.monotonic())) {
-      this.#pipeline += 1;
+      this.#intake.onProposed();
       this.#parts.toEngine({ kind: "propose", entries: [{ kind: "time", payload: noPayload }] });
     }
     this.#askBarrier();
@@ -181,9 +182,7 @@ export class Host {
     this.#role = role;
     if (leader !== role.leader || term !== role.term) {
       this.counters.leaderChanges += 1;
-      this.#table.reset();
-      this.#batcher.clear();
-      this.#pipeline = 0;
+      this.#intake.reset();
       this.#outgoing = [...this.#waiting.all()].map(({ key, bytes }) => ({ key, bytes, from: this.#parts.self }));
     }
     this.#parts.roleChanged(role);
@@ -200,6 +199,8 @@ export class Host {
     const message = decodeHostMessage(payload);
     if (message === undefined) return this.#parts.dropped("malformed host message", `from ${from}`);
     if (message.kind === "refused") {
+      // Only the leader of now may say no: to an earlier one the request may have gone as well, and be ordered by the next.
+      if (from !== this.#role?.leader) return this.#parts.dropped("refusal by no leader", `from ${from}`);
       const request = this.#waiting.take(message.message.key);
       if (request !== undefined) this.#refuse(request.connection, request.key, message.message.refusal);
       return;
@@ -221,7 +222,7 @@ export class Host {
       const executed = executor.execute(entry);
       if (executor.broken !== undefined) return this.#halt(executor.broken);
       for (const each of executed) this.#onExecuted(entry, each);
-      if (this.#pipeline > 0 && entry.term === this.#role?.term && entry.kind !== "noop") this.#pipeline -= 1;
+      if (entry.term === this.#role?.term && entry.kind !== "noop") this.#intake.onCommitted();
       this.#executedIndex = entry.index;
       budget -= executed.length + 1;
       done += 1;
@@ -235,7 +236,7 @@ export class Host {
   #onExecuted(entry: Entry, { key, reply, repeated }: Executed): void {
     if (repeated) this.counters.commandsRepeated += 1;
     else this.counters.commandsExecuted += 1;
-    if (reply.status === "refused" && key.kind === "command") this.#table.forget(key.session);
+    if (reply.status === "refused" && key.kind === "command") this.#intake.forget(key.session);
     const request = this.#waiting.take(key);
     if (request === undefined) return;
     this.#parts.answer(request.connection, { kind: "reply", key, index: entry.index, reply });
@@ -255,7 +256,10 @@ export class Host {
     const { self, toEngine } = this.#parts;
     if (this.#outgoing.length === 0) return;
     if (this.#isLeading()) {
-      for (const request of this.#outgoing) this.#admit(request);
+      for (const { key, bytes, from } of this.#outgoing) {
+        const refusal = this.#intake.take(key, bytes);
+        if (refusal !== undefined) this.#refuseFor(from, key, refusal);
+      }
     } else if (this.#role?.role === "leader") {
       return this.#boundOutgoing();
     } else if (this.#role?.leader !== undefined) {
@@ -277,33 +281,10 @@ export class Host {
     }
   }
 
-  #admit({
-    key,
-    bytes,
-    from,
-  }: {
-    readonly key: RequestKey;
-    readonly bytes: Uint8Array;
-    readonly from: ReplicaId;
-  }): void {
-    if (this.#batcher.isFull) {
-      const limit = this.#parts.admission.queueCountMax;
-      return this.#refuseFor(from, key, { code: "OVERLOADED", queued: this.#batcher.count, limit });
-    }
-    const admission = this.#table.admit(key);
-    if (admission.kind === "admitted") this.#batcher.add(bytes);
-    else if (admission.kind === "gap") this.#refuseFor(from, key, { code: "GAP", next: admission.next });
-  }
-
   #propose(): void {
-    const { pipelineMax } = this.#parts.admission;
     if (!this.#isLeading()) return;
-    while (this.#batcher.count > 0 && this.#pipeline < pipelineMax) {
-      this.#pipeline += 1;
-      this.#parts.toEngine({
-        kind: "propose",
-        entries: [{ kind: "batch", payload: encodeBatch(this.#batcher.take()) }],
-      });
+    for (let batch = this.#intake.nextBatch(); batch !== undefined; batch = this.#intake.nextBatch()) {
+      this.#parts.toEngine({ kind: "propose", entries: [{ kind: "batch", payload: encodeBatch(batch) }] });
     }
   }
 

@@ -1,0 +1,68 @@
+/**
+ * What a leader does with requests: admit, batch, and keep the pipeline of entries short.
+ *
+ * Owns: the order of these three and the count of entries on their way to commitment. All of it is of one term: another leader
+ * begins anew. Leaves to others: whom a refusal goes to (`replica/host.ts`).
+ */
+import type { AdmissionLimits } from "../api/config.js";
+import type { SessionView } from "../execution/session-view.js";
+import type { SessionId } from "../model/ids.js";
+import type { AdmissionRefusal, RequestKey } from "../model/request.js";
+import { AdmissionTable } from "./admit.js";
+import { Batcher } from "./batcher.js";
+
+export class Intake {
+  readonly #limits: AdmissionLimits;
+  readonly #table: AdmissionTable;
+  readonly #batcher: Batcher;
+  /** Entries proposed and not committed. */
+  #pipeline = 0;
+
+  constructor(limits: AdmissionLimits, sessions: SessionView) {
+    this.#limits = limits;
+    this.#table = new AdmissionTable(sessions);
+    this.#batcher = new Batcher(limits);
+  }
+
+  /** Another leader, or another term: nothing of what was taken in is known to be in the order. */
+  reset(): void {
+    this.#table.reset();
+    this.#batcher.clear();
+    this.#pipeline = 0;
+  }
+
+  /** Why it is not taken, if so. A repeated request is taken silently: its reply comes from execution. */
+  take(key: RequestKey, bytes: Uint8Array): AdmissionRefusal | undefined {
+    const admission = this.#table.look(key);
+    if (admission.kind === "repeated") return undefined;
+    if (admission.kind === "gap") return { code: "GAP", next: admission.next };
+    if (this.#batcher.isFull) {
+      return { code: "OVERLOADED", queued: this.#batcher.count, limit: this.#limits.queueCountMax };
+    }
+    this.#table.take(key);
+    this.#batcher.add(bytes);
+    return undefined;
+  }
+
+  /** Execution refused a command of this session: what was taken behind it will be refused as well. */
+  forget(session: SessionId): void {
+    this.#table.forget(session);
+  }
+
+  /** The requests of the next entry, if any wait and the pipeline has room. */
+  nextBatch(): readonly Uint8Array[] | undefined {
+    if (this.#batcher.count === 0 || this.#pipeline >= this.#limits.pipelineMax) return undefined;
+    this.#pipeline += 1;
+    return this.#batcher.take();
+  }
+
+  /** An entry beside the batches was proposed. */
+  onProposed(): void {
+    this.#pipeline += 1;
+  }
+
+  /** An entry that this leader proposed is committed. */
+  onCommitted(): void {
+    if (this.#pipeline > 0) this.#pipeline -= 1;
+  }
+}
