@@ -49,6 +49,8 @@ export class RepairGroup {
   /** Changes what a replica answers, as a faulty disk or build would. */
   corrupt: (from: ReplicaId, payload: Uint8Array) => Uint8Array = (_from, payload) => payload;
   now = 0;
+  /** What operators were told. */
+  readonly reports: string[] = [];
   #reads: (() => void)[] = [];
 
   constructor(length: number, damaged: Readonly<Record<ReplicaId, readonly number[]>>) {
@@ -92,6 +94,10 @@ export class RepairGroup {
     if (effect.kind === "write") {
       replica.entries.set(effect.entry.index, effect.entry);
       this.#reads.push(() => replica.repair.written(effect.entry.index));
+      return;
+    }
+    if (effect.kind === "unavailable") {
+      this.reports.push(`${replica.id}: ${effect.index}`);
       return;
     }
     replica.sent += 1;

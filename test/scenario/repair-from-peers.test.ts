@@ -35,6 +35,7 @@ test("D11: an entry that is damaged everywhere is named as unavailable, nothing 
     expect(group.of(id).repair.status.unavailable).toEqual([50]);
   }
   expect(group.of("a").entries.get(51)).toEqual(textEntry(51));
+  expect(group.reports.sort()).toEqual(["a: 50", "b: 50", "c: 50"]);
 });
 
 test("D11: many unavailable entries do not keep the others from being repaired", () => {
