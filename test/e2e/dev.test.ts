@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { choosePorts } from "../../src/server/free-ports.js";
 import { DevCluster, quorateMain, until, type CardReplica } from "../../test-support/dev-cluster.js";
 
 const anyPorts = ["--redis-port", "0", "--http-port", "0", "--client-port", "0", "--peer-port", "0"];
@@ -67,16 +68,18 @@ describe("a cluster of three", () => {
     }
   });
 
-  test("is shown by status, and an unreachable replica is shown as such", () => {
+  test("is shown by status, and an unreachable replica is shown as such", async () => {
     const whole = run("status", "--data", cluster.directory);
     expect(whole.status).toBe(0);
     expect(whole.stdout).toMatch(/^a +\w+ .*ready$/m);
 
-    const endpoints = [cluster.replicas[0]?.http, "127.0.0.1:1"].join(",");
+    const [port] = await choosePorts(0, 1, new Set());
+    const nobody = `127.0.0.1:${port}`;
+    const endpoints = [cluster.replicas[0]?.http, nobody].join(",");
     const partial = run("status", "--endpoints", endpoints, "-w", "json");
     expect(partial.status).toBe(1);
     expect(JSON.parse(partial.stdout)).toMatchObject({
-      replicas: [{ id: "a" }, { endpoint: "127.0.0.1:1", fault: "nobody listens" }],
+      replicas: [{ id: "a" }, { endpoint: nobody, fault: "nobody listens" }],
     });
   });
 

@@ -95,7 +95,12 @@ function faultOf(cause: unknown): string {
   if (!(cause instanceof Error)) return String(cause);
   if (cause.name === "TimeoutError") return `no answer within ${answerMsMax} ms`;
   const inner = cause.cause;
-  const code = inner instanceof Error && "code" in inner ? String(inner.code) : cause.message;
+  const code =
+    inner instanceof Error && "code" in inner
+      ? String(inner.code)
+      : inner instanceof Error
+        ? inner.message
+        : cause.message;
   return code === "ECONNREFUSED" ? "nobody listens" : code;
 }
 
