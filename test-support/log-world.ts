@@ -90,16 +90,25 @@ export interface LogWorld {
   close(): void;
 }
 
-export function openedLog(disk: MemoryDisk, segmentBytes: number): LogWorld {
-  const world = tryOpenLog(disk, segmentBytes);
+export function openedLog(disk: MemoryDisk, segmentBytes: number, groupsInFlightMax = 1): LogWorld {
+  const world = tryOpenLog(disk, segmentBytes, groupsInFlightMax);
   if ("kind" in world) throw new Error(world.message);
   return world;
 }
 
-export function tryOpenLog(disk: MemoryDisk, segmentBytes: number): LogWorld | LogRefused {
+export function tryOpenLog(disk: MemoryDisk, segmentBytes: number, groupsInFlightMax = 1): LogWorld | LogRefused {
   const clock = new ManualClock();
   const cacheBytes = 1024 * 1024;
-  const opened = openLog({ disk, hash: testHash, clock, directory, logIdentity, segmentBytes, cacheBytes });
+  const opened = openLog({
+    disk,
+    hash: testHash,
+    clock,
+    directory,
+    logIdentity,
+    segmentBytes,
+    groupsInFlightMax,
+    cacheBytes,
+  });
   if (opened.kind === "refused") return opened;
   const { log, recovered } = opened;
   const completed: number[] = [];

@@ -108,7 +108,10 @@ export interface TransportLimits {
 
 /** The log on disk (`storage/`). */
 export interface StorageLimits {
+  /** Of each new file of the log; 1 MiB to 256 MiB, and more than the largest entry. */
   readonly segmentBytes: number;
+  /** Flushes of the log that may be in flight together; more shorten the wait of a write and double the flushes under load. */
+  readonly groupsInFlightMax: number;
 }
 
 /** Fetching damaged entries from peers (`replica/repair.ts`). */
@@ -184,6 +187,7 @@ export const defaultLimits: Limits = {
   },
   storage: {
     segmentBytes: 16_777_216,
+    groupsInFlightMax: 1,
   },
   repair: {
     requestsInFlightMax: 8,
@@ -246,9 +250,12 @@ function checkRepair({ replyMsMin, replyMsMax }: RepairLimits): string | undefin
 
 /** A legal request fits into an entry, an entry into a message, a message into a frame (hazard R13). */
 function checkSizes(limits: Limits): string | undefined {
-  const { admission, transport, raft } = limits;
+  const { admission, transport, raft, storage } = limits;
   const entryBytes = Math.max(admission.batchBytesMax, requestLimits.requestBytesMax) + 65_536;
   const messageBytes = Math.max(raft.appendBytesMax, entryBytes) + 65_536;
+  if (storage.segmentBytes < entryBytes + 65_536 || storage.segmentBytes > 268_435_456) {
+    return `Cannot store an entry: storage.segmentBytes (${storage.segmentBytes}) must be from ${entryBytes + 65_536} to 268435456.`;
+  }
   if (transport.peerFrameBytesMax < messageBytes) {
     return `Cannot send an entry: transport.peerFrameBytesMax (${transport.peerFrameBytesMax}) must be at least ${messageBytes}.`;
   }

@@ -134,7 +134,7 @@ function openLogIn(directory: DataDirectory, limits: Limits): OpenedLog {
     clock: createNodeClock(),
     directory: directory.path,
     logIdentity: directory.identity.logIdentity,
-    segmentBytes: limits.storage.segmentBytes,
+    ...limits.storage,
     cacheBytes: limits.raft.logCacheBytes,
   });
   if (log.kind === "refused") throw new CannotStart(log.code, log.message);

@@ -81,6 +81,8 @@ export class Segments {
   #used: number;
   #next: OpenSegment | undefined;
   #preparation: SegmentPreparation | undefined;
+  /** Bytes of the active segment that were used when the preparation of the next one began. */
+  #preparedFrom = 0;
 
   /** `onChange` is called later whenever the next segment has become ready, or could not. */
   constructor(
@@ -136,11 +138,13 @@ export class Segments {
     return true;
   }
 
-  /** Called after each write: fills the next segment twice as fast as this one is used, so it is ready in time. */
+  /** Called after each write: the next segment is full of zeros once half of what is left of this one is used. */
   prepareAhead(): void {
     if (this.#next !== undefined) return;
-    const share = Math.min(1, (2 * this.#used) / this.#active.segment.bytes);
-    this.#prepare().fillUpTo(Math.ceil(share * this.#parts.segmentBytes));
+    const preparation = this.#prepare();
+    const left = this.#active.segment.bytes - this.#preparedFrom;
+    const share = left === 0 ? 1 : Math.min(1, (2 * (this.#used - this.#preparedFrom)) / left);
+    preparation.fillUpTo(Math.ceil(share * this.#parts.segmentBytes));
   }
 
   /** The segment that holds `position`. */
@@ -194,6 +198,7 @@ export class Segments {
   #prepare(): SegmentPreparation {
     if (this.#preparation !== undefined) return this.#preparation;
     const { segment } = this.#active;
+    this.#preparedFrom = this.#used;
     const next = {
       sequence: segment.sequence + 1,
       base: segment.base + segment.bytes,

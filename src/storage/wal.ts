@@ -38,6 +38,7 @@ export interface LogOptions {
   readonly logIdentity: Uint8Array;
   /** Of segments made from now on; 1 MiB to 256 MiB. */
   readonly segmentBytes: number;
+  readonly groupsInFlightMax: number;
   /** The newest entries that recovery hands over, in bytes. */
   readonly cacheBytes: number;
 }
@@ -49,8 +50,6 @@ export interface OpenedLog {
 }
 
 const copyBytes = 1024 * 1024;
-/** More than one group in flight shortens the wait of a single write and doubles the flushes under load; see docs/internals/storage.md. */
-const groupsInFlightMax = 1;
 
 /** Recovers what is there, makes the directory ready to append, and hands both over. Throws `DiskError` if the disk fails. */
 export function openLog(options: LogOptions): OpenedLog | LogRefused {
@@ -231,7 +230,7 @@ function assemble(
       hardState: openHardState(options.disk, options.directory, parts.context, stored),
       damaged: replay.damaged,
       segments,
-      groupsInFlightMax,
+      groupsInFlightMax: options.groupsInFlightMax,
       syncedUpTo: end,
     },
     amnesia === undefined ? undefined : refusal(options.directory, amnesia),
