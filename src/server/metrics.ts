@@ -6,6 +6,7 @@
  */
 import { Counter, Gauge, Registry, type CounterConfiguration, type GaugeConfiguration } from "prom-client";
 import type { ReplicaStatus } from "../api/replica.js";
+import type { RespCounters } from "./resp/counters.js";
 import type { EventLoopReport } from "./event-loop.js";
 
 export interface MetricSources {
@@ -14,6 +15,8 @@ export interface MetricSources {
   logLinesDropped(): number;
   /** Requests that HTTP answered, by status code. */
   httpAnswers(): ReadonlyMap<number, number>;
+  /** `undefined` if Redis clients are not served. */
+  redis(): RespCounters | undefined;
 }
 
 type Read = (status: ReplicaStatus, sources: MetricSources) => number;
@@ -35,6 +38,7 @@ const gauges: readonly (readonly [string, string, Read])[] = [
   ["client_connections", "Open connections of clients.", (status) => status.counters.clientConnections],
   ["peers_connected", "Other replicas that this one is connected to.", countConnected],
   ["uptime_seconds", "Seconds since this process started the replica.", (status) => status.uptimeMs / 1000],
+  ["redis_connections", "Open connections of Redis clients.", (_status, sources) => sources.redis()?.connections ?? 0],
   ["event_loop_longest_turn_seconds", "Longest time the event loop was held, wall clock.", longestWall],
   ["event_loop_longest_turn_cpu_seconds", "Processor time of that thread within it, at most.", longestCpu],
 ];
@@ -67,6 +71,22 @@ const counters: readonly (readonly [string, string, Read])[] = [
     "log_lines_dropped_total",
     "Lines of this process's log that nobody read.",
     (_status, sources) => sources.logLinesDropped(),
+  ],
+  [
+    "redis_connections_total",
+    "Connections of Redis clients accepted.",
+    (_status, sources) => sources.redis()?.connectionsAccepted ?? 0,
+  ],
+  [
+    "redis_connections_refused_total",
+    "Connections of Redis clients over the limit.",
+    (_status, sources) => sources.redis()?.connectionsRefused ?? 0,
+  ],
+  ["redis_commands_total", "Commands of Redis clients.", (_status, sources) => sources.redis()?.commands ?? 0],
+  [
+    "redis_protocol_errors_total",
+    "Redis clients that did not speak the protocol.",
+    (_status, sources) => sources.redis()?.protocolErrors ?? 0,
   ],
 ];
 

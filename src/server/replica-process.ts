@@ -10,7 +10,7 @@ import type { Replica } from "../api/replica.js";
 import { InvariantViolation } from "../base/invariant.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import { CannotStart, startReplica } from "../node/create-replica.js";
-import { isLoopback, parseAddress } from "../node/network.js";
+import { formatAddress, isLoopback, parseAddress } from "../node/network.js";
 import { watchEventLoop, type EventLoopWatch } from "./event-loop.js";
 import { CommandFailure, exitCodes, usageFailure, type ExitCode } from "./exit-codes.js";
 import { openHttpCalls } from "./http-calls.js";
@@ -134,9 +134,10 @@ interface Doors {
 async function openDoors(settings: Settings, parts: DoorParts): Promise<Doors> {
   const redis = await openRedis(settings, parts);
   let http: HttpDoor | undefined;
-  const status = (): ProcessStatus => processStatus(parts, http?.address, redis?.address);
+  const status = (): ProcessStatus =>
+    processStatus(parts, http?.address, redis === undefined ? undefined : formatAddress(redis.host, redis.port));
   try {
-    http = await openHttp(settings, parts, status);
+    http = await openHttp(settings, { ...parts, redis }, status);
   } catch (cause) {
     await redis?.close();
     throw cause;
@@ -152,11 +153,9 @@ async function openDoors(settings: Settings, parts: DoorParts): Promise<Doors> {
 async function openRedis(settings: Settings, { replica }: DoorParts): Promise<RespDoor | undefined> {
   const address = textSetting(settings, "listen.redis");
   if (address === undefined) return undefined;
-  const { host, port } = parseAddress(address);
   return startRespDoor({
+    ...parseAddress(address),
     door: replica.openDoor("redis"),
-    host,
-    port,
     limits: { connectionsMax: countSetting(settings, "redis.connectionsMax") },
     info: () => replica.status(),
   });
@@ -164,12 +163,12 @@ async function openRedis(settings: Settings, { replica }: DoorParts): Promise<Re
 
 async function openHttp(
   settings: Settings,
-  parts: DoorParts,
+  parts: DoorParts & { readonly redis: RespDoor | undefined },
   status: () => ProcessStatus,
 ): Promise<HttpDoor | undefined> {
   const address = textSetting(settings, "listen.http");
   if (address === undefined) return undefined;
-  const { machine, replica, logs, eventLoop } = parts;
+  const { machine, replica, logs, eventLoop, redis } = parts;
   const answers = new Map<number, number>();
   const calls = openHttpCalls({
     machine,
@@ -184,6 +183,7 @@ async function openHttp(
     eventLoop: eventLoop.report,
     logLinesDropped: logs.dropped,
     httpAnswers: () => answers,
+    redis: () => redis?.counters(),
   });
   const app = makeHttpApp({
     calls,

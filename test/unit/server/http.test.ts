@@ -122,6 +122,7 @@ function serve(changes: { readonly callMsMax?: number; readonly status?: Partial
       eventLoop: () => eventLoop,
       logLinesDropped: () => 17,
       httpAnswers: () => new Map([[200, 18]]),
+      redis: () => undefined,
     }),
     status: () => whole,
     resetEventLoop: () => undefined,
