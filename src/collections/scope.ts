@@ -30,6 +30,7 @@ export class Scope {
   #mode: "closed" | "reading" | "writing" = "closed";
   #operations = 0;
   #journal: Undo[] = [];
+  #isChanging = false;
 
   constructor(limits: CommandLimits) {
     this.#limits = limits;
@@ -39,6 +40,12 @@ export class Scope {
     this.#mode = mode;
     this.#operations = 0;
     this.#copier.bytes = 0;
+    this.#isChanging = false;
+  }
+
+  /** A change was begun and not ended: the stack ended within it, and even if the command caught that, no journal can mend it. */
+  get isTorn(): boolean {
+    return this.#isChanging;
   }
 
   /** Keeps what was done. */
@@ -86,9 +93,20 @@ export class Scope {
     return { value: copied, hasBytes: copier.hasBytes };
   }
 
-  /** After each write. */
+  /** Right before a structure is changed. */
+  change(): void {
+    this.#isChanging = true;
+  }
+
+  /** Right after it was changed. */
   record(undo: Undo): void {
     this.#journal.push(undo);
+    this.#isChanging = false;
+  }
+
+  /** Forgets what was done, without taking it back: whoever calls restores the state as a whole. */
+  abandon(): void {
+    this.#end();
   }
 
   #end(): void {

@@ -26,6 +26,11 @@ export class OrderFollower implements KeyFollower {
   cleared(): void {
     this.order.clear();
   }
+
+  mark(): () => void {
+    const root = this.order.snapshot();
+    return () => this.order.restore(root);
+  }
 }
 
 export class TableSortedMap<K extends SortedKey, V> implements StateSortedMap<K, V> {

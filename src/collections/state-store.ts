@@ -46,6 +46,15 @@ export class StateStore {
     return this.#declared.map(({ table }) => ({ name: table.name, content: table.trie.snapshot() }));
   }
 
+  /** Answers what makes the state be that of now again, whatever happened to it meanwhile. */
+  mark(): () => void {
+    const undos = this.#declared.map(({ table }) => table.mark());
+    return () => {
+      this.scope.abandon();
+      for (const undo of undos) undo();
+    };
+  }
+
   digest(hash: Hash): Uint8Array {
     return digestOfContents(
       this.#declared.map(({ table }) => ({ name: table.name, content: table.trie.view() })),

@@ -16,6 +16,8 @@ export interface KeyFollower {
   inserted(key: SortedKey): void;
   removed(key: SortedKey): void;
   cleared(): void;
+  /** As `Table.mark`. */
+  mark(): () => void;
 }
 
 export class Table {
@@ -45,6 +47,7 @@ export class Table {
   set(key: SortedKey, value: unknown): void {
     this.scope.noteWrite(this.name);
     const copied = this.scope.copy(value, () => `${this.name}${describeKey(key)}`);
+    this.scope.change();
     const previous = this.trie.put(key, copied.value, copied.hasBytes);
     if (previous === undefined) this.#follower?.inserted(key);
     this.scope.record(new EntryUndo(this, key, previous));
@@ -52,8 +55,10 @@ export class Table {
 
   delete(key: SortedKey): TrieEntry | undefined {
     this.scope.noteWrite(this.name);
-    const previous = this.trie.remove(key);
+    const previous = this.trie.get(key);
     if (previous === undefined) return undefined;
+    this.scope.change();
+    this.trie.remove(key);
     this.#follower?.removed(key);
     this.scope.record(new EntryUndo(this, key, previous));
     return previous;
@@ -61,10 +66,21 @@ export class Table {
 
   clear(): void {
     this.scope.noteWrite(this.name);
-    const before = this.trie.snapshot();
+    const undo = this.mark();
+    this.scope.change();
     this.trie.clear();
     this.#follower?.cleared();
-    this.scope.record({ undo: () => this.#uncleared(before) });
+    this.scope.record({ undo });
+  }
+
+  /** Answers what makes the content be that of now again. O(1), both. */
+  mark(): () => void {
+    const content = this.trie.snapshot();
+    const undoFollower = this.#follower?.mark();
+    return () => {
+      this.trie.restore(content);
+      undoFollower?.();
+    };
   }
 
   /** In canonical order; of the content now, whatever is written meanwhile. */
@@ -97,22 +113,13 @@ export class Table {
   /** The whole content becomes that of a snapshot; nothing of it can be undone. */
   install(content: TrieSnapshot): void {
     this.trie.restore(content);
-    this.#follower?.cleared();
-    this.#refollow(content);
+    if (this.#follower === undefined) return;
+    this.#follower.cleared();
+    for (const entry of entriesOf(content.root)) this.#follower.inserted(entry.key);
   }
 
   digest(hash: Hash): Uint8Array {
     return digestOfTrie(this.trie.view().root, hash);
-  }
-
-  #uncleared(before: TrieSnapshot): void {
-    this.trie.restore(before);
-    this.#refollow(before);
-  }
-
-  #refollow({ root }: TrieSnapshot): void {
-    if (this.#follower === undefined) return;
-    for (const entry of entriesOf(root)) this.#follower.inserted(entry.key);
   }
 }
 

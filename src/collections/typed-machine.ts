@@ -54,10 +54,29 @@ export class TypedInstance implements MachineInstance {
     this.#store = new StateStore(parts.declare, parts.limits);
   }
 
+  /**
+   * A stack that overflows may do so inside a collection, and leave it half changed. Then the state goes back to a mark, what was
+   * executed since is executed again, and the mark moves on: so a command is executed twice at most.
+   */
   apply(batch: Batch): readonly Outcome[] {
-    this.#sweep(batch);
+    const { commands } = batch;
+    let goBack = this.#store.mark();
+    let markedAt = 0;
+    if (this.#sweep(batch) === "overflowed") goBack();
     const outcomes: Outcome[] = [];
-    for (const command of batch.commands) outcomes.push(this.#execute(command, batch));
+    for (const [at, command] of commands.entries()) {
+      const outcome = this.#execute(command, batch);
+      if (outcome !== "overflowed") {
+        outcomes.push(outcome);
+        continue;
+      }
+      goBack();
+      if (markedAt === 0 && this.#sweep(batch) === "overflowed") goBack();
+      for (const earlier of commands.slice(markedAt, at)) this.#execute(earlier, batch);
+      outcomes.push({ status: "failed", message: `Cannot do ${command.name}: its calls are nested too deeply` });
+      goBack = this.#store.mark();
+      markedAt = at + 1;
+    }
     return outcomes;
   }
 
@@ -114,24 +133,28 @@ export class TypedInstance implements MachineInstance {
     }
   }
 
-  #sweep(at: Position): void {
+  #sweep(at: Position): "done" | "overflowed" {
     const { sweep, version } = this.#parts;
-    if (sweep === undefined) return;
+    if (sweep === undefined) return "done";
     const { scope, state } = this.#store;
     scope.begin("writing");
     try {
       sweep.run(state, createSweepContext(at, version));
       scope.checkBudgets();
+      if (scope.isTorn) throw new StackOverflow();
       scope.commit();
       this.#sweepFailed = false;
+      return "done";
     } catch (cause) {
+      this.#sweepFailed = true;
+      if (isOverflow(cause) || scope.isTorn) return "overflowed";
       scope.rollback();
       failureOf(cause);
-      this.#sweepFailed = true;
+      return "done";
     }
   }
 
-  #execute(command: Command, at: Position): Outcome {
+  #execute(command: Command, at: Position): Outcome | "overflowed" {
     const run = this.#parts.commands.get(command.name);
     if (run === undefined) return unknownName(this.#parts, command.name);
     const { scope, state } = this.#store;
@@ -140,9 +163,11 @@ export class TypedInstance implements MachineInstance {
       const output = run(state, decodeInput(command.input), createCommandContext(at, this.#parts.version, command));
       scope.checkBudgets();
       const outcome = outcomeOf(output);
+      if (scope.isTorn) throw new StackOverflow();
       scope.commit();
       return outcome;
     } catch (cause) {
+      if (isOverflow(cause) || scope.isTorn) return "overflowed";
       scope.rollback();
       return failureOf(cause);
     }
@@ -150,6 +175,14 @@ export class TypedInstance implements MachineInstance {
 }
 
 class MachineMisuse extends Error {}
+
+/** The command caught what the engine threw. */
+class StackOverflow extends Error {}
+
+/** V8 has no class for it, only this message. */
+function isOverflow(cause: unknown): boolean {
+  return cause instanceof StackOverflow || (cause instanceof RangeError && cause.message.includes("call stack"));
+}
 
 function decodeInput(input: Uint8Array): unknown {
   const value = decodeValue(input);
