@@ -1,0 +1,306 @@
+/**
+ * The long test: `npm run soak -- [--kill-minutes 5] [--memory-minutes 5] [--seed 1] [--write]`.
+ *
+ * First it kills and pauses replicas of a real cluster under writes, in an order that a seed fixes, and then counts: every
+ * acknowledged increment is there once, and an unknown one is settled and there at most once. Then a new cluster runs under a
+ * steady load, and its memory must be flat and no turn of an event loop long. With `--write`, docs/internals/soak.md gets the
+ * outcome. Owns: the story and the verdict. Leaves to others: processes (`bench/processes.mjs`). Ends with 1 if a demand fails.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import {
+  commitOf,
+  describeMachine,
+  measureFlush,
+  residentMiBOf,
+  startLoad,
+  startQuorate,
+  until,
+} from "../bench/processes.mjs";
+
+const demands = {
+  /** Resident memory of the last quarter over that of the second quarter: what grows for ever shows here. */
+  growthMax: 1.15,
+  /** Below this a difference is the allocator's and says nothing. */
+  growthMiBMin: 24,
+  /** Processor time of one turn of a replica's event loop. */
+  turnMsMax: 50,
+};
+
+const workers = 16;
+const steadyRate = 2000;
+
+const { values: given } = parseArgs({
+  options: {
+    "kill-minutes": { type: "string", default: "5" },
+    "memory-minutes": { type: "string", default: "5" },
+    seed: { type: "string", default: String(process.pid) },
+    write: { type: "boolean", default: false },
+  },
+});
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const say = (line) => console.log(`${new Date().toISOString().slice(11, 19)} ${line}`);
+
+/** Mulberry32: enough to choose victims, and repeated from its seed. */
+function randomFrom(seed) {
+  let state = seed | 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Each worker counts up a key of its own, one step after the other, and remembers what it was told. */
+class Counting {
+  #client;
+  #running = true;
+  #workers = [];
+  counts = Array.from({ length: workers }, () => ({ acknowledged: 0, refused: 0, settled: 0, lost: 0, unknown: 0 }));
+  longestGapMs = 0;
+  #lastAt = performance.now();
+
+  constructor(client) {
+    this.#client = client;
+  }
+
+  start() {
+    this.#workers = this.counts.map((count, at) => this.#run(count, `soak:${at}`));
+  }
+
+  async stop() {
+    this.#running = false;
+    await Promise.all(this.#workers);
+  }
+
+  get total() {
+    return this.counts.reduce((sum, { acknowledged, settled }) => sum + acknowledged + settled, 0);
+  }
+
+  async #run(count, key) {
+    while (this.#running) {
+      const result = await this.#client.$try.increment({ key, by: 1 });
+      if (result.status === "ok") {
+        count.acknowledged += 1;
+        const now = performance.now();
+        this.longestGapMs = Math.max(this.longestGapMs, now - this.#lastAt);
+        this.#lastAt = now;
+      } else if (result.status === "unknown") {
+        count.unknown += 1;
+        await this.#settle(count, result.token);
+      } else {
+        count.refused += 1;
+        await sleep(20);
+      }
+    }
+  }
+
+  /** Asks until somebody knows: executed, never executed, or lost with its session. */
+  async #settle(count, token) {
+    for (let tries = 0; tries < 100; tries += 1) {
+      const resolved = await this.#client.$resolve(token);
+      if (resolved.status === "executed") count.settled += 1;
+      if (resolved.status === "lost") count.lost += 1;
+      if (resolved.status !== "refused") return;
+      await sleep(100);
+    }
+    count.lost += 1;
+  }
+}
+
+/** Kills or pauses one replica at a time and lets the cluster become whole again in between. */
+async function disturb(cluster, counting, { random, minutes }) {
+  const done = { kills: 0, pauses: 0, leadersHit: 0 };
+  const end = performance.now() + minutes * 60_000;
+  while (performance.now() < end) {
+    await sleep(500 + random() * 2500);
+    const statuses = await cluster.statuses();
+    const leader = statuses.find((status) => status?.role === "leader")?.id;
+    const replicas = [...cluster.replicas.values()];
+    const victim =
+      random() < 0.6 && leader !== undefined ? leader : replicas[Math.floor(random() * replicas.length)].id;
+    if (victim === leader) done.leadersHit += 1;
+    const { pid } = cluster.replicas.get(victim);
+    if (random() < 0.75) {
+      const restarts = cluster.events.filter(({ event }) => event === "restarted").length;
+      process.kill(pid, "SIGKILL");
+      done.kills += 1;
+      const isRestarted = () => cluster.events.filter(({ event }) => event === "restarted").length > restarts;
+      await until(`the restart of ${victim}`, 30_000, async () => isRestarted());
+    } else {
+      process.kill(pid, "SIGSTOP");
+      done.pauses += 1;
+      await sleep(200 + random() * 3000);
+      process.kill(pid, "SIGCONT");
+    }
+    const before = counting.total;
+    await until("progress", 30_000, async () => counting.total > before + workers);
+    const isWhole = async () => (await cluster.statuses()).every((status) => status?.ready === true);
+    await until("every replica ready again", 60_000, isWhole);
+  }
+  return done;
+}
+
+async function killTest(directory, { seed, minutes }) {
+  const { connect } = await import("quorate/client");
+  const { kv } = await import("quorate/services/kv");
+  const cluster = await startQuorate(directory);
+  try {
+    const client = await connect(kv, { endpoints: cluster.endpoints, timeoutMs: 20_000, name: "soak" });
+    const counting = new Counting(client);
+    counting.start();
+    const done = await disturb(cluster, counting, { random: randomFrom(seed), minutes });
+    await counting.stop();
+    const wrong = [];
+    for (const [at, { acknowledged, settled, lost }] of counting.counts.entries()) {
+      const found = await client.get(`soak:${at}`);
+      const least = acknowledged + settled;
+      const value = Number(found?.value ?? 0);
+      if (value < least || value > least + lost) wrong.push(`soak:${at} is ${value}, told ${least} and ${lost} lost`);
+    }
+    const digests = await agreedIndexes(cluster);
+    await client.$close();
+    const sum = (name) => counting.counts.reduce((total, count) => total + count[name], 0);
+    const outcome = { ...done, acknowledged: sum("acknowledged"), unknown: sum("unknown"), settled: sum("settled") };
+    return {
+      ...outcome,
+      lost: sum("lost"),
+      refused: sum("refused"),
+      longestGapMs: counting.longestGapMs,
+      wrong,
+      ...digests,
+    };
+  } finally {
+    await cluster.stop();
+  }
+}
+
+/** Once writing stops, all replicas execute up to the same index. */
+async function agreedIndexes(cluster) {
+  const isEven = async () => {
+    const indexes = (await cluster.statuses()).map((status) => status?.executedIndex);
+    return indexes.every((index) => index !== undefined && index === indexes[0]);
+  };
+  await until("the replicas to have executed the same entries", 30_000, isEven);
+  return { executedIndex: (await cluster.statuses())[0].executedIndex };
+}
+
+const median = (values) => [...values].sort((one, other) => one - other)[Math.floor(values.length / 2)];
+
+async function memoryTest(directory, { minutes }) {
+  const cluster = await startQuorate(directory);
+  const load = startLoad();
+  try {
+    const samples = [];
+    const job = { target: "quorate", endpoints: cluster.endpoints, connections: 4, outstandingMax: 4096 };
+    const seconds = minutes * 60;
+    let isOver = false;
+    const sampling = (async () => {
+      while (!isOver) {
+        samples.push(cluster.pids.map(residentMiBOf));
+        await sleep(2000);
+      }
+    })();
+    const onMark = async (mark) => (mark === "start" ? cluster.resetTurns() : undefined);
+    const result = await load.run({ ...job, rate: steadyRate, warmupSeconds: 10, seconds }, onMark);
+    const { longestTurnMs } = await cluster.observe();
+    isOver = true;
+    await sampling;
+    const quarter = Math.floor(samples.length / 4);
+    const growth = cluster.pids.map((_, at) => {
+      const of = (part) => median(part.map((sample) => sample[at]));
+      return { early: of(samples.slice(quarter, 2 * quarter)), late: of(samples.slice(-quarter)) };
+    });
+    return { ...result, growth, longestTurnMs };
+  } finally {
+    await load.stop();
+    await cluster.stop();
+  }
+}
+
+function failuresOf(killed, memory) {
+  const failed = [...killed.wrong];
+  for (const { early, late } of memory.growth) {
+    if (late > early * demands.growthMax && late - early > demands.growthMiBMin) {
+      failed.push(`memory grew from ${early.toFixed(0)} to ${late.toFixed(0)} MiB`);
+    }
+  }
+  if (memory.longestTurnMs > demands.turnMsMax) {
+    failed.push(`a turn held an event loop for ${memory.longestTurnMs.toFixed(1)} ms of processor time`);
+  }
+  const refused = Object.entries(memory.failures).map(([code, count]) => `${count} operations ended with ${code}`);
+  return [...failed, ...refused];
+}
+
+function describe({ seed, killed, memory, machine, flush, failed }) {
+  const growth = memory.growth.map(({ early, late }) => `${early.toFixed(0)} → ${late.toFixed(0)}`).join(", ");
+  return `# Soak
+
+Written by \`npm run soak -- --kill-minutes ${given["kill-minutes"]} --memory-minutes ${given["memory-minutes"]} --seed ${seed} --write\`.
+
+| fact | value |
+| --- | --- |
+| date | ${new Date().toISOString().slice(0, 10)} |
+| commit | ${commitOf()} |
+| machine | ${machine.processors} processors (${machine.model}), ${machine.memoryGiB} GiB, Node ${machine.node} |
+| write + fdatasync of 4 KiB | p50 ${flush.p50Ms.toFixed(3)} ms, p99 ${flush.p99Ms.toFixed(3)} ms |
+| verdict | ${failed.length === 0 ? "every demand held" : failed.join("; ")} |
+
+## Kills and pauses under writes
+
+${workers} clients each count up a key of their own while replicas are killed (\`kill -9\`) or paused, one at a time. Afterwards each key must hold exactly what its client was told.
+
+| counted | value |
+| --- | ---: |
+| kills | ${killed.kills} |
+| pauses | ${killed.pauses} |
+| of these, the leader | ${killed.leadersHit} |
+| acknowledged increments | ${killed.acknowledged} |
+| unknown outcomes, all settled by asking | ${killed.unknown} |
+| of these, executed | ${killed.settled} |
+| lost with their session | ${killed.lost} |
+| refused, surely not executed | ${killed.refused} |
+| longest time without an acknowledgement | ${killed.longestGapMs.toFixed(0)} ms |
+| keys with a wrong count | ${killed.wrong.length} |
+
+## Memory and turns under a steady load
+
+${steadyRate} writes a second to a fixed set of keys for ${given["memory-minutes"]} minutes. Resident memory is compared between the second and the last quarter of the time; it may grow by ${Math.round((demands.growthMax - 1) * 100)} %.
+
+| measured | value |
+| --- | ---: |
+| writes | ${memory.operations} |
+| p50, p99, max | ${memory.p50Ms.toFixed(2)}, ${memory.p99Ms.toFixed(2)}, ${memory.maxMs.toFixed(1)} ms |
+| resident memory of each replica | ${growth} MiB |
+| longest turn of an event loop (limit ${demands.turnMsMax} ms of processor time) | ${memory.longestTurnMs.toFixed(1)} ms |
+`;
+}
+
+async function main() {
+  const seed = Number(given.seed);
+  say(`seed ${seed}`);
+  const directory = mkdtempSync(join(tmpdir(), "quorate-soak-"));
+  try {
+    const machine = describeMachine(directory);
+    const flush = measureFlush(directory);
+    const killed = await killTest(join(directory, "kills"), { seed, minutes: Number(given["kill-minutes"]) });
+    say(`kills: ${JSON.stringify(killed)}`);
+    const memory = await memoryTest(join(directory, "memory"), { minutes: Number(given["memory-minutes"]) });
+    say(`memory: ${JSON.stringify(memory)}`);
+    const failed = failuresOf(killed, memory);
+    if (given.write) {
+      const path = new URL("../docs/internals/soak.md", import.meta.url);
+      writeFileSync(path, describe({ seed, killed, memory, machine, flush, failed }));
+    }
+    for (const line of failed) say(`FAILED: ${line}`);
+    if (failed.length > 0) process.exitCode = 1;
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+await main();
