@@ -102,15 +102,15 @@ async function checkEverything(client: KvClient, load: Load): Promise<void> {
   const missing: string[] = [];
   for (let at = 0; at < load.acknowledged.length; at += 500) {
     const keys = load.acknowledged.slice(at, at + 500);
-    const values = await Promise.all(keys.map((key) => client.get({ key })));
+    const values = await Promise.all(keys.map((key) => client.get(key)));
     keys.forEach((key, offset) => {
-      if (values[offset]?.startsWith(`${key} `) !== true) missing.push(key);
+      if (values[offset]?.value.startsWith(`${key} `) !== true) missing.push(key);
     });
   }
   expect(missing).toEqual([]);
   for (const [counter, count] of load.increments.entries()) {
     if (count === 0) continue;
-    expect(Number(await client.get({ key: load.counter(counter) }))).toBe(count);
+    expect(Number((await client.get(load.counter(counter)))?.value)).toBe(count);
   }
 }
 
