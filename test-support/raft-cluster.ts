@@ -72,6 +72,8 @@ interface Member {
   diskStalled: boolean;
   executed: Entry[];
   missed: RaftInput[];
+  /** Until then every pre-vote of this replica is answered with yes, whatever the others think. */
+  urgedUntil: number;
 }
 
 export interface BarrierResult {
@@ -109,6 +111,8 @@ export class RaftCluster {
   readonly #queue: Happening[] = [];
   readonly #blocked = new Set<string>();
   readonly #arrivals = new Map<string, number>();
+  /** The last try whose pre-vote was answered for an urged replica. */
+  readonly #granted = new Map<RaftState, number>();
   #order = 0;
   #diskMs: readonly [number, number];
 
@@ -124,7 +128,7 @@ export class RaftCluster {
       const state = this.#boot(id, disk, "whole");
       this.#members.set(id, {
         ...{ id, state, alive: true, paused: false, life: 0, disk, image: [], pending: [] },
-        ...{ diskFreeAt: 0, diskStalled: false, executed: [], missed: [] },
+        ...{ diskFreeAt: 0, diskStalled: false, executed: [], missed: [], urgedUntil: 0 },
       });
       this.#scheduleTick(id, 0, nextBetween(this.#random, 0, tickMs - 1));
     }
@@ -289,6 +293,20 @@ export class RaftCluster {
     return this;
   }
 
+  /**
+   * Makes a replica stand again and again for `ms`, whatever the others would say to a pre-vote: that is a courtesy which keeps
+   * elections rare, and safety must not rest on it.
+   */
+  urge(id: ReplicaId, ms: number): this {
+    const member = this.#member(id);
+    const leader = member.state.view.leader;
+    member.urgedUntil = this.now + ms;
+    if (leader === undefined || leader === id) return this;
+    this.input(id, { kind: "disconnected", peer: leader });
+    this.input(id, { kind: "connected", peer: leader });
+    return this;
+  }
+
   /** Stops a process without ending it; what arrives meanwhile waits in its sockets. */
   pause(id: ReplicaId): this {
     this.#member(id).paused = true;
@@ -330,6 +348,7 @@ export class RaftCluster {
       for (const effect of effects) this.trace.push(`      ${describeEffect(effect)}`);
     }
     for (const effect of effects) this.#perform(member, effect);
+    if (this.now < member.urgedUntil && member.state.role.kind === "preCandidate") this.#grant(member);
   }
 
   /** Whoever has the same entry at an index has the same entries before it. */
@@ -364,6 +383,17 @@ export class RaftCluster {
       seed: nextBetween(this.#random, 1, 1_000_000_000),
     };
     return createRaftState(options, this.now);
+  }
+
+  #grant({ id, state }: Member): void {
+    const { term, attempt } = state;
+    for (const from of this.#voters) {
+      if (from === id || state.attempt === this.#granted.get(state)) continue;
+      this.#at(this.now, () => {
+        this.input(id, { kind: "receive", from, message: { kind: "PreVoteReply", term, attempt, granted: true } });
+      });
+    }
+    this.#granted.set(state, attempt);
   }
 
   #perform(member: Member, effect: RaftEffect): void {
@@ -403,6 +433,8 @@ export class RaftCluster {
 
   #load(member: Member, { peer, from, bytesMax }: RaftEffect & { kind: "load" }): void {
     const { life } = member;
+    if (!isSame(member.disk.entries[from - 1], member.image[from - 1]))
+      this.#fail(`${member.id} loads ${from}, which is not on disk`);
     this.#at(this.now + 0.5, () => {
       if (member.life !== life) return;
       const count = Math.max(1, Math.floor(bytesMax / 80));
@@ -440,6 +472,9 @@ export class RaftCluster {
     for (let index = member.executed.length + 1; index <= upTo; index += 1) {
       const entry = member.image[index - 1];
       if (entry === undefined) return this.#fail(`${member.id} commits ${index}, which it does not have`);
+      const isInMemory = member.state.log.entriesFrom(entry.index, 0) !== undefined;
+      if (!isInMemory && !isSame(member.disk.entries[index - 1], entry))
+        this.#fail(`${member.id} cannot read ${index}`);
       const decided = this.decided[index - 1];
       if (decided === undefined) this.#decide(entry);
       else if (!isSame(decided, entry))

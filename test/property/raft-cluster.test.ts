@@ -29,17 +29,18 @@ function optionsFor(seed: number): ClusterOptions {
 function trouble(cluster: RaftCluster, seed: number): void {
   const random = randomStream(seed, "nemesis");
   const pick = (): string => cluster.replicas[nextBetween(random, 0, cluster.replicas.length - 1)] ?? "a";
-  for (let round = 0; round < 12; round += 1) {
-    const act = nextBetween(random, 0, 9);
+  for (let round = 0; round < 20; round += 1) {
+    const act = nextBetween(random, 0, 11);
     const victim = pick();
     if (act <= 2) cluster.crash(victim);
     else if (act === 3) cluster.cutOff([victim]);
     else if (act === 4) cluster.block(victim, pick());
     else if (act === 5) cluster.heal();
     else if (act === 6) cluster.stallDisk(victim);
+    else if (act <= 8) cluster.urge(victim, 100).urge(pick(), 100);
     for (const id of cluster.replicas) {
       if (nextFraction(random) < 0.5) cluster.restart(id);
-      if (nextFraction(random) < 0.5) cluster.releaseDisk(id);
+      if (nextFraction(random) < 0.3) cluster.releaseDisk(id);
     }
     for (let burst = 0; burst < 5; burst += 1) {
       for (const id of cluster.leading) cluster.submit(id, `${round}.${burst}.${id}`, `${round}.${burst}.${id}'`);
