@@ -119,6 +119,7 @@ async function readInput(parts: HttpCallParts, request: Request): Promise<{ read
       `Cannot take the request: its body is larger than ${parts.bodyBytesMax} bytes`,
     );
   }
+  if (body === "cut off") return refusedAnswer(400, "INVALID_INPUT", "Cannot read the body: it ended early");
   if (body === "not text") return refusedAnswer(400, "INVALID_INPUT", "Cannot read the body: it is not UTF-8");
   const reading = readMachineJson(body.text, parts.jsonDepthMax);
   if (reading.status === "invalid") return refusedAnswer(400, "INVALID_INPUT", reading.message);
@@ -134,18 +135,23 @@ async function readInput(parts: HttpCallParts, request: Request): Promise<{ read
 async function readBody(
   request: Request,
   bytesMax: number,
-): Promise<{ readonly text: string } | "too large" | "not text"> {
+): Promise<{ readonly text: string } | "too large" | "not text" | "cut off"> {
   if (Number(request.headers.get("Content-Length") ?? 0) > bytesMax) return "too large";
   if (request.body === null) return { text: "" };
   const decoder = new TextDecoder("utf-8", { fatal: true });
   let text = "";
   let length = 0;
-  for await (const chunk of request.body as unknown as AsyncIterable<Uint8Array>) {
-    length += chunk.length;
-    if (length > bytesMax) return "too large";
-    const decoded = decodeText(decoder, chunk);
-    if (decoded === undefined) return "not text";
-    text += decoded;
+  try {
+    for await (const chunk of request.body as unknown as AsyncIterable<Uint8Array>) {
+      length += chunk.length;
+      if (length > bytesMax) return "too large";
+      const decoded = decodeText(decoder, chunk);
+      if (decoded === undefined) return "not text";
+      text += decoded;
+    }
+  } catch {
+    // The sender went away: whatever we answer, nobody reads it.
+    return "cut off";
   }
   const rest = decodeText(decoder, undefined);
   return rest === undefined ? "not text" : { text: text + rest };

@@ -145,6 +145,9 @@ function refuseForeign(context: Context, loopbackOnly: boolean): HttpAnswer | un
   return undefined;
 }
 
+/** More are closed as they come. */
+const connectionsMax = 4096;
+
 /** Rejects with the system's error if the address cannot be listened on. */
 export async function startHttpDoor(app: Hono, address: string): Promise<HttpDoor> {
   const { host, port } = parseAddress(address);
@@ -158,7 +161,7 @@ export async function startHttpDoor(app: Hono, address: string): Promise<HttpDoo
       connectionsCheckingInterval: 5_000,
     },
   }) as Server;
-  server.maxConnections = 4096;
+  server.maxConnections = connectionsMax;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(port, host, () => {

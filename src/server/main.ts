@@ -40,10 +40,18 @@ function throwInsteadOfExit(command: Command): void {
 function reportFailure(cause: unknown): number {
   if (cause instanceof CommanderError) return cause.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
   const paint = paintFor(process.stderr.isTTY, process.env);
-  const isExpected = cause instanceof CommandFailure;
-  const text = isExpected ? cause.message : cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
-  process.stderr.write(`${paint("red", "quorate:")} ${text}\n`);
-  return isExpected ? cause.exitCode : exitCodes.failure;
+  if (cause instanceof Error && (cause instanceof CommandFailure || isSystemError(cause))) {
+    process.stderr.write(`${paint("red", "quorate:")} ${cause.message}\n`);
+    return cause instanceof CommandFailure ? cause.exitCode : exitCodes.failure;
+  }
+  const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+  process.stderr.write(`${paint("red", "quorate:")} unexpected: ${text}\n`);
+  return exitCodes.failure;
+}
+
+/** What the operating system refused, such as a directory that may not be written: its own message says it all. */
+function isSystemError(cause: Error): boolean {
+  return "syscall" in cause;
 }
 
 void main();
