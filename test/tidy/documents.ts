@@ -71,6 +71,51 @@ export function checkedInvariants(code: string): readonly string[] {
   return [...new Set(found)];
 }
 
+/** A number whose rules stand in two folders of `src` means two things: `L1: collections, storage`. */
+export function sharedInvariants(
+  files: readonly { readonly path: string; readonly code: string }[],
+): readonly string[] {
+  const homes = new Map<string, Set<string>>();
+  for (const { path, code } of files) {
+    const folder = path.split("/")[1] ?? "";
+    for (const number of checkedInvariants(code)) homes.set(number, (homes.get(number) ?? new Set()).add(folder));
+  }
+  return [...homes]
+    .filter(([, folders]) => folders.size > 1)
+    .map(([number, folders]) => `${number}: ${[...folders].sort().join(", ")}`);
+}
+
+/**
+ * The table of invariants, from the rules that code checks: one row for each number and folder, with every sentence that is
+ * checked under it.
+ */
+export function invariantTable(files: readonly { readonly path: string; readonly code: string }[]): string {
+  const rows = new Map<string, { readonly folder: string; readonly number: string; readonly rules: Set<string> }>();
+  for (const { path, code } of files) {
+    const folder = path.split("/").slice(1, -1).join("/");
+    for (const match of code.matchAll(/(["'`])([A-Z]{1,2}\d{1,2})[ :]([a-z](?:(?!\1)[^$\n])*)/g)) {
+      const [, , number = "", rule = ""] = match;
+      const row = rows.get(`${folder} ${number}`) ?? { folder, number, rules: new Set() };
+      rows.set(`${folder} ${number}`, row);
+      row.rules.add(rule.replace(/[:\s]+$/, "").replaceAll("|", "\\|"));
+    }
+  }
+  const ordered = [...rows.values()].sort(
+    (one, other) =>
+      compareText(one.folder, other.folder) ||
+      compareText(one.number.replace(/\d+/, ""), other.number.replace(/\d+/, "")) ||
+      Number(one.number.replace(/\D+/, "")) - Number(other.number.replace(/\D+/, "")),
+  );
+  const lines = ordered.map(
+    ({ folder, number, rules }) => `| ${number} | \`src/${folder}/\` | ${[...rules].sort().join("; ")} |`,
+  );
+  return ["| number | home | rule |", "| --- | --- | --- |", ...lines].join("\n");
+}
+
+function compareText(one: string, other: string): number {
+  return one < other ? -1 : one > other ? 1 : 0;
+}
+
 /** Invariant numbers spoken of anywhere in prose: "invariant R4", "invariants R1, R2 and R5". */
 export function spokenInvariants(markdown: string): readonly Mention[] {
   return proseOf(markdown)
