@@ -95,6 +95,35 @@ describe("a replica", () => {
   });
 });
 
+describe("one replica of three, alone", () => {
+  test("is alive and not ready, answers no command, and a second signal ends its patience", async () => {
+    const ports = await choosePorts(0, 6, taken);
+    const members = ["a", "b", "c"].flatMap((id, at) => [
+      "--member",
+      `${id}=127.0.0.1:${ports[2 * at]},127.0.0.1:${ports[2 * at + 1]}`,
+    ]);
+    const identity = ["--id", "a", "--cluster-id", "lost", "--data", join(folder, "lost"), "--bootstrap"];
+    const limits = ["--http-call-ms-max", "60000", "--drain-ms-max", "60000"];
+    const lost = await start([...identity, ...members, ...limits, "--listen-http", "127.0.0.1:0"]);
+    expect((await fetch(`http://${lost.http}/livez`)).status).toBe(200);
+    expect((await fetch(`http://${lost.http}/readyz`)).status).toBe(503);
+    const body = '{"key":"k","value":"v"}';
+    const asked = fetch(`http://${lost.http}/v1/commands/set`, { method: "POST", body }).then(
+      ({ status }) => status,
+      () => "no answer",
+    );
+
+    await until("the end", async () => {
+      lost.child.kill("SIGTERM");
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return lost.child.exitCode ?? undefined;
+    });
+
+    expect(await lost.exited).toBe(143);
+    expect(["no answer", 503, 504]).toContain(await asked);
+  });
+});
+
 describe("refusals, with their exit codes", () => {
   test("2: unknown flags, keys and verbs, missing options, and addresses that others could reach", async () => {
     const flags = await solo("open");
