@@ -11,7 +11,7 @@
  */
 import { invariant } from "../base/invariant.js";
 import type { Entry } from "../model/entry.js";
-import type { LogIndex } from "../model/ids.js";
+import type { LogIndex, Term } from "../model/ids.js";
 import { minIndex } from "../model/ids.js";
 import type { HardState, LogWrite } from "../model/log.js";
 import type { CancelTimer, Clock } from "../ports/clock.js";
@@ -76,6 +76,8 @@ export class LogWriter implements LogStore {
   readonly #reads = new Set<ReadRequest>();
   readonly #waitingReads: ReadRequest[] = [];
   readonly #statistics = new SyncStatistics();
+  /** Of the newest hard state that was asked for. */
+  #term: Term;
   #syncedUpTo: number;
   #durableIndex: LogIndex;
   #hardStateInFlight = false;
@@ -91,6 +93,7 @@ export class LogWriter implements LogStore {
   constructor(parts: LogWriterParts, refused: StorageFailure | undefined) {
     this.#parts = parts;
     this.#broken = refused;
+    this.#term = parts.hardState.durable.hardState.term;
     this.#syncedUpTo = parts.syncedUpTo;
     this.#durableIndex = parts.chain.lastIndex;
     this.#armMarker();
@@ -103,6 +106,11 @@ export class LogWriter implements LogStore {
   write(write: LogWrite, done: Done): void {
     invariant(this.#closing === undefined, "W8 nothing is written to a closed log");
     if (this.#broken !== undefined) return this.#failLater(done, this.#broken);
+    this.#term = write.hardState?.term ?? this.#term;
+    invariant(
+      (write.entries.at(-1)?.term ?? this.#term) <= this.#term,
+      "W13 no entry is of a later term than the replica",
+    );
     this.#statistics.countWrite();
     this.#queue.push({ write, done, taken: 0, truncated: false, hardStateDurable: write.hardState === undefined });
     this.#pump();

@@ -63,7 +63,7 @@ describe("wal", () => {
   test("writes that wait for one in flight go out together and complete in order", () => {
     const world = openedLog(formattedDisk(smallSegment), smallSegment);
 
-    for (let at = 1; at <= 5; at += 1) world.begin({ entries: [entryAt(at, 1, `entry ${at}`)] });
+    for (let at = 1; at <= 5; at += 1) world.begin({ entries: [entryAt(at, 0, `entry ${at}`)] });
     world.settle();
 
     expect(world.completed).toEqual([1, 2, 3, 4, 5]);
@@ -74,7 +74,7 @@ describe("wal", () => {
   test("no completion comes from within a call", () => {
     const world = openedLog(formattedDisk(smallSegment), smallSegment);
 
-    world.begin({ entries: [entryAt(1, 1, "x")] });
+    world.begin({ entries: [entryAt(1, 0, "x")] });
     world.begin({});
     const whileWriting = [...world.completed];
     world.settle();
