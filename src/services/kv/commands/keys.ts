@@ -137,12 +137,16 @@ function readScanOptions(argv: Argv): ScanOptions | { readonly error: string } {
   return options;
 }
 
-/** Keys lie evenly spread over the positions of a scan. Expired ones are passed over a bounded number of times. */
+/**
+ * Keys lie evenly spread over the positions of a scan, and a page may hold several, so one of them is drawn. Expired ones are
+ * passed over a bounded number of times.
+ */
 function randomKey(writing: Writing): Reply {
   const { entries } = writing.state;
   for (let attempt = 0; attempt < 100 && entries.size > 0; attempt += 1) {
     const page = entries.scan(Math.floor(writing.random() * 2 ** 48), 1);
-    const [key, stored] = (page.entries.length > 0 ? page : entries.scan(0, 1)).entries[0] ?? [];
+    const found = page.entries.length > 0 ? page.entries : entries.scan(0, 1).entries;
+    const [key, stored] = found[Math.floor(writing.random() * found.length)] ?? [];
     if (key !== undefined && stored !== undefined && !isExpired(stored, writing.now)) return key;
   }
   return null;
