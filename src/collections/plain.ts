@@ -21,15 +21,10 @@ export class PlainCopier {
   hasBytes = false;
   readonly #path: (string | number)[] = [];
 
-  /** `where` names the place in the state, for the message. @throws NotCanonical */
-  copy(value: unknown, where: () => string): unknown {
+  /** @throws NotCanonical with the path inside of the value: the caller knows where the value was going to. */
+  copy(value: unknown): unknown {
     this.hasBytes = false;
-    try {
-      return this.#copy(value, 0);
-    } catch (cause) {
-      if (cause instanceof NotCanonical) throw new NotCanonical(`${where()}${cause.path}`, cause.reason);
-      throw cause;
-    }
+    return this.#copy(value, 0);
   }
 
   #copy(value: unknown, depth: number): unknown {

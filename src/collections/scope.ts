@@ -85,12 +85,16 @@ export class Scope {
     this.noteRead();
   }
 
-  /** The frozen copy that is kept. @throws NotCanonical, BudgetExceeded */
-  copy(value: unknown, where: () => string): { readonly value: unknown; readonly hasBytes: boolean } {
-    const copier = this.#copier;
-    const copied = copier.copy(value, where);
-    if (copier.bytes > this.#limits.bytesMax) this.checkBudgets();
-    return { value: copied, hasBytes: copier.hasBytes };
+  /** The frozen copy that is kept. @throws NotCanonical with a path inside of the value, BudgetExceeded */
+  copy(value: unknown): unknown {
+    const copied = this.#copier.copy(value);
+    if (this.#copier.bytes > this.#limits.bytesMax) this.checkBudgets();
+    return copied;
+  }
+
+  /** Whether there are bytes in the last copy. */
+  get copyHasBytes(): boolean {
+    return this.#copier.hasBytes;
   }
 
   /** Right before a structure is changed. */

@@ -129,8 +129,8 @@ function createCollections(scope: Scope, made: Map<Collection, Declared>): Colle
     cell: <V>(initial: V) => {
       const table = new Table(scope, undefined);
       if (initial !== undefined) {
-        const { value, hasBytes } = scope.copy(initial, () => "the initial value of a cell");
-        table.trie.put(cellKey, value, hasBytes);
+        const value = scope.copy(initial);
+        table.trie.put(cellKey, value, scope.copyHasBytes);
       }
       return keep(new TableCell<V>(table, initial === undefined), table);
     },

@@ -5,7 +5,7 @@
  */
 import type { SortedKey } from "../api/state.js";
 import type { Hash } from "../ports/hash.js";
-import { pathStep } from "../wire/canonical.js";
+import { NotCanonical, pathStep } from "../wire/canonical.js";
 import { entriesOf, HashTrie, type TrieEntry, type TrieSnapshot } from "./hash-trie.js";
 import { copyOut } from "./plain.js";
 import type { Scope, Undo } from "./scope.js";
@@ -46,9 +46,9 @@ export class Table {
 
   set(key: SortedKey, value: unknown): void {
     this.scope.noteWrite(this.name);
-    const copied = this.scope.copy(value, () => `${this.name}${describeKey(key)}`);
+    const copied = this.#copy(key, value);
     this.scope.change();
-    const previous = this.trie.put(key, copied.value, copied.hasBytes);
+    const previous = this.trie.put(key, copied, this.scope.copyHasBytes);
     if (previous === undefined) this.#follower?.inserted(key);
     this.scope.record(new EntryUndo(this, key, previous));
   }
@@ -120,6 +120,15 @@ export class Table {
 
   digest(hash: Hash): Uint8Array {
     return digestOfTrie(this.trie.view().root, hash);
+  }
+
+  #copy(key: SortedKey, value: unknown): unknown {
+    try {
+      return this.scope.copy(value);
+    } catch (cause) {
+      if (!(cause instanceof NotCanonical)) throw cause;
+      throw new NotCanonical(`${this.name}${describeKey(key)}${cause.path}`, cause.reason);
+    }
   }
 }
 

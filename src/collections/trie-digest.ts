@@ -13,15 +13,27 @@ import type { TrieBranch, TrieEntry } from "./hash-trie.js";
 const label = { branch: 1, entry: 2, child: 3, bucket: 4 } as const;
 
 export function digestOfTrie(branch: TrieBranch, hash: Hash): Uint8Array {
+  // One writer for each level of the way down, used again by all branches of that level.
+  return digestOfBranch(branch, hash, { writers: [], level: 0 });
+}
+
+interface Descent {
+  readonly writers: ByteWriter[];
+  level: number;
+}
+
+function digestOfBranch(branch: TrieBranch, hash: Hash, descent: Descent): Uint8Array {
   if (branch.digest !== undefined) return branch.digest;
-  const writer = new ByteWriter();
+  const writer = (descent.writers[descent.level] ??= new ByteWriter(4096));
+  descent.level += 1;
+  writer.reset();
   writer.u8(label.branch);
   writer.u32(branch.bitmap >>> 0);
   // As deep as the trie is: six levels.
   for (const child of branch.children) {
     if (child.kind === "branch") {
       writer.u8(label.child);
-      writer.raw(digestOfTrie(child, hash));
+      writer.raw(digestOfBranch(child, hash, descent));
     } else if (child.kind === "entry") {
       writeEntry(writer, child);
     } else {
@@ -30,6 +42,7 @@ export function digestOfTrie(branch: TrieBranch, hash: Hash): Uint8Array {
       for (const entry of child.entries) writeEntry(writer, entry);
     }
   }
+  descent.level -= 1;
   branch.digest = hash.sha256(writer.peek());
   return branch.digest;
 }

@@ -7,7 +7,7 @@
  *
  * Invariants: C1 to C3 of `scope.ts`. M1 after each call the state is that of the commands that did not fail, and nothing else.
  */
-import { InvariantViolation } from "../base/invariant.js";
+import { invariant, InvariantViolation } from "../base/invariant.js";
 import { decodeUtf8, encodeUtf8 } from "../base/bytes.js";
 import type {
   Batch,
@@ -64,7 +64,9 @@ export class TypedInstance implements MachineInstance {
     let markedAt = 0;
     if (this.#sweep(batch) === "overflowed") goBack();
     const outcomes: Outcome[] = [];
-    for (const [at, command] of commands.entries()) {
+    for (let at = 0; at < commands.length; at += 1) {
+      const command = commands[at];
+      invariant(command !== undefined, "a batch has no holes");
       const outcome = this.#execute(command, batch);
       if (outcome !== "overflowed") {
         outcomes.push(outcome);
