@@ -305,8 +305,8 @@ async function openDev(options: DevOptions): Promise<OpenedDev> {
   if (found !== undefined) checkSame(found, options, dataDir);
   const clusterId = found?.clusterId ?? `dev-${randomBytes(4).toString("hex")}`;
   const replicas = await placeReplicas(found, options, machine === bundledName);
-  const present = replicas.map(({ id }) => id).filter((id) => !isEmpty(join(dataDir, id)));
-  // A directory with something in it took part, even if we died before we could write that down.
+  const present = replicas.map(({ id }) => id).filter((id) => hasIdentity(join(dataDir, id)));
+  // A directory with an identity took part, even if we died before we could write that down.
   const bootstrapped = [...new Set([...(found?.bootstrapped ?? []), ...present])].sort();
   const record: DevRecord = {
     format: 1,
@@ -395,6 +395,11 @@ function stopChild(running: Running): Promise<void> {
     };
     child.kill("SIGTERM");
   });
+}
+
+/** Written last when a directory is founded: without it, nobody has voted from there. */
+function hasIdentity(directory: string): boolean {
+  return existsSync(join(directory, "identity"));
 }
 
 function isEmpty(directory: string): boolean {

@@ -10,6 +10,7 @@ import type { Replica } from "../api/replica.js";
 import { InvariantViolation } from "../base/invariant.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import { CannotStart, startReplica } from "../node/create-replica.js";
+import { DiskError } from "../ports/disk.js";
 import { formatAddress, isLoopback, parseAddress } from "../node/network.js";
 import { watchEventLoop, type EventLoopWatch } from "./event-loop.js";
 import { CommandFailure, exitCodes, usageFailure, type ExitCode } from "./exit-codes.js";
@@ -65,7 +66,8 @@ async function runLogged(settings: Settings, logs: Logs, report: (event: Process
   logs.logger.info({ ...doors.status().addresses, machine: machine.name, pid: process.pid }, "listening");
   const exitCode = await stopped.reason;
   logs.logger.info({ exitCode }, "stopping");
-  await doors.close(countSetting(settings, "stop.drainMsMax"));
+  // A broken replica answers nothing any more: waiting for it helps nobody.
+  await doors.close(exitCode === exitCodes.ok ? countSetting(settings, "stop.drainMsMax") : 0);
   await replica.stop();
   eventLoop.stop();
   logs.logger.info({ exitCode }, "stopped");
@@ -271,7 +273,7 @@ function failureOf(cause: unknown): CommandFailure {
 
 function exitCodeOf(cause: unknown): ExitCode {
   if (cause instanceof CannotStart) return /^[A-Z_]+$/.test(cause.code) ? exitCodes.usage : exitCodes.dataRefused;
-  if (cause instanceof InvariantViolation) return exitCodes.broken;
+  if (cause instanceof InvariantViolation || cause instanceof DiskError) return exitCodes.broken;
   const system = systemCodeOf(cause) ?? (cause instanceof Error ? systemCodeOf(cause.cause) : undefined);
   return system === "EADDRINUSE" || system === "EADDRNOTAVAIL" || system === "EACCES"
     ? exitCodes.addressUnavailable

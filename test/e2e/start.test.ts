@@ -1,5 +1,5 @@
 /** `quorate start` as a supervisor sees it: exit codes, signals, refusals, and a log that nobody reads. */
-import { spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { execFileSync, spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -38,8 +38,11 @@ interface Started {
   readonly exited: Promise<number | null>;
 }
 
-async function start(flags: readonly string[]): Promise<Started> {
-  const child = spawn(process.execPath, [quorateMain, "start", ...flags], { stdio: ["ignore", "ignore", "pipe"] });
+const start = (flags: readonly string[]): Promise<Started> => startBy([process.execPath], flags);
+
+/** `by` is what runs the script: Node, or a shell that becomes Node. */
+async function startBy([command = "", ...before]: readonly string[], flags: readonly string[]): Promise<Started> {
+  const child = spawn(command, [...before, quorateMain, "start", ...flags], { stdio: ["ignore", "ignore", "pipe"] });
   const exited = new Promise<number | null>((resolve) => child.once("exit", resolve));
   const log: Record<string, unknown>[] = [];
   createInterface({ input: child.stderr }).on("line", (line) => log.push(JSON.parse(line) as Record<string, unknown>));
@@ -121,6 +124,37 @@ describe("one replica of three, alone", () => {
 
     expect(await lost.exited).toBe(143);
     expect(["no answer", 503, 504]).toContain(await asked);
+  });
+});
+
+describe("a disk that fails", () => {
+  test("ends the replica with 4 and the reason, and nothing is acknowledged that was not written", async () => {
+    const flags = [...(await solo("failing")), "--bootstrap"];
+    // The signal of the limit is ignored, so a write beyond it fails as on a broken disk.
+    const failing = await startBy(["bash", "-c", 'trap "" XFSZ; exec "$@"', "bash", process.execPath], flags);
+    const set = async (value: string) => {
+      const body = JSON.stringify({ key: "k", value });
+      return fetch(`http://${failing.http}/v1/commands/set`, { method: "POST", body }).then(
+        ({ status }) => status,
+        () => "no answer",
+      );
+    };
+    expect(await set("kept")).toBe(200);
+
+    execFileSync("prlimit", ["--pid", String(failing.child.pid), "--fsize=16384"]);
+    const answers = await Promise.all([set("x".repeat(100_000)), set("y".repeat(100_000))]);
+
+    expect(answers).not.toContain(200);
+    expect(await failing.exited).toBe(4);
+    expect(failing.log.find(({ level }) => level === 60)).toMatchObject({
+      reason: expect.stringMatching(/./) as string,
+    });
+
+    const again = await start(flags);
+    const answer = await fetch(`http://${again.http}/v1/queries/get`, { method: "POST", body: '"k"' });
+    expect(await answer.json()).toMatchObject({ output: { value: "kept" } });
+    again.child.kill("SIGTERM");
+    expect(await again.exited).toBe(0);
   });
 });
 
