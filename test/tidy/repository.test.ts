@@ -30,6 +30,13 @@ function installScripts(lock: Lock): readonly string[] {
   return scripted.map(([path]) => path);
 }
 
+/** npm writes a lock without the packages that it could not find for other platforms, and then refuses to install from it. */
+function missingOptionals(lock: Lock): readonly string[] {
+  const wanted = Object.values(lock.packages).flatMap((entry) => Object.keys(entry.optionalDependencies ?? {}));
+  const present = Object.keys(lock.packages);
+  return wanted.filter((name) => !present.some((path) => path.endsWith(`node_modules/${name}`)));
+}
+
 function resolvedAddresses(lock: Lock): readonly string[] {
   return Object.entries(lock.packages)
     .filter(([, entry]) => entry.resolved !== undefined)
@@ -74,6 +81,7 @@ describe("the repository", () => {
 
     expect(installScripts(lock)).toEqual([]);
     expect(resolvedAddresses(lock)).toEqual([]);
+    expect(missingOptionals(lock)).toEqual([]);
   });
 
   test("has a README of at most 150 lines", () => {
@@ -113,6 +121,17 @@ describe("the repository checks themselves", () => {
     };
 
     expect(installScripts(lock)).toEqual(["node_modules/a"]);
+  });
+
+  test("refuse a lock file that lacks the packages of another platform", () => {
+    const lock: Lock = {
+      packages: {
+        "node_modules/a": { optionalDependencies: { "@a/one": "1.0.0", "@a/other": "1.0.0" } },
+        "node_modules/@a/one": {},
+      },
+    };
+
+    expect(missingOptionals(lock)).toEqual(["@a/other"]);
   });
 
   test("refuse a lock file that names an address", () => {
