@@ -10,7 +10,15 @@ interface Package {
 
 interface Lock {
   readonly packages: Readonly<
-    Record<string, { readonly hasInstallScript?: boolean; readonly dev?: boolean; readonly resolved?: string }>
+    Record<
+      string,
+      {
+        readonly hasInstallScript?: boolean;
+        readonly dev?: boolean;
+        readonly resolved?: string;
+        readonly optionalDependencies?: Readonly<Record<string, string>>;
+      }
+    >
   >;
 }
 
