@@ -88,7 +88,7 @@ export class OutcomeUnknown extends Error {
 }
 
 /** For people: the code and its facts. */
-export function describeRefusal(refusal: Refusal): string {
+function describeRefusal(refusal: Refusal): string {
   const facts = Object.entries(refusal).filter(([name]) => name !== "code");
   return [refusal.code, ...facts.map(([name, fact]) => `${name} ${String(fact)}`)].join(", ");
 }

@@ -9,7 +9,6 @@
  * and take time, randomness and all else from outside from `context` only.
  */
 import type { LowLevelMachine } from "./low-level.js";
-import type { Rejected } from "./rejected.js";
 import type { SchemaInput, SchemaOutput, StandardSchema } from "./standard-schema.js";
 import type { Collections, StateShape, ViewOf } from "./state.js";
 
@@ -216,6 +215,3 @@ export interface Machine<Commands, Queries, Events extends EventTypes = EventTyp
   /** Exists in the types only. */
   readonly types?: { readonly commands: Commands; readonly queries: Queries; readonly events: Events };
 }
-
-/** The rejections among what is declared to be returned. */
-export type RejectionOf<Declared> = Extract<ResultOf<Declared>, Rejected>;

@@ -18,11 +18,12 @@ import type {
 } from "../api/machine.js";
 import type { StandardSchema } from "../api/standard-schema.js";
 import type { Collections, StateShape } from "../api/state.js";
+import { quote } from "../wire/canonical.js";
 import { admitInput } from "./admit.js";
 import { StateStore } from "./state-store.js";
 import { TypedInstance, type MachineParts, type Run } from "./typed-machine.js";
 
-export const defaultCommandLimits: CommandLimits = { operationsMax: 1_000_000, bytesMax: 64 * 1024 * 1024 };
+const defaultCommandLimits: CommandLimits = { operationsMax: 1_000_000, bytesMax: 64 * 1024 * 1024 };
 
 /**
  * The first step of a machine: its state, and the events and timers that it will use. The second is `machine` on what this returns.
@@ -36,7 +37,7 @@ export function define<
 >(definition: StateDefinition<State, Events, Timers>): Definition<State, Events, Timers> {
   const { name, version, state } = definition;
   if (!/^[A-Za-z0-9_-]{1,64}$/.test(name)) {
-    throw new TypeError(`Cannot define a machine named ${JSON.stringify(name)}: a name is 1 to 64 of a-z A-Z 0-9 _ -`);
+    throw new TypeError(`Cannot define a machine named ${quote(name)}: a name is 1 to 64 of a-z A-Z 0-9 _ -`);
   }
   if (!Number.isSafeInteger(version) || version < 1) {
     throw new TypeError(`Cannot define version ${version} of ${name}: versions are whole numbers from 1`);

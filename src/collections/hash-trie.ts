@@ -6,8 +6,8 @@
  * Branches are 32 wide and keep present children only, behind a bitmap (Bagwell, "Ideal Hash Trees", 2001). A branch belongs to the
  * trie that made it since its last snapshot and is then changed in place; all other branches may be shared and are copied first.
  *
- * Invariants: T1 the shape follows from the keys alone: a branch other than the root has two or more leaves below it, and keys
- * of one position share a bucket sorted by key. T2 a node that a snapshot can reach never changes, but for its cached digest.
+ * Invariants: M1 the shape follows from the keys alone: a branch other than the root has two or more leaves below it, and keys
+ * of one position share a bucket sorted by key. M2 a node that a snapshot can reach never changes, but for its cached digest.
  */
 import { invariant } from "../base/invariant.js";
 import type { SortedKey } from "../api/state.js";
@@ -89,13 +89,13 @@ export class HashTrie {
         return undefined;
       }
       const child = branch.children[slot];
-      invariant(child !== undefined, "T1 a bit in the bitmap has its child");
+      invariant(child !== undefined, "M1 a bit in the bitmap has its child");
       if (child.kind !== "branch") return this.#putAtLeaf(branch, slot, { child, entry, level });
       const own = this.#own(child);
       branch.children[slot] = own;
       branch = own;
     }
-    throw new Error("T1 positions end before the levels do");
+    throw new Error("M1 positions end before the levels do");
   }
 
   /** Answers what it removes. */
@@ -164,7 +164,7 @@ export class HashTrie {
     const bit = bitOf(entry.position, level);
     const slot = slotOf(branch, bit);
     const child = branch.children[slot];
-    invariant(child !== undefined, "T1 an entry that was found lies on its path");
+    invariant(child !== undefined, "M1 an entry that was found lies on its path");
     if (child.kind === "branch") {
       const own = this.#own(child);
       this.#removeBelow(own, entry, level + 1);

@@ -4,7 +4,7 @@
  * Owns: a B-tree of keys, copied where a snapshot can see it and changed in place elsewhere, like the trie. Leaves to others: values
  * and digests, which the trie beside it has. Its shape depends on history and is never observable. Called by `state-sorted-map.ts`.
  *
- * Invariants: O1 keys of a node grow; child `i` holds the keys from separator `i - 1` to below separator `i`. O2 no node but the
+ * Invariants: M3 keys of a node grow; child `i` holds the keys from separator `i - 1` to below separator `i`. M4 no node but the
  * root is empty. Nodes that lost most of their keys are kept until they are empty: that costs depth, never order.
  */
 import { invariant } from "../base/invariant.js";
@@ -104,7 +104,7 @@ export class KeyOrder {
   #splitLeaf(node: OrderLeaf): Split {
     const keys = node.keys.splice(keysMax * 0.75);
     const separator = keys[0];
-    invariant(separator !== undefined, "O2 a split leaves keys on both sides");
+    invariant(separator !== undefined, "M4 a split leaves keys on both sides");
     return { separator, right: { kind: "leaf", epoch: this.#epoch, keys } };
   }
 
@@ -112,7 +112,7 @@ export class KeyOrder {
     const children = node.children.splice(keysMax * 0.75);
     const separators = node.separators.splice(keysMax * 0.75 - 1);
     const separator = separators.shift();
-    invariant(separator !== undefined, "O1 there is a separator between two children");
+    invariant(separator !== undefined, "M3 there is a separator between two children");
     return { separator, right: { kind: "inner", epoch: this.#epoch, separators, children } };
   }
 
@@ -120,7 +120,7 @@ export class KeyOrder {
     if (node.kind === "leaf") {
       const at = countBelow(node.keys, key);
       const found = node.keys[at];
-      invariant(found !== undefined && compareKeys(found, key) === 0, "O1 a key that is present is found");
+      invariant(found !== undefined && compareKeys(found, key) === 0, "M3 a key that is present is found");
       node.keys.splice(at, 1);
       return;
     }
@@ -215,7 +215,7 @@ function countUpTo(keys: readonly SortedKey[], key: SortedKey): number {
 
 function childOf(node: OrderInner, at: number): OrderNode {
   const child = node.children[at];
-  invariant(child !== undefined, "O2 an inner node has a child for every key");
+  invariant(child !== undefined, "M4 an inner node has a child for every key");
   return child;
 }
 

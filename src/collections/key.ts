@@ -12,7 +12,7 @@ import { canonicalDepthMax, isWellFormed, NotCanonical } from "../wire/canonical
 export const positionBits = 30;
 export const positionCount = 2 ** positionBits;
 /** Elements of a tuple that is a key. */
-export const tupleLengthMax = canonicalDepthMax;
+const tupleLengthMax = canonicalDepthMax;
 
 /** The key as it is kept: checked, -0 made 0 as JavaScript's own maps do, tuples copied and frozen. @throws NotCanonical */
 export function admitKey(key: SortedKey, collection: string): SortedKey {

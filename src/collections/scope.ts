@@ -4,7 +4,7 @@
  * Owns: who may write now, the deterministic budgets, and the journal by which a command that failed is rolled back. Every
  * read and write of a collection asks here first. Called by the collections and by `typed-machine.ts`.
  *
- * Invariants: C1 the state changes only between `begin` and its end. C2 after `rollback` the content is that of `begin`. C3 whoever
+ * Invariants: M7 the state changes only between `begin` and its end. M8 after `rollback` the content is that of `begin`. M9 whoever
  * passed a budget fails, even if the command caught the error.
  */
 import type { CommandLimits } from "../api/machine.js";
@@ -16,11 +16,11 @@ export interface Undo {
 }
 
 /** The same on every replica: counts of the command alone lead here. */
-export class BudgetExceeded extends Error {
+class BudgetExceeded extends Error {
   override readonly name = "BudgetExceeded";
 }
 
-export class WriteRefused extends Error {
+class WriteRefused extends Error {
   override readonly name = "WriteRefused";
 }
 

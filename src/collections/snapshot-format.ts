@@ -9,7 +9,7 @@
  */
 import { ByteReader, ByteWriter } from "../base/bytes.js";
 import type { SortedKey } from "../api/state.js";
-import { readValue, writeValue } from "../wire/canonical.js";
+import { quote, readValue, writeValue } from "../wire/canonical.js";
 import { entriesOf, type HashTrie, type TrieSnapshot } from "./hash-trie.js";
 import { admitKey } from "./key.js";
 import { freezeOwned } from "./plain.js";
@@ -74,7 +74,7 @@ function readGroup(reader: ByteReader, into: ReadonlyMap<string, HashTrie>, chun
   const count = reader.u32();
   const trie = into.get(name);
   if (reader.failed) return;
-  if (trie === undefined) throw refusal(chunk, `the machine has no collection ${JSON.stringify(name)}`);
+  if (trie === undefined) throw refusal(chunk, `the machine has no collection ${quote(name)}`);
   for (let at = 0; at < count && !reader.failed; at += 1) {
     const key = readValue(reader);
     const value = readValue(reader);

@@ -57,7 +57,7 @@ export class TableList<V> implements StateList<V> {
 function* valuesOf<V>(trie: HashTrie): IterableIterator<Immutable<V>> {
   for (let at = 0; at < trie.size; at += 1) {
     const entry = trie.get(at);
-    invariant(entry !== undefined, "L1 a list has a value at every index below its length");
+    invariant(entry !== undefined, "M6 a list has a value at every index below its length");
     yield readOut(entry) as Immutable<V>;
   }
 }

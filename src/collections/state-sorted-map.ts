@@ -5,7 +5,7 @@
  */
 import { invariant } from "../base/invariant.js";
 import type { Immutable, KeyRange, SortedKey, StateSortedMap } from "../api/state.js";
-import { HashTrie, type TrieEntry } from "./hash-trie.js";
+import type { HashTrie, TrieEntry } from "./hash-trie.js";
 import { admitKey, compareKeys } from "./key.js";
 import { KeyOrder, keysDownward, keysUpward, type OrderNode, type UpperBound } from "./key-order.js";
 import { pairOf } from "./state-map.js";
@@ -163,6 +163,6 @@ function isAbove(key: SortedKey, upper: UpperBound): boolean {
 
 function entryAt(trie: HashTrie, key: SortedKey): TrieEntry {
   const entry = trie.get(key);
-  invariant(entry !== undefined, "S1 order and table of a sorted map have the same keys");
+  invariant(entry !== undefined, "M5 order and table of a sorted map have the same keys");
   return entry;
 }

@@ -5,7 +5,7 @@
  */
 import type { SortedKey } from "../api/state.js";
 import type { Hash } from "../ports/hash.js";
-import { NotCanonical, pathStep } from "../wire/canonical.js";
+import { NotCanonical, pathStep, quote } from "../wire/canonical.js";
 import { entriesOf, HashTrie, type TrieEntry, type TrieSnapshot } from "./hash-trie.js";
 import { copyOut } from "./plain.js";
 import type { Scope, Undo } from "./scope.js";
@@ -153,7 +153,7 @@ export function readOut(entry: TrieEntry): unknown {
 }
 
 function describeKey(key: SortedKey): string {
-  if (typeof key === "string") return `[${JSON.stringify(key)}]`;
+  if (typeof key === "string") return `[${quote(key)}]`;
   if (typeof key === "number") return pathStep(key);
   return typeof key === "object" ? `[${key.map(String).join(", ")}]` : `[${String(key)}]`;
 }

@@ -1,7 +1,7 @@
 /**
  * Digests of tries: equal for equal content, whatever its history.
  *
- * Owns: the tree of SHA-256 over the trie's shape, which itself follows from the content (T1). A branch caches its digest until it
+ * Owns: the tree of SHA-256 over the trie's shape, which itself follows from the content (M1). A branch caches its digest until it
  * changes, so the work after a change is the changed branches and the entries right below them. Two contents with one digest would
  * be a collision of SHA-256: every key, value and bitmap is hashed whole, behind a byte that says what it is.
  */

@@ -5,7 +5,7 @@
  * message is its outcome, on every replica alike. Leaves to others: who asked, and whether it is asked for the first time
  * (`execution/`). Called through the low-level contract.
  *
- * Invariants: C1 to C3 of `scope.ts`. M1 after each call the state is that of the commands that did not fail, and nothing else.
+ * Invariants M7 to M9 of `scope.ts`, and M10: after each call the state is that of the commands that did not fail, and nothing else.
  */
 import { invariant, InvariantViolation } from "../base/invariant.js";
 import { decodeUtf8, encodeUtf8 } from "../base/bytes.js";

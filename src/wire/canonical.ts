@@ -16,7 +16,7 @@
  *     array                       count, values
  *     object                      count, then key (as a string without tag) and value; keys grow by UTF-16 units
  *
- * Invariants: K1 one value has one encoding, and a decoder takes no other. K2 decoding is total: foreign bytes give a value or a
+ * Invariants: V1 one value has one encoding, and a decoder takes no other. V2 decoding is total: foreign bytes give a value or a
  * `DecodeFailure`, in time and memory bounded by their length. `undefined` exists at the top only: a property that is undefined
  * is a property that is absent.
  */
@@ -105,7 +105,12 @@ export function readValue(reader: ByteReader): unknown {
 /** Names a property or an index behind a path: `.name` where that can be written, `["any text"]` or `[3]` elsewhere. */
 export function pathStep(key: string | number): string {
   if (typeof key === "number") return `[${key}]`;
-  return /^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
+  return /^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${quote(key)}]`;
+}
+
+/** Text in a message, with its end and its control characters visible. */
+export function quote(text: string): string {
+  return JSON.stringify(text);
 }
 
 /** `path[depth]` is the key under which the value at `depth + 1` was found. */

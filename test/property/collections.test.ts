@@ -2,6 +2,7 @@
  * The collections against plain JavaScript ones, through random writes, rollbacks, forks and restores (hazard N1).
  *
  * Few distinct keys, so that deletes, overwrites and ranges meet; and some keys of one hash position, so that buckets form.
+ * Invariants M1, M2 (the trie), M3, M4 (the order of keys), M5 (both agree), M6 (lists) and M8 (rollback) would show here.
  */
 import { isDeepStrictEqual } from "node:util";
 
