@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, describe, expect, test } from "vitest";
+import type { ReplicaStatus } from "../../src/api/replica.js";
 import { choosePorts } from "../../src/server/free-ports.js";
 import { quorateMain, until } from "../../test-support/dev-cluster.js";
 
@@ -116,6 +117,10 @@ describe("one replica of three, alone", () => {
       () => "no answer",
     );
 
+    await until("the command waiting for a leader", async () => {
+      const status = (await (await fetch(`http://${lost.http}/v1/status`)).json()) as ReplicaStatus;
+      return status.counters.proposalsPending > 0 ? true : undefined;
+    });
     await until("the end", async () => {
       lost.child.kill("SIGTERM");
       await new Promise((resolve) => setTimeout(resolve, 50));
