@@ -158,6 +158,29 @@ test("a link that opens is used at once, and what was in flight on the old one i
   expect(leader.sent("AppendEntries", "c")).toMatchObject([{ previous: { index: 1 }, entries: { length: 2 } }]);
 });
 
+test("a follower whose first link opens only after the election is probed at once", () => {
+  const leader = new Core({ voters: "abc" }).elect("b").persisted().forget();
+
+  leader.input({ kind: "connected", peer: "c" });
+
+  expect(leader.sent("AppendEntries", "c")).toMatchObject([{ previous: { index: 0 }, entries: { length: 1 } }]);
+});
+
+test("a load that an earlier leadership had asked for is not sent if the log has changed since", () => {
+  const leader = new Core({ voters: "abc", term: 1, log: [1], settings: { logCacheBytes: 0 } }).elect("b").persisted();
+  leader
+    .acknowledged("b", 2)
+    .tick(5)
+    .receive("c", accepted(2, 0, 1));
+  leader.receive("c", { kind: "AppendEntriesReply", term: t(2), round: 1, outcome: conflict(1, [0, 0]) });
+  expect(leader.history.filter(({ kind }) => kind === "load")).toHaveLength(1);
+
+  leader.forget().input({ kind: "loaded", peer: "c", from: i(1), entries: entriesOf([9, 9]) });
+
+  expect(leader.sent("AppendEntries", "c")).toEqual([]);
+  expect(leader.effects).toMatchObject([{ kind: "load", from: 1 }]);
+});
+
 test("a leader is replaced in a follower's eyes only by one of a higher term", () => {
   const follower = new Core({ self: "b", voters: "abc", term: 1 }).receive("a", append(1, [0, 0], { entries: [1] }));
 

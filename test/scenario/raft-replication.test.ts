@@ -174,6 +174,9 @@ describe("acknowledgements", () => {
 
     expect(leader.sent("AppendEntries", "b")).toEqual([]);
     expect(leader.tick(30).sent("AppendEntries", "b")).toHaveLength(1);
+    leader.input({ kind: "disconnected", peer: "b" }).input({ kind: "connected", peer: "b" }).forget();
+    leader.receive("b", { kind: "AppendEntriesReply", term: t(2), round: 1, outcome: refusal });
+    expect(leader.sent("AppendEntries", "b")).toEqual([]);
   });
 });
 

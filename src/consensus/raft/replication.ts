@@ -96,8 +96,8 @@ export function onLoaded(leading: Leading, peer: ReplicaId, entries: readonly En
   if (isOurs && follower.progress.next === first.index) sendAppend(leading, follower, entries);
 }
 
-/** What was in flight is lost, or its replies are. */
-export function onFollowerLink({ role }: Leading, peer: ReplicaId): void {
+/** A link has opened: what was in flight on an earlier one is lost, or its replies are. */
+export function onFollowerReachable({ role }: Leading, peer: ReplicaId): void {
   const follower = role.followers.get(peer);
   if (follower !== undefined) backToProbe(follower, after(follower.progress.match));
 }

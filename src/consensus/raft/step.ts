@@ -133,14 +133,14 @@ function onPersisted(state: RaftState, id: number, turn: Turn): void {
 
 function onConnected(state: RaftState, peer: ReplicaId, turn: Turn): void {
   state.unreachable.delete(peer);
-  if (state.role.kind === "leader") replication.onFollowerLink({ state, role: state.role, turn }, peer);
+  if (state.role.kind === "leader") replication.onFollowerReachable({ state, role: state.role, turn }, peer);
   else election.onPeerReachable(state, peer, turn);
 }
 
 function onDisconnected(state: RaftState, peer: ReplicaId, turn: Turn): void {
   state.unreachable.add(peer);
   const { role } = state;
-  if (role.kind === "leader") replication.onFollowerLink({ state, role, turn }, peer);
-  else if (role.kind === "follower" && role.leader === peer) election.onLeaderLost(state, turn);
+  // A leader sends nothing there until the link opens, and starts anew then.
+  if (role.kind === "follower" && role.leader === peer) election.onLeaderLost(state, turn);
   else election.onVotesChanged(state, turn);
 }
