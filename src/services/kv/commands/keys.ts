@@ -137,6 +137,9 @@ function readScanOptions(argv: Argv): ScanOptions | { readonly error: string } {
   return options;
 }
 
+/** As documented for scans of a map. */
+const scanPositions = 2 ** 30;
+
 /**
  * Keys lie evenly spread over the positions of a scan, and a page may hold several, so one of them is drawn. Expired ones are
  * passed over a bounded number of times.
@@ -144,7 +147,7 @@ function readScanOptions(argv: Argv): ScanOptions | { readonly error: string } {
 function randomKey(writing: Writing): Reply {
   const { entries } = writing.state;
   for (let attempt = 0; attempt < 100 && entries.size > 0; attempt += 1) {
-    const page = entries.scan(Math.floor(writing.random() * 2 ** 48), 1);
+    const page = entries.scan(Math.floor(writing.random() * scanPositions), 1);
     const found = page.entries.length > 0 ? page.entries : entries.scan(0, 1).entries;
     const [key, stored] = found[Math.floor(writing.random() * found.length)] ?? [];
     if (key !== undefined && stored !== undefined && !isExpired(stored, writing.now)) return key;
