@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 
 /** Where the package lies: two folders above `dist/node`. */
-export const packageDirectory = new URL("../../", import.meta.url);
+const packageDirectory = new URL("../../", import.meta.url);
 
 export const quorateVersion = readVersion();
 
