@@ -3,11 +3,14 @@
  * Says on standard output, synchronously, the last index that was acknowledged. Arguments: data directory, segment bytes.
  */
 import { writeSync } from "node:fs";
-import { createNodeClock } from "../dist/node/clock.js";
-import { nodeDisk } from "../dist/node/disk.js";
-import { nodeHash } from "../dist/node/hash.js";
-import { openDataDirectory } from "../dist/storage/data-dir.js";
-import { openLog } from "../dist/storage/wal.js";
+
+// A process of its own runs what is built; `npm test` builds first.
+const built = (path) => import(new URL(`../dist/${path}`, import.meta.url).href);
+const { createNodeClock } = await built("node/clock.js");
+const { nodeDisk } = await built("node/disk.js");
+const { nodeHash } = await built("node/hash.js");
+const { openDataDirectory } = await built("storage/data-dir.js");
+const { openLog } = await built("storage/wal.js");
 
 const [path, segmentBytes] = [process.argv[2], Number(process.argv[3])];
 const membership = { members: [] };

@@ -74,7 +74,7 @@ export function writeBack(
   done: (failure: StorageFailure | undefined) => void,
 ): void {
   const segment = parts.segments.locate(record.identity.position);
-  invariant(segment !== undefined, "W12 a damaged record lies in a segment of this log");
+  invariant(segment !== undefined, "a damaged record lies in a segment of this log");
   const bytes = new Uint8Array(recordBytes(entry.payload.length));
   const header = { ...record, ...record.identity, time: entry.time, syncedUpTo: 0, hardStateSequence: 0 };
   encodeRecordHeader(bytes, 0, header, parts.context);

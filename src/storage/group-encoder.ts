@@ -72,7 +72,7 @@ export class GroupEncoder {
     waiting.truncated = true;
     while (waiting.taken < entries.length) {
       const entry = entries[waiting.taken];
-      invariant(entry !== undefined, "W11 a write's entries are counted");
+      invariant(entry !== undefined, "a write's entries are counted");
       // An append over entries that a failed write left behind replaces them, whether it says so or not.
       const replaces = entry.index <= this.#chain.lastIndex;
       if (replaces && !this.#addTruncation(before(entry.index))) return false;

@@ -4,7 +4,7 @@
  * Owns: the file's bytes, the order of its writes, and which slot counts at start. Leaves to others: when it must be durable
  * before what (`wal.ts`: before any record of that term). A new state goes to the slot that holds the older one, is durable,
  * is reported, and is then copied to the other slot too: so at rest both slots hold the newest state, and one damaged slot
- * forgets nothing. Invariant H1: one write at a time, since two in flight might land in either order.
+ * forgets nothing. Invariant W8: one write at a time, since two in flight might land in either order, and terms that only grow.
  */
 import { equalBytes, ByteReader, ByteWriter } from "../base/bytes.js";
 import { invariant } from "../base/invariant.js";
@@ -30,7 +30,7 @@ export const initialHardState: StoredHardState = { sequence: 1, hardState: { ter
  * One slot: magic (4), CRC-32 of bytes 8 to 95 (4), log identity (8), sequence (8), term (8), length of the vote (1), the
  * vote in ASCII (up to 32), zeros.
  */
-export function encodeSlot(stored: StoredHardState, context: FormatContext): Uint8Array {
+function encodeSlot(stored: StoredHardState, context: FormatContext): Uint8Array {
   const writer = new ByteWriter(slotBytes);
   writer.u32(magic);
   writer.u32(0);
@@ -38,14 +38,14 @@ export function encodeSlot(stored: StoredHardState, context: FormatContext): Uin
   writer.u64(stored.sequence);
   writer.u64(stored.hardState.term);
   writer.text(stored.hardState.votedFor ?? "");
-  invariant(writer.length <= slotBytes, "H2 a vote fits into its slot");
+  invariant(writer.length <= slotBytes, "a vote fits into its slot");
   const bytes = new Uint8Array(slotBytes);
   bytes.set(writer.finish());
   new DataView(bytes.buffer).setUint32(4, context.hash.crc32(bytes.subarray(8)), true);
   return bytes;
 }
 
-export function decodeSlot(bytes: Uint8Array, context: FormatContext): StoredHardState | undefined {
+function decodeSlot(bytes: Uint8Array, context: FormatContext): StoredHardState | undefined {
   const reader = new ByteReader(bytes);
   const found = reader.u32();
   const checksum = reader.u32();
@@ -90,8 +90,8 @@ export class HardStateStore {
 
   /** The caller waits for `done` before it writes again. */
   write(hardState: HardState, done: Done): void {
-    invariant(this.#next === undefined, "H3 one hard state at a time");
-    invariant(hardState.term >= this.#durable.hardState.term, "H4 a term never goes back");
+    invariant(this.#next === undefined, "W8 one hard state at a time");
+    invariant(hardState.term >= this.#durable.hardState.term, "W8 a term never goes back");
     this.#next = { stored: { sequence: this.#durable.sequence + 1, hardState }, done };
     if (!this.#writing) this.#writeNext();
   }

@@ -36,9 +36,9 @@ const version = 1;
 const membersMax = 64;
 
 export function encodeIdentity(identity: Identity, hash: Hash): Uint8Array {
-  invariant(identity.logIdentity.length === 8, "D1 a log's identity is eight bytes");
+  invariant(identity.logIdentity.length === 8, "a log's identity is eight bytes");
   const { members } = identity.membership;
-  invariant(members.length <= membersMax, "D2 a cluster has at most 64 members");
+  invariant(members.length <= membersMax, "a cluster has at most 64 members");
   const writer = new ByteWriter();
   writer.u32(magic);
   writer.u32(0);

@@ -92,10 +92,16 @@ export class LogReplay {
   /** A record of which only the name is left. */
   name(identity: RecordIdentity, previousPosition: number): void {
     const previous = this.#previous;
+    this.breakRun();
     this.#advance(identity);
     if (!isEntryKind(identity.kind)) return;
     this.damaged.add({ identity, previous, previousPosition });
     this.#clearTail();
+    this.breakRun();
+  }
+
+  /** What comes next cannot be reached by reading on from what came before, so the index needs a point there. */
+  breakRun(): void {
     this.#startsRun = true;
   }
 
@@ -119,7 +125,7 @@ export class LogReplay {
   }
 
   #advance(identity: RecordIdentity): void {
-    invariant(this.continues(identity), "L1 each record continues the log");
+    invariant(this.continues(identity), "each record continues the log");
     this.#lastPosition = identity.position;
     if (!changesLog(identity.kind)) return;
     this.#previous = identity;
@@ -148,7 +154,7 @@ export class LogReplay {
   #boundTail(): void {
     while (this.#tailBytes > this.#cacheBytes && this.#tail.length - this.#tailStart > 1) {
       const oldest = this.#tail[this.#tailStart];
-      invariant(oldest !== undefined, "L2 the tail is not empty");
+      invariant(oldest !== undefined, "the tail is not empty");
       this.#tailBytes -= entryBytes(oldest);
       this.#tailStart += 1;
     }

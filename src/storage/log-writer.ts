@@ -6,8 +6,9 @@
  * object). Called by the engine's `persist`, `load` and repair.
  *
  * What waits while a write is in flight goes out in the next one: one run of bytes, one flush. A term and vote are durable
- * before any record that was asked for together with them or later (hazard D18). Invariants: W5 completions come in the order
- * of the writes; W6 after a failed flush nothing is written any more (hazard D1); W7 an idle log writes at most one marker.
+ * before any record that was asked for together with them or later (hazard D18). Invariants: W4 completions come in the order
+ * of the writes; W6 nothing is written to a closed log; W7 no entry is of a later term than the replica. After a failed flush
+ * nothing is written any more (hazard D1). An idle log writes at most one marker.
  */
 import { invariant } from "../base/invariant.js";
 import type { Entry } from "../model/entry.js";
@@ -104,12 +105,12 @@ export class LogWriter implements LogStore {
   }
 
   write(write: LogWrite, done: Done): void {
-    invariant(this.#closing === undefined, "W8 nothing is written to a closed log");
+    invariant(this.#closing === undefined, "W6 nothing is written to a closed log");
     if (this.#broken !== undefined) return this.#failLater(done, this.#broken);
     this.#term = write.hardState?.term ?? this.#term;
     invariant(
       (write.entries.at(-1)?.term ?? this.#term) <= this.#term,
-      "W13 no entry is of a later term than the replica",
+      "W7 no entry is of a later term than the replica",
     );
     this.#statistics.countWrite();
     this.#queue.push({ write, done, taken: 0, truncated: false, hardStateDurable: write.hardState === undefined });
@@ -149,7 +150,7 @@ export class LogWriter implements LogStore {
   }
 
   close(done: () => void): void {
-    invariant(this.#closing === undefined, "W10 a log is closed once");
+    invariant(this.#closing === undefined, "W6 a log is closed once");
     this.#closing = done;
     this.#cancelMarker();
     this.#endIfIdle();
@@ -258,7 +259,7 @@ export class LogWriter implements LogStore {
     const completed: QueuedWrite[] = [];
     while (this.#inFlight[0]?.durable === true) {
       const first = this.#inFlight.shift();
-      invariant(first !== undefined && first.end >= this.#syncedUpTo, "W5 groups complete in order");
+      invariant(first !== undefined && first.end >= this.#syncedUpTo, "W4 groups complete in order");
       this.#syncedUpTo = first.end;
       this.#durableIndex = minIndex(first.lastIndex, this.#parts.chain.lastIndex);
       completed.push(...first.completes);

@@ -2,7 +2,7 @@
  * Where in the log an entry is to be looked for: a point every so often, the rest by reading on from there.
  *
  * Owns: the points. Leaves to others: reading (`wal-reader.ts`). Memory: two numbers per 64 entries or 64 KiB, whichever comes
- * first. Invariant O1: both indexes and positions grow from point to point, so the records between two points hold the
+ * first. Invariant W9: both indexes and positions grow from point to point, so the records between two points hold the
  * entries between their indexes, and nothing that was dropped later is met before the next point.
  */
 import { invariant } from "../base/invariant.js";
@@ -37,8 +37,8 @@ export class OffsetIndex {
     readonly startsRun: boolean;
   }): void {
     if (entry.startsRun || this.#entries >= entriesPerPoint || this.#bytes >= bytesPerPoint || this.pointCount === 0) {
-      invariant(entry.index > (this.#indexes.at(-1) ?? 0), "O1 indexes grow from point to point");
-      invariant(entry.position > (this.#positions.at(-1) ?? -1), "O1 positions grow from point to point");
+      invariant(entry.index > (this.#indexes.at(-1) ?? 0), "W9 indexes grow from point to point");
+      invariant(entry.position > (this.#positions.at(-1) ?? -1), "W9 positions grow from point to point");
       this.#indexes.push(entry.index);
       this.#positions.push(entry.position);
       this.#entries = 0;

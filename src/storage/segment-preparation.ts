@@ -119,7 +119,7 @@ export class SegmentPreparation {
     const { disk, directory } = this.#parts;
     disk.publish(`${directory}/${preparingName}`, `${directory}/${this.#target.name}`, (failure) => {
       if (failure !== undefined) return this.#failStep(failure);
-      invariant(this.#hasHeader, "S4 a segment is whole before it has its name");
+      invariant(this.#hasHeader, "a segment is whole before it has its name");
       this.#busy = false;
       if (this.#abandoned) file.close(ignore);
       else this.#done({ kind: "ready", file });

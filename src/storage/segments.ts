@@ -4,7 +4,7 @@
  * Owns: names, creation, the roll from one segment to the next, the recycling of freed ones. Leaves to others: what is in
  * them (`wal-format.ts`), filling the next one ahead of need (`segment-preparation.ts`). A roll itself touches no directory:
  * the next segment was filled, given its header, renamed to its name and its directory synced before (hazard D5).
- * Invariant S1: segments are numbered without gaps, and each begins where the one before ends.
+ * Segments are numbered without gaps, and each begins where the one before ends.
  */
 import { invariant } from "../base/invariant.js";
 import type { Disk, DiskError, DiskFile, Done } from "../ports/disk.js";
@@ -91,7 +91,7 @@ export class Segments {
     onChange: (failure: DiskError | undefined) => void,
   ) {
     const active = found.known.at(-1);
-    invariant(active !== undefined, "S2 there is a segment to write to");
+    invariant(active !== undefined, "there is a segment to write to");
     this.#parts = parts;
     this.#known = [...found.known];
     this.#onChange = onChange;
@@ -118,7 +118,7 @@ export class Segments {
 
   /** The place of the next `bytes` bytes. */
   take(bytes: number): Place {
-    invariant(bytes <= this.remaining, "S3 a group fits into its segment");
+    invariant(bytes <= this.remaining, "a group fits into its segment");
     const at = this.#used;
     this.#used += bytes;
     return { file: this.#active.file, at, position: this.#active.segment.base + at };

@@ -6,7 +6,7 @@
 import type { LogStatistics } from "./log-store.js";
 
 /** Upper bounds in seconds: from what a fast disk takes to what makes a leader step down. */
-export const syncSecondsBounds: readonly number[] = [
+const syncSecondsBounds: readonly number[] = [
   0.0001, 0.0002, 0.0003, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1,
 ];
 

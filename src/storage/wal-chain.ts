@@ -2,7 +2,7 @@
  * The end of the log as its next record needs to know it, and the encoding of records that continue it.
  *
  * Owns: ordinals, the chain, when a table of identities is due, and a group of records as one run of bytes. Leaves to others:
- * files and completions (`wal.ts`). Invariant W4: within a log, ordinals and positions grow, and an entry's index is that of
+ * files and completions (`wal.ts`). Invariant W3: within a log, ordinals and positions grow, and an entry's index is that of
  * the last entry plus one.
  */
 import { invariant } from "../base/invariant.js";
@@ -141,7 +141,7 @@ export class LogChain {
   }
 
   #noteEntry(identity: RecordIdentity): void {
-    invariant(identity.index === this.#lastIndex + 1, "W4 entries follow one another");
+    invariant(identity.index === this.#lastIndex + 1, "W3 entries follow one another");
     const { index, position } = identity;
     this.#offsets.note({ index, position, bytes: recordBytes(identity.bodyBytes), startsRun: this.#startsRun });
     this.#startsRun = false;

@@ -311,7 +311,7 @@ export function decodeIdentities(body: Uint8Array): readonly RecordIdentity[] | 
 }
 
 function putU64(view: DataView, at: number, value: number): void {
-  invariant(Number.isSafeInteger(value) && value >= 0, "W3 the log's numbers are safe integers from 0");
+  invariant(Number.isSafeInteger(value) && value >= 0, "the log's numbers are safe integers from 0");
   view.setUint32(at, value >>> 0, true);
   view.setUint32(at + 4, Math.floor(value / 0x1_0000_0000), true);
 }

@@ -143,6 +143,7 @@ class RecoveryWalk {
   #crossGap(header: RecordHeader, segmentAt: number): boolean {
     const lost = this.#lostBefore(header);
     if (header.previousPosition === this.#replay.lastPosition && lost === 0) return true;
+    this.#replay.breakRun();
     const isDamage = this.#end < this.#syncedUpTo;
     const names = lost > 0 && isDamage ? this.#namesBefore(header, segmentAt) : undefined;
     const verdict = this.#verdict(
@@ -239,9 +240,12 @@ class RecoveryWalk {
 /** Whether records with these names can follow an entry at `lastIndex`. */
 function chains(names: readonly RecordIdentity[], lastIndex: number): boolean {
   let last = lastIndex;
-  for (const { kind, index } of names) {
+  let before = 0;
+  for (const { kind, index, position } of names) {
     if (!changesLog(kind) || (kind === "truncate" ? index > last : index !== last + 1)) return false;
+    if (position <= before) return false;
     last = index;
+    before = position;
   }
   return true;
 }

@@ -61,7 +61,7 @@ export function openLog(options: LogOptions): OpenedLog | LogRefused {
     directory: `${directory}/${logDirectoryName}`,
     segmentBytes: options.segmentBytes,
   };
-  invariant(options.segmentBytes <= segmentBytesMost, "L3 a segment fits into memory");
+  invariant(options.segmentBytes <= segmentBytesMost, "a segment fits into memory");
   const found = findSegments(parts);
   if (found.kind === "refused") return found;
   const hardState = readHardState(disk, directory, context);
@@ -129,7 +129,7 @@ function makeReady(parts: SegmentParts, found: FoundLog, readers: readonly Found
 
 function activeOf(segments: readonly Segment[], end: number): Segment {
   const active = segments.findLast((segment) => segment.base < end);
-  invariant(active !== undefined, "L4 a log ends in one of its segments");
+  invariant(active !== undefined, "a log ends in one of its segments");
   return active;
 }
 

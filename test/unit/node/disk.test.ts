@@ -70,13 +70,16 @@ describe("disk", () => {
     expect(notPublished).toMatchObject({ code: "notFound" });
   });
 
-  test.skipIf(!existsSync("/dev/full"))("D12: a full device is told as full, and later writes may succeed", async () => {
-    const file = nodeDisk.openFile("/dev/full", "existing");
+  test.skipIf(!existsSync("/dev/full"))(
+    "D12: a full device is told as full, and later writes may succeed",
+    async () => {
+      const file = nodeDisk.openFile("/dev/full", "existing");
 
-    expect(await written(file, 0, "x")).toMatchObject({ code: "full" });
-    expect(await written(file, 0, "x")).toMatchObject({ code: "full" });
-    await new Promise((resolve) => file.close(resolve));
-  });
+      expect(await written(file, 0, "x")).toMatchObject({ code: "full" });
+      expect(await written(file, 0, "x")).toMatchObject({ code: "full" });
+      await new Promise((resolve) => file.close(resolve));
+    },
+  );
 
   test("a file written atomically replaces the old one and leaves nothing aside", () => {
     nodeDisk.writeFileAtomically(join(root, "f"), Buffer.from("old"));

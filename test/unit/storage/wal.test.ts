@@ -60,7 +60,7 @@ describe("wal", () => {
     ]);
   });
 
-  test("writes that wait for one in flight go out together and complete in order", () => {
+  test("W4: writes that wait for one in flight go out together and complete in order", () => {
     const world = openedLog(formattedDisk(smallSegment), smallSegment);
 
     for (let at = 1; at <= 5; at += 1) world.begin({ entries: [entryAt(at, 0, `entry ${at}`)] });
@@ -163,5 +163,22 @@ describe("wal", () => {
     expect(refused.length).toBeGreaterThan(0);
     expect(new Set(refused)).toEqual(new Set(["full"]));
     expect(textsOf(world.read(last + 1, 100))).toEqual(["after"]);
+  });
+
+  test("W3, W6, W7: a gap in the indexes, a write after the end, and an entry of a term not begun are our own bugs", () => {
+    const world = openedLog(formattedDisk(smallSegment), smallSegment);
+
+    expect(() => world.begin({ entries: [entryAt(2, 0, "x")] })).toThrow("W3 entries follow one another");
+    expect(() => world.begin({ entries: [entryAt(1, 1, "x")] })).toThrow("W7 no entry is of a later term");
+    const closed = openedLog(formattedDisk(smallSegment), smallSegment);
+    closed.close();
+    expect(() => closed.begin({ entries: [entryAt(1, 0, "x")] })).toThrow("W6 nothing is written to a closed log");
+  });
+
+  test("W8: a term never goes back", () => {
+    const world = openedLog(formattedDisk(smallSegment), smallSegment);
+    world.write({ hardState: hardStateOf(3, undefined) });
+
+    expect(() => world.begin({ hardState: hardStateOf(2, "a") })).toThrow("W8 a term never goes back");
   });
 });
