@@ -143,11 +143,31 @@ export class ByteWriter {
 
   /** UTF-8 behind its length in bytes as a varint. */
   text(text: string): void {
+    if (this.asciiText(text)) return;
     const length = utf8Length(text);
     this.varint(length);
     this.#grow(length);
     writeUtf8(this.#bytes, this.#length, text);
     this.#length += length;
+  }
+
+  /** As `text` in one pass, if all of it is ASCII; otherwise nothing is written and the answer is false. */
+  asciiText(text: string): boolean {
+    const start = this.#length;
+    this.varint(text.length);
+    this.#grow(text.length);
+    const bytes = this.#bytes;
+    const from = this.#length;
+    for (let at = 0; at < text.length; at += 1) {
+      const unit = text.charCodeAt(at);
+      if (unit >= 0x80) {
+        this.#length = start;
+        return false;
+      }
+      bytes[from + at] = unit;
+    }
+    this.#length = from + text.length;
+    return true;
   }
 
   /** Overwrites four bytes written before, for a length that is known only at the end. */

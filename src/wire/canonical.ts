@@ -119,8 +119,9 @@ type Path = (string | number)[];
 function write(writer: ByteWriter, value: unknown, path: Path, depth: number): void {
   switch (typeof value) {
     case "string":
-      if (!isWellFormed(value)) refuse(path, depth, "the string has a lone surrogate, which has no UTF-8");
       writer.u8(tag.string);
+      if (writer.asciiText(value)) return undefined;
+      if (!isWellFormed(value)) refuse(path, depth, "the string has a lone surrogate, which has no UTF-8");
       return writer.text(value);
     case "number":
       return writeNumber(writer, value, path, depth);
@@ -203,8 +204,10 @@ function writeObject(writer: ByteWriter, value: Readonly<Record<string, unknown>
   writer.varint(present.length);
   for (const { key, item } of present) {
     path[depth] = key;
-    if (!isWellFormed(key)) refuse(path, depth + 1, "the key has a lone surrogate, which has no UTF-8");
-    writer.text(key);
+    if (!writer.asciiText(key)) {
+      if (!isWellFormed(key)) refuse(path, depth + 1, "the key has a lone surrogate, which has no UTF-8");
+      writer.text(key);
+    }
     write(writer, item, path, depth + 1);
   }
 }
