@@ -6,7 +6,7 @@
  */
 import { execFileSync, fork, spawn } from "node:child_process";
 import { closeSync, fdatasyncSync, openSync, readFileSync, rmSync, statfsSync, writeSync } from "node:fs";
-import { cpus, totalmem } from "node:os";
+import { cpus, loadavg, totalmem } from "node:os";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { createInterface } from "node:readline";
@@ -214,6 +214,8 @@ export function describeMachine(directory) {
     model: cpus()[0]?.model ?? "unknown",
     memoryGiB: Math.round(totalmem() / 1024 ** 3),
     node: process.version,
+    // How busy others kept it in the minute before: above the number of processors every absolute number is pessimistic.
+    loadBefore: loadavg()[0],
     // A file system in memory flushes nothing: what is measured on it is not durable.
     durableFileSystem: !inMemory.has(statfsSync(directory).type),
   };

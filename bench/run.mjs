@@ -208,7 +208,7 @@ function print(plan, machine, flush, measured) {
   console.log(`
 ${about.date}, commit ${about.commit}: \`${about.command}\`
 ${about.operation}; medians of ${plan.runs} runs of ${plan.seconds} s
-${machine.processors} processors (${machine.model}), ${machine.memoryGiB} GiB, Node ${machine.node}, shared by replicas and load
+${machine.processors} processors (${machine.model}), ${machine.memoryGiB} GiB, Node ${machine.node}, shared by replicas and load; load average before: ${shown(machine.loadBefore, 1)}
 write + fdatasync of 4 KiB over zeros: p50 ${shown(flush.p50Ms, 3)} ms, p99 ${shown(flush.p99Ms, 3)} ms${machine.durableFileSystem ? "" : " — on a file system in memory: nothing here is durable"}
 CPU is of all three replicas together, syncs of one replica, RSS and longest turn (processor time) of the worst replica`);
   if (closed.length > 0) console.log(`\n${tableOf("outstanding", closed)}`);
