@@ -51,6 +51,9 @@ interface Gathering {
   watches: boolean;
 }
 
+/** How long a client may take to close its side after ours. */
+const lingerMs = 1_000;
+
 /** An allowance for what an argument costs beside its characters. */
 const argumentBytes = 8;
 
@@ -126,13 +129,23 @@ export class Connection {
       if (reply === undefined) break;
       text += reply;
     }
+    const hasMoved = this.#slotsAt > 0;
     this.#forgetSlots();
     if (this.#isClosed) return;
     const { socket, limits } = this.#parts;
     if (text !== "") socket.write(text, "latin1");
     this.#outputIsFull = socket.writableLength > limits.outputBytesMax;
     this.#adjustReading();
-    if (this.#isEnding && this.#slots.length === 0) socket.end();
+    if (this.#isEnding && this.#slots.length === 0) this.#finish();
+    // Room was made for commands that `advance` had to leave.
+    else if (hasMoved && !this.#isFull && this.#backlogAt < this.#backlog.length) this.#parts.wake(this);
+  }
+
+  /** A client that never closes its own side is not waited for: closing at once could cut off what it has not read. */
+  #finish(): void {
+    const { socket } = this.#parts;
+    if (socket.writableEnded) return;
+    socket.end(() => setTimeout(() => socket.destroy(), lingerMs).unref());
   }
 
   /** The socket has taken all that was written. */

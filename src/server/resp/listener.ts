@@ -81,7 +81,8 @@ class Listener {
     socket.on("error", () => socket.destroy());
     if (this.#connections.size >= this.#limits.connectionsMax) {
       this.#counters.connectionsRefused += 1;
-      socket.end("-ERR max number of clients reached\r\n");
+      socket.resume();
+      socket.end("-ERR max number of clients reached\r\n", () => socket.destroy());
       return;
     }
     socket.setEncoding("latin1");
