@@ -70,7 +70,8 @@ export function openLog(options: LogOptions): OpenedLog | LogRefused {
     return { kind: "refused", code: "missing", message };
   }
 
-  const readers = found.segments.map((segment) => readerOf(parts, segment));
+  const shared = { buffer: new Uint8Array(0) };
+  const readers = found.segments.map((segment) => readerOf(parts, segment, shared));
   const recovery = recoverRecords(readers, context, options.cacheBytes);
   const amnesia = recovery.amnesia ?? amnesiaOf(hardState, recovery);
   if (amnesia === undefined) makeReady(parts, found, readers, recovery);
@@ -98,10 +99,8 @@ function amnesiaOf(hardState: RecoveredHardState, recovery: Recovery): string | 
   return undefined;
 }
 
-/** One buffer serves all segments in turn. */
-const shared = { buffer: new Uint8Array(0) };
-
-function readerOf(parts: SegmentParts, segment: Segment): FoundSegment {
+/** All segments are read into `shared` in turn. */
+function readerOf(parts: SegmentParts, segment: Segment, shared: { buffer: Uint8Array }): FoundSegment {
   return {
     base: segment.base,
     load: () => {

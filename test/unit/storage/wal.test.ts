@@ -148,6 +148,19 @@ describe("wal", () => {
     expect(world.disk.operationCount).toBe(writes);
   });
 
+  test("D1: what a killed process left in the system's cache is durable once a recovery has counted it", () => {
+    const disk = formattedDisk(smallSegment);
+    const world = openedLog(disk, smallSegment);
+    world.begin({ entries: [entryAt(1, 0, "in flight")] });
+    disk.kill();
+
+    const found = openedLog(disk, smallSegment).recovered.lastIndex;
+    disk.crash("nothing");
+
+    expect(found).toBe(1);
+    expect(textsOf(openedLog(disk, smallSegment).recovered.tail)).toEqual(["in flight"]);
+  });
+
   test("D12: without space for the next segment writes are refused, and go on when there is space", () => {
     const disk = formattedDisk(smallSegment);
     const world = openedLog(disk, smallSegment);
