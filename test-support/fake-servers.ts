@@ -44,7 +44,15 @@ export async function startFakeServers(machine: LowLevelMachine, clusterIds: rea
 }
 
 function identityOf(machine: LowLevelMachine, clusterId: string, id: string): Identity {
-  return { clusterId, id, incarnation: 1, process: id, machine: machine.name, machineVersion: machine.version };
+  return {
+    clusterId,
+    id,
+    incarnation: 1,
+    process: id,
+    machine: machine.name,
+    machineVersion: machine.version,
+    limits: "",
+  };
 }
 
 function serve(group: FakeGroup, address: string, self: Identity): Clients {

@@ -52,7 +52,15 @@ export class ReplicaGroup {
     const peers = this.#others(id);
     const settings = limits.raft;
     const core = new ReplicaCore({
-      identity: { clusterId: "test", id, incarnation: 1, process: `${id}${seed}`, machine: "tally", machineVersion: 1 },
+      identity: {
+        clusterId: "test",
+        id,
+        incarnation: 1,
+        process: `${id}${seed}`,
+        machine: "tally",
+        machineVersion: 1,
+        limits: "",
+      },
       membership,
       state: createRaftState(
         { self: id, membership, hardState: recovered.hardState, log: recovered, settings, seed, trust },

@@ -137,6 +137,7 @@ export class SocketLinks implements ClientLinks {
       process: "",
       machine,
       machineVersion,
+      limits: "",
       credential: new Uint8Array(0),
     };
   }

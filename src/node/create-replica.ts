@@ -6,7 +6,7 @@
  */
 import { randomBytes } from "node:crypto";
 
-import { checkLimits, defaultLimits, type Limits } from "../api/config.js";
+import { checkLimits, defaultLimits, fingerprintOf, type Limits } from "../api/config.js";
 import type { Door } from "../api/door.js";
 import type { LowLevelMachine } from "../api/low-level.js";
 import type { Replica, ReplicaStatus } from "../api/replica.js";
@@ -152,6 +152,7 @@ function createCore(machine: LowLevelMachine, { options, limits, directory, open
     process: randomBytes(8).toString("hex"),
     machine: machine.name,
     machineVersion: machine.version,
+    limits: fingerprintOf(limits),
   };
   const others = membership.members.map(({ id }) => id).filter((id) => id !== options.id);
   return new ReplicaCore({

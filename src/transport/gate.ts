@@ -16,10 +16,11 @@ export interface Identity {
   readonly process: string;
   readonly machine: string;
   readonly machineVersion: number;
+  readonly limits: string;
 }
 
 export function helloTo(peer: ReplicaId, self: Identity): Hello {
-  const { clusterId, id, incarnation, process, machine, machineVersion } = self;
+  const { clusterId, id, incarnation, process, machine, machineVersion, limits } = self;
   const credential = new Uint8Array(0);
   return {
     kind: "hello",
@@ -32,12 +33,13 @@ export function helloTo(peer: ReplicaId, self: Identity): Hello {
     process,
     machine,
     machineVersion,
+    limits,
     credential,
   };
 }
 
 export function welcomeFrom(self: Identity): Welcome {
-  const { clusterId, id, incarnation, process, machine, machineVersion } = self;
+  const { clusterId, id, incarnation, process, machine, machineVersion, limits } = self;
   return {
     kind: "welcome",
     protocol: protocolVersion,
@@ -47,6 +49,7 @@ export function welcomeFrom(self: Identity): Welcome {
     process,
     machine,
     machineVersion,
+    limits,
   };
 }
 
@@ -63,7 +66,7 @@ export function checkReplicaHello(hello: Hello, self: Identity, membership: Memb
   }
   if (member.incarnation !== hello.incarnation)
     return wrongIncarnation(hello.from, hello.incarnation, member.incarnation);
-  return checkMachine(hello.machine, self);
+  return checkMachine(hello.machine, self) ?? checkLimits(hello.limits, self);
 }
 
 /** An objection to who answered a replica's call. */
@@ -79,7 +82,7 @@ export function checkWelcome(
   const known = membership.members.find(({ id }) => id === peer)?.incarnation;
   if (known === undefined) return `Replica ${peer} is not a member.`;
   if (known !== welcome.incarnation) return wrongIncarnation(peer, welcome.incarnation, known).message;
-  return checkMachine(welcome.machine, self)?.message;
+  return (checkMachine(welcome.machine, self) ?? checkLimits(welcome.limits, self))?.message;
 }
 
 export function checkClientHello(hello: Hello, self: Identity): Refused | undefined {
@@ -97,6 +100,12 @@ export function refused(code: HandshakeRefusal, message: string): Refused {
 function checkMachine(machine: string, self: Identity): Refused | undefined {
   if (machine === self.machine) return undefined;
   return refused("WRONG_MACHINE", `Asked for the machine ${machine}, replica ${self.id} runs ${self.machine}.`);
+}
+
+/** Replicas that execute under other limits would not agree on what a request gave. */
+function checkLimits(limits: string, self: Identity): Refused | undefined {
+  if (limits === self.limits) return undefined;
+  return refused("WRONG_LIMITS", `The other side executes under other limits than replica ${self.id}: ${limits}.`);
 }
 
 function wrongProtocol(found: number): Refused {

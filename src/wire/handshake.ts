@@ -26,6 +26,8 @@ export interface Hello {
   readonly process: string;
   readonly machine: string;
   readonly machineVersion: number;
+  /** The limits that execution depends on (`fingerprintOf`): replicas must agree on them. Empty for a client. */
+  readonly limits: string;
   readonly credential: Uint8Array;
 }
 
@@ -38,6 +40,7 @@ export interface Welcome {
   readonly process: string;
   readonly machine: string;
   readonly machineVersion: number;
+  readonly limits: string;
 }
 
 export interface Refused {
@@ -52,6 +55,7 @@ export const handshakeRefusals = [
   "WRONG_REPLICA",
   "WRONG_ROLE",
   "WRONG_MACHINE",
+  "WRONG_LIMITS",
   "NOT_A_MEMBER",
   "WRONG_INCARNATION",
   "IDENTITY_IN_USE",
@@ -81,6 +85,7 @@ export function encodeHandshake(message: Handshake): Uint8Array {
       writer.text(message.process);
       writer.text(message.machine);
       writer.varint(message.machineVersion);
+      writer.text(message.limits);
       writer.bytes(message.credential);
       break;
     case "welcome":
@@ -92,6 +97,7 @@ export function encodeHandshake(message: Handshake): Uint8Array {
       writer.text(message.process);
       writer.text(message.machine);
       writer.varint(message.machineVersion);
+      writer.text(message.limits);
       break;
     case "refused":
       writer.u8(refusedKind);
@@ -122,6 +128,7 @@ function decodeKind(reader: ByteReader, kind: number): Handshake | undefined {
       process: reader.text(),
       machine: reader.text(),
       machineVersion: reader.varint(),
+      limits: reader.text(),
     };
   }
   if (kind !== refusedKind) return undefined;
@@ -145,6 +152,7 @@ function decodeHello(reader: ByteReader): Hello | undefined {
     process: reader.text(),
     machine: reader.text(),
     machineVersion: reader.varint(),
+    limits: reader.text(),
     credential: reader.bytes(),
   };
 }

@@ -23,6 +23,7 @@ function identityOf(id: string, changes: Partial<Identity> = {}): Identity {
     process: `process-${id}`,
     machine: "kv",
     machineVersion: 1,
+    limits: "same",
     ...changes,
   };
 }
@@ -123,6 +124,7 @@ describe("between replicas", () => {
     ["another cluster", { clusterId: "red" }, "!WRONG_CLUSTER"],
     ["another incarnation", { incarnation: 2 }, "!WRONG_INCARNATION"],
     ["another machine", { machine: "bank" }, "!WRONG_MACHINE"],
+    ["other limits", { limits: "other" }, "!WRONG_LIMITS"],
   ])("a replica of %s is refused with the reason, on both ends", (_name, changes, reason) => {
     const here = world();
     const b = peersOf(here, identityOf("b"));
@@ -188,6 +190,7 @@ describe("between client and replica", () => {
       process: "client",
       machine: "kv",
       machineVersion: 1,
+      limits: "same",
       credential: new Uint8Array(0),
       ...changes,
     };

@@ -19,6 +19,7 @@ const anyHandshake: fc.Arbitrary<Handshake> = fc.oneof(
     process: text,
     machine: text,
     machineVersion: count,
+    limits: text,
     credential: fc.uint8Array({ maxLength: 16 }),
   }),
   fc.record({
@@ -30,6 +31,7 @@ const anyHandshake: fc.Arbitrary<Handshake> = fc.oneof(
     process: text,
     machine: text,
     machineVersion: count,
+    limits: text,
   }),
   fc.record({ kind: fc.constant("refused" as const), code: fc.constantFrom(...handshakeRefusals), message: text }),
 );
