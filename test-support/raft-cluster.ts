@@ -1,21 +1,23 @@
 /**
  * A deterministic cluster of Raft cores in memory: network, disks, processes and time from one seed.
  *
- * Owns: delay, loss, duplication, reordering, partitions, crashes that lose what was not yet written, restarts; and the
- * rules that need every replica (election safety, log matching, leader completeness, state machine safety, durability of what
- * is committed, reads), checked as they could first break. Leaves to others: what a test makes happen.
+ * Owns: delay, loss, duplication, reordering, partitions, crashes that lose what was not yet written, restarts. Leaves to
+ * others: the rules between replicas, checked as they could first break (`raft-judge.ts`), and what a test makes happen.
  */
-import { describeEffect, describeInput } from "../src/consensus/raft/describe.js";
+import { describeEffect, describeInput, describeState } from "../src/consensus/raft/describe.js";
 import type { RaftMessage } from "../src/consensus/raft/messages.js";
 import { createRaftState, type RaftSettings, type RaftState, type Trust } from "../src/consensus/raft/state.js";
 import { step, type RaftInput } from "../src/consensus/raft/step.js";
 import type { RaftEffect } from "../src/consensus/raft/turn.js";
-import { encodeUtf8, decodeUtf8 } from "../src/base/bytes.js";
+import { encodeUtf8 } from "../src/base/bytes.js";
 import { nextBetween, nextFraction, randomStream, type Random } from "../src/base/random.js";
 import type { Entry } from "../src/model/entry.js";
 import { logIndex, noTerm, type LogIndex, type ReplicaId } from "../src/model/ids.js";
-import type { HardState, LogWrite, TermRun } from "../src/model/log.js";
+import type { LogWrite } from "../src/model/log.js";
 import type { Membership } from "../src/model/membership.js";
+import { apply, applyTo, termRunsOf, textsOf, type Disk } from "./raft-disk.js";
+import { isSameEntry, RaftJudge, type BarrierResult } from "./raft-judge.js";
+import { Timeline } from "./timeline.js";
 import { decodeRaftMessage, encodeRaftMessage } from "../src/wire/raft-codec.js";
 
 export const testSettings: RaftSettings = {
@@ -52,11 +54,6 @@ export interface NetworkFaults {
   readonly reorder: boolean;
 }
 
-interface Disk {
-  hardState: HardState;
-  entries: Entry[];
-}
-
 interface Member {
   readonly id: ReplicaId;
   state: RaftState;
@@ -76,44 +73,23 @@ interface Member {
   urgedUntil: number;
 }
 
-export interface BarrierResult {
-  readonly id: number;
-  readonly at: ReplicaId;
-  /** Highest index that anybody had committed when the question was asked. */
-  readonly floor: number;
-  outcome: { kind: "passed"; index: number } | { kind: "failed" } | undefined;
-}
-
-interface Happening {
-  readonly at: number;
-  readonly order: number;
-  readonly run: () => void;
-}
-
 const tickMs = 5;
 
 export class RaftCluster {
-  now = 0;
+  readonly #timeline = new Timeline();
   /** Inputs (but ticks) and effects, one a line, while `traced` is on. */
   readonly trace: string[] = [];
   traced = false;
-  readonly barriers: BarrierResult[] = [];
-  /** What is decided at each index, from 1. */
-  readonly decided: Entry[] = [];
-  readonly leaders = new Map<number, ReplicaId>();
-  messageCount = 0;
-  stepCount = 0;
+  readonly #judge = new RaftJudge((rule) => this.#fail(rule));
   network: NetworkFaults;
   readonly #options: ClusterOptions;
   readonly #random: Random;
   readonly #members = new Map<ReplicaId, Member>();
   readonly #voters: readonly ReplicaId[];
-  readonly #queue: Happening[] = [];
   readonly #blocked = new Set<string>();
   readonly #arrivals = new Map<string, number>();
   /** The last try whose pre-vote was answered for an urged replica. */
   readonly #granted = new Map<RaftState, number>();
-  #order = 0;
   #diskMs: readonly [number, number];
 
   constructor(options: ClusterOptions) {
@@ -132,6 +108,19 @@ export class RaftCluster {
       });
       this.#scheduleTick(id, 0, nextBetween(this.#random, 0, tickMs - 1));
     }
+  }
+
+  get now(): number {
+    return this.#timeline.now;
+  }
+
+  /** What is decided at each index, from 1. */
+  get decided(): readonly Entry[] {
+    return this.#judge.decided;
+  }
+
+  get barriers(): readonly BarrierResult[] {
+    return this.#judge.barriers;
   }
 
   get replicas(): readonly ReplicaId[] {
@@ -165,13 +154,7 @@ export class RaftCluster {
   }
 
   run(ms: number): this {
-    const end = this.now + ms;
-    for (let next = this.#queue[0]; next !== undefined && next.at <= end; next = this.#queue[0]) {
-      popFirst(this.#queue);
-      this.now = next.at;
-      next.run();
-    }
-    this.now = end;
+    this.#timeline.runUntil(this.now + ms);
     return this;
   }
 
@@ -179,13 +162,11 @@ export class RaftCluster {
   until(claim: string, holds: () => boolean, limitMs = 5_000): this {
     const end = this.now + limitMs;
     while (!holds()) {
-      const next = this.#queue[0];
-      if (next === undefined || next.at > end) {
-        throw new Error(`not within ${limitMs} ms (seed ${this.#options.seed}): ${claim}`);
-      }
-      popFirst(this.#queue);
-      this.now = next.at;
-      next.run();
+      if (this.#timeline.next(end)) continue;
+      const states = this.replicas.map(
+        (id) => `\n  ${this.isAlive(id) ? "" : "dead "}${describeState(this.state(id))}`,
+      );
+      this.#fail(`not within ${limitMs} ms: ${claim}${states.join("")}\n`);
     }
     return this;
   }
@@ -221,13 +202,7 @@ export class RaftCluster {
   }
 
   barrier(id: ReplicaId): BarrierResult {
-    const result: BarrierResult = {
-      id: this.barriers.length + 1,
-      at: id,
-      floor: this.decided.length,
-      outcome: undefined,
-    };
-    this.barriers.push(result);
+    const result = this.#judge.onBarrierAsked(id);
     this.input(id, { kind: "barrier", id: result.id });
     return result;
   }
@@ -341,7 +316,6 @@ export class RaftCluster {
       if (input.kind !== "tick") member.missed.push(input);
       return;
     }
-    this.stepCount += 1;
     const effects = step(member.state, input, this.now);
     if (this.traced && (input.kind !== "tick" || effects.length > 0)) {
       this.trace.push(`${this.now} ${id} ${describeInput(input)}`);
@@ -351,18 +325,8 @@ export class RaftCluster {
     if (this.now < member.urgedUntil && member.state.role.kind === "preCandidate") this.#grant(member);
   }
 
-  /** Whoever has the same entry at an index has the same entries before it. */
   checkLogMatching(): void {
-    const images = [...this.#members.values()].map(({ id, image }) => ({ id, image }));
-    for (const { id: leftId, image: left } of images) {
-      for (const { id: rightId, image: right } of images) {
-        let at = Math.min(left.length, right.length) - 1;
-        while (at >= 0 && left[at]?.term !== right[at]?.term) at -= 1;
-        for (; at >= 0; at -= 1) {
-          if (!isSame(left[at], right[at])) this.#fail(`log matching: ${leftId} and ${rightId} differ at ${at + 1}`);
-        }
-      }
-    }
+    this.#judge.checkLogs(new Map([...this.#members.values()].map(({ id, image }) => [id, image])));
   }
 
   #boot(id: ReplicaId, disk: Disk, trust: Trust): RaftState {
@@ -389,7 +353,7 @@ export class RaftCluster {
     const { term, attempt } = state;
     for (const from of this.#voters) {
       if (from === id || state.attempt === this.#granted.get(state)) continue;
-      this.#at(this.now, () => {
+      this.#timeline.at(this.now, () => {
         this.input(id, { kind: "receive", from, message: { kind: "PreVoteReply", term, attempt, granted: true } });
       });
     }
@@ -410,18 +374,19 @@ export class RaftCluster {
       case "load":
         return this.#load(member, effect);
       case "role":
-        if (effect.role.role === "leader") this.#onLeader(member);
+        if (effect.role.role === "leader") this.#judge.onLeader(member.id, effect.role.term, member.image);
         return;
       case "barrierPassed":
+        return this.#judge.onBarrierAnswered(effect.id, effect.index);
       case "barrierFailed":
-        return this.#onBarrier(effect);
+        return this.#judge.onBarrierAnswered(effect.id, undefined);
     }
   }
 
   #scheduleWrite(member: Member, write: LogWrite): void {
     const { life } = member;
     member.diskFreeAt = Math.max(member.diskFreeAt, this.now + this.#draw(this.#diskMs));
-    this.#at(member.diskFreeAt, () => {
+    this.#timeline.at(member.diskFreeAt, () => {
       const first = member.pending[0];
       if (member.life !== life || member.diskStalled || first?.write.id !== write.id) return;
       member.pending.shift();
@@ -433,9 +398,9 @@ export class RaftCluster {
 
   #load(member: Member, { peer, from, bytesMax }: RaftEffect & { kind: "load" }): void {
     const { life } = member;
-    if (!isSame(member.disk.entries[from - 1], member.image[from - 1]))
+    if (!isSameEntry(member.disk.entries[from - 1], member.image[from - 1]))
       this.#fail(`${member.id} loads ${from}, which is not on disk`);
-    this.#at(this.now + 0.5, () => {
+    this.#timeline.at(this.now + 0.5, () => {
       if (member.life !== life) return;
       const count = Math.max(1, Math.floor(bytesMax / 80));
       const entries = member.image.slice(from - 1, from - 1 + count);
@@ -445,7 +410,6 @@ export class RaftCluster {
 
   #send(from: ReplicaId, to: ReplicaId, message: RaftMessage): void {
     const { loss, duplication } = this.network;
-    this.messageCount += 1;
     if (nextFraction(this.#random) < loss) return;
     this.#deliver(from, to, message);
     if (nextFraction(this.#random) < duplication) this.#deliver(from, to, message);
@@ -462,7 +426,7 @@ export class RaftCluster {
     if (received === undefined)
       this.#fail(`a message of our own is refused by the decoder: ${JSON.stringify(message)}`);
     else {
-      this.#at(at, () => {
+      this.#timeline.at(at, () => {
         if (!this.#blocked.has(link)) this.input(to, { kind: "receive", from, message: received });
       });
     }
@@ -473,60 +437,28 @@ export class RaftCluster {
       const entry = member.image[index - 1];
       if (entry === undefined) return this.#fail(`${member.id} commits ${index}, which it does not have`);
       const isInMemory = member.state.log.entriesFrom(entry.index, 0) !== undefined;
-      if (!isInMemory && !isSame(member.disk.entries[index - 1], entry))
+      if (!isInMemory && !isSameEntry(member.disk.entries[index - 1], entry))
         this.#fail(`${member.id} cannot read ${index}`);
-      const decided = this.decided[index - 1];
-      if (decided === undefined) this.#decide(entry);
-      else if (!isSame(decided, entry))
-        this.#fail(`state machine safety: ${member.id} executes another entry at ${index}`);
+      this.#judge.onExecuted(member.id, entry, this.#voterDisks());
       member.executed.push(entry);
     }
   }
 
-  #decide(entry: Entry): void {
-    const holders = this.#voters.filter((id) => isSame(this.#member(id).disk.entries[entry.index - 1], entry));
-    if (holders.length <= this.#voters.length / 2) {
-      this.#fail(`durability: ${entry.index} is committed but on the disks of ${holders.join(", ")} only`);
-    }
-    this.decided.push(entry);
-  }
-
-  #onLeader(member: Member): void {
-    const { term } = member.state;
-    const known = this.leaders.get(term);
-    if (known !== undefined && known !== member.id)
-      this.#fail(`election safety: ${known} and ${member.id} lead term ${term}`);
-    this.leaders.set(term, member.id);
-    for (const entry of this.decided) {
-      if (entry.term < term && !isSame(member.image[entry.index - 1], entry)) {
-        this.#fail(`leader completeness: ${member.id} leads term ${term} without ${entry.index}`);
-      }
-    }
-  }
-
-  #onBarrier(effect: RaftEffect & { kind: "barrierPassed" | "barrierFailed" }): void {
-    const result = this.barriers[effect.id - 1];
-    if (result === undefined || result.outcome !== undefined)
-      return this.#fail(`barrier ${effect.id} is answered twice`);
-    result.outcome = effect.kind === "barrierPassed" ? { kind: "passed", index: effect.index } : { kind: "failed" };
-    if (effect.kind === "barrierPassed" && effect.index < result.floor) {
-      this.#fail(
-        `stale read: barrier ${effect.id} passed at ${effect.index}, but ${result.floor} was committed before`,
-      );
-    }
+  #voterDisks(): ReadonlyMap<ReplicaId, readonly Entry[]> {
+    return new Map(this.#voters.map((id) => [id, this.durable(id)]));
   }
 
   #tellOthers(peer: ReplicaId, kind: "connected" | "disconnected"): void {
     for (const other of this.replicas) {
       if (other === peer) continue;
-      this.#at(this.now + this.#draw(this.network.delayMs), () => {
+      this.#timeline.at(this.now + this.#draw(this.network.delayMs), () => {
         if (this.isAlive(peer) === (kind === "connected")) this.input(other, { kind, peer });
       });
     }
   }
 
   #scheduleTick(id: ReplicaId, life: number, delayMs: number): void {
-    this.#at(this.now + delayMs, () => {
+    this.#timeline.at(this.now + delayMs, () => {
       const member = this.#member(id);
       if (!member.alive || member.life !== life) return;
       this.input(id, { kind: "tick" });
@@ -536,11 +468,6 @@ export class RaftCluster {
 
   #draw([min, max]: readonly [number, number]): number {
     return min === max ? min : min + nextFraction(this.#random) * (max - min);
-  }
-
-  #at(at: number, run: () => void): void {
-    this.#order += 1;
-    push(this.#queue, { at, order: this.#order, run });
   }
 
   #hasLinks(): boolean {
@@ -558,74 +485,8 @@ export class RaftCluster {
   }
 }
 
-export function textsOf(entries: readonly Entry[]): string[] {
-  return entries.filter(({ kind }) => kind === "batch").map(({ payload }) => decodeUtf8(payload) ?? "?");
-}
-
-export function termRunsOf(entries: readonly Entry[]): TermRun[] {
-  return entries
-    .filter((entry, at) => entry.term !== entries[at - 1]?.term)
-    .map(({ index, term }) => ({ firstIndex: index, term }));
-}
-
 function indexOf(value: number): LogIndex {
   const index = logIndex(value);
   if (index === undefined) throw new Error(`${value} is no index`);
   return index;
-}
-
-function isSame(left: Entry | undefined, right: Entry | undefined): boolean {
-  if (left === undefined || right === undefined) return false;
-  if (left.index !== right.index || left.term !== right.term || left.kind !== right.kind || left.time !== right.time)
-    return false;
-  return left.payload === right.payload || decodeUtf8(left.payload) === decodeUtf8(right.payload);
-}
-
-function apply(disk: Disk, write: LogWrite): void {
-  if (write.hardState !== undefined) disk.hardState = write.hardState;
-  applyTo(disk.entries, write);
-}
-
-function applyTo(entries: Entry[], write: LogWrite): void {
-  if (write.truncateFrom !== undefined) entries.length = write.truncateFrom - 1;
-  for (const entry of write.entries) {
-    if (entry.index !== entries.length + 1) throw new Error(`a write leaves a gap before ${entry.index}`);
-    entries.push(entry);
-  }
-}
-
-/** A binary heap by time, then by order of scheduling. */
-function push(queue: Happening[], item: Happening): void {
-  let at = queue.length;
-  queue.push(item);
-  while (at > 0) {
-    const parent = (at - 1) >> 1;
-    const above = queue[parent];
-    if (above === undefined || isBefore(above, item)) break;
-    queue[at] = above;
-    at = parent;
-  }
-  queue[at] = item;
-}
-
-function popFirst(queue: Happening[]): void {
-  const item = queue.pop();
-  if (item === undefined || queue.length === 0) return;
-  let at = 0;
-  for (;;) {
-    let child = 2 * at + 1;
-    const left = queue[child];
-    if (left === undefined) break;
-    const right = queue[child + 1];
-    if (right !== undefined && isBefore(right, left)) child += 1;
-    const smaller = queue[child];
-    if (smaller === undefined || isBefore(item, smaller)) break;
-    queue[at] = smaller;
-    at = child;
-  }
-  queue[at] = item;
-}
-
-function isBefore(left: Happening, right: Happening): boolean {
-  return left.at < right.at || (left.at === right.at && left.order < right.order);
 }

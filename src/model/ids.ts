@@ -36,6 +36,12 @@ export function requestNumber(value: number): RequestNumber | undefined {
   return isCount(value) && value > 0 ? (value as RequestNumber) : undefined;
 }
 
+/**
+ * Terms and indexes stay below this: far from 2^53, where numbers stop being exact, so that adding a batch to a counter is
+ * always exact too. A decoder refuses larger ones; a replica that reaches it stops growing and says so.
+ */
+export const counterMax = 2 ** 52;
+
 export const noTerm = 0 as Term;
 export const noIndex = 0 as LogIndex;
 export const firstRequest = 1 as RequestNumber;

@@ -14,9 +14,9 @@
  */
 import { ByteReader, ByteWriter } from "../base/bytes.js";
 import { unreachable } from "../base/invariant.js";
-import { counterMax, type AppendEntries, type AppendOutcome, type RaftMessage } from "../consensus/raft/messages.js";
+import type { AppendEntries, AppendOutcome, RaftMessage } from "../consensus/raft/messages.js";
 import type { Entry, EntryId, EntryKind } from "../model/entry.js";
-import { advance, noIndex, type LogIndex, type Term } from "../model/ids.js";
+import { advance, counterMax, noIndex, type LogIndex, type Term } from "../model/ids.js";
 
 /** Positions are the codes on the wire: only ever append. */
 const messageKinds = [

@@ -1,6 +1,6 @@
 /** Hazards R1 to R10, R11, R13, F1, F3 and F8: what has gone wrong in replication of systems like this one. */
 import { describe, expect, test } from "vitest";
-import { counterMax } from "../../src/consensus/raft/messages.js";
+import { counterMax } from "../../src/model/ids.js";
 import { RaftCluster } from "../../test-support/raft-cluster.js";
 import { accepted, append, Core, entriesOf, i, id, matchesOf, proposal, t } from "../../test-support/raft-core.js";
 

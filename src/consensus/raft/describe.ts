@@ -12,7 +12,7 @@ import type { RaftState } from "./state.js";
 import type { RaftInput } from "./step.js";
 import type { RaftEffect } from "./turn.js";
 
-export function describeMessage(message: RaftMessage): string {
+function describeMessage(message: RaftMessage): string {
   const { kind, term } = message;
   switch (kind) {
     case "PreVote":
@@ -95,7 +95,7 @@ export function describeState(state: RaftState): string {
 }
 
 /** Entry 7 of term 3 is written 7@3; 0@0 is the place before the first entry. */
-export function describeId({ index, term }: EntryId): string {
+function describeId({ index, term }: EntryId): string {
   return `${index}@${term}`;
 }
 

@@ -1,7 +1,7 @@
 /**
  * What holds between any two steps of one replica. Rules that need every replica are checked by the tests' cluster.
  *
- * Owns: rules R1 to R4, R7, R11 and R12; the others stand where the change happens (`turn.ts`, `roles.ts`, `follower.ts`) and
+ * Owns: rules R1 to R4, R6, R7, R11, R12 and R14; the others stand where the change happens (`turn.ts`, `roles.ts`, `follower.ts`) and
  * are listed with these in `docs/internals/invariants.md`. Called by `step` at its end; costs O(voters).
  */
 import { invariant } from "../../base/invariant.js";

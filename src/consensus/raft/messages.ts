@@ -1,17 +1,11 @@
 /**
  * What Raft replicas say to one another, in the words of figure 2 of the Raft paper.
  *
- * Owns: the shapes and the largest counter. Leaves to others: their bytes (`wire/raft-codec.ts`), who may send them (the
+ * Owns: the shapes. Leaves to others: their bytes (`wire/raft-codec.ts`), who may send them (the
  * authentication gate), what they do (`step.ts`). Every message carries the sender's own current term.
  */
 import type { Entry, EntryId } from "../../model/entry.js";
 import type { LogIndex, Term } from "../../model/ids.js";
-
-/**
- * Terms, indexes, rounds and ids stay below this: far from 2^53, where numbers stop being exact, so that adding a batch to
- * a counter is always exact too. A decoder refuses larger ones; a replica that reaches it stops growing and says so.
- */
-export const counterMax = 2 ** 52;
 
 export type RaftMessage =
   | PreVote

@@ -2,14 +2,23 @@
  * The leader's half of replication: what each follower is sent, and what its replies decide (sections 5.3 and 5.4.2).
  *
  * Owns: proposals, AppendEntries, heartbeats, commitment, the reasons to step down. Leaves to others: a follower's modes (`progress.ts`),
- * reads (`reads.ts`). Called by `step.ts`. Keeps R4: an entry of an earlier term is never committed by counting its copies.
+ * reads (`reads.ts`). Called by `step.ts`. Keeps R15: an entry of an earlier term is never committed by counting its copies.
  */
 import { invariant } from "../../base/invariant.js";
 import { entryBytes, type Entry, type Proposal } from "../../model/entry.js";
-import { advance, after, before, minIndex, noIndex, type LogIndex, type ReplicaId } from "../../model/ids.js";
+import {
+  advance,
+  after,
+  before,
+  counterMax,
+  minIndex,
+  noIndex,
+  type LogIndex,
+  type ReplicaId,
+} from "../../model/ids.js";
 import { quorumOf } from "../../model/membership.js";
 import { reachedByMajority } from "../quorum.js";
-import { counterMax, type AppendEntries, type AppendEntriesReply } from "./messages.js";
+import type { AppendEntries, AppendEntriesReply } from "./messages.js";
 import { backToProbe, isStaleConflict, onAccepted, onSent, type Follower } from "./progress.js";
 import { stepDown } from "./roles.js";
 import { isDiskStalled, type LeaderRole, type RaftState } from "./state.js";
@@ -25,7 +34,7 @@ export function onPropose({ state, turn }: Leading, proposals: readonly Proposal
   const { log, term } = state;
   invariant(
     log.lastIndex + proposals.length < counterMax,
-    "R13 Cannot append: the log has reached the largest index, 2^52",
+    "R13 cannot append: the log has reached the largest index, 2^52",
   );
   for (const { kind, time, payload } of proposals) {
     // The proposer's clock may be behind the last entry's; agreed time only goes forward.
@@ -50,7 +59,9 @@ export function onAppendEntriesReply(leading: Leading, from: ReplicaId, message:
 export function advanceCommit(state: RaftState, role: LeaderRole): void {
   const reached = state.voters.map((id) => reachedBy(state, role, id));
   const index = minIndex(reachedByMajority(reached), state.log.lastIndex);
-  if (index > state.commitIndex && state.log.termAt(index) === state.term) state.commitIndex = index;
+  if (index <= state.commitIndex || state.log.termAt(index) !== state.term) return;
+  invariant(index >= role.noopIndex, "R15 a leader's first commitment is of its own term");
+  state.commitIndex = index;
 }
 
 /** Sends each follower what its mode and window allow, then the news of a commit to those who lack nothing else. */

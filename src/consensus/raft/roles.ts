@@ -7,11 +7,10 @@
  */
 import { invariant } from "../../base/invariant.js";
 import { nextBetween } from "../../base/random.js";
-import { after, type ReplicaId, type Term } from "../../model/ids.js";
+import { after, counterMax, type ReplicaId, type Term } from "../../model/ids.js";
 import { newFollower } from "./progress.js";
 import { followerOf, isDiskStalled, isVoter, type RaftState } from "./state.js";
 import { appendEntry, send, setHardState, type Turn } from "./turn.js";
-import { counterMax } from "./messages.js";
 
 const noPayload = new Uint8Array(0);
 
@@ -30,7 +29,7 @@ export function hurryElection(state: RaftState, turn: Turn): void {
 /** Whole, a voter, with a disk that answers, and not at the end of its counters: only such a replica may lead. */
 export function mayStand(state: RaftState, { now }: Turn): boolean {
   if (state.trust !== "whole" || !isVoter(state, state.self) || isDiskStalled(state, now)) return false;
-  return state.term + 1 < counterMax;
+  return state.term + 1 < counterMax && state.log.lastIndex + 1 < counterMax;
 }
 
 /** A higher term was heard: whatever role we had is over (section 5.1). */

@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { MemoryLog } from "../../../src/consensus/memory-log.js";
 import { entryBytes, type Entry } from "../../../src/model/entry.js";
-import { termRunsOf } from "../../../test-support/raft-cluster.js";
+import { termRunsOf } from "../../../test-support/raft-disk.js";
 import { entriesOf, i, id, t } from "../../../test-support/raft-core.js";
 
 function logOf(terms: readonly number[], tailCount = terms.length): MemoryLog {

@@ -1,7 +1,8 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { counterMax, type RaftMessage } from "../../../src/consensus/raft/messages.js";
+import type { RaftMessage } from "../../../src/consensus/raft/messages.js";
 import type { Entry } from "../../../src/model/entry.js";
+import { counterMax } from "../../../src/model/ids.js";
 import { decodeRaftMessage, encodeRaftMessage } from "../../../src/wire/raft-codec.js";
 import { append, entriesOf, i, id, t } from "../../../test-support/raft-core.js";
 
