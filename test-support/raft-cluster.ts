@@ -16,20 +16,10 @@ import { logIndex, noTerm, type LogIndex, type ReplicaId } from "../src/model/id
 import type { LogWrite } from "../src/model/log.js";
 import type { Membership } from "../src/model/membership.js";
 import { apply, applyTo, termRunsOf, textsOf, type Disk } from "./raft-disk.js";
+import { testSettings } from "./raft-settings.js";
 import { isSameEntry, RaftJudge, type BarrierResult } from "./raft-judge.js";
 import { Timeline } from "./timeline.js";
 import { decodeRaftMessage, encodeRaftMessage } from "../src/wire/raft-codec.js";
-
-export const testSettings: RaftSettings = {
-  heartbeatMs: 30,
-  electionTimeoutMsMin: 150,
-  electionTimeoutMsMax: 300,
-  reconnectElectionMsMax: 30,
-  appendBytesMax: 4096,
-  inflightBytesMax: 64 * 1024,
-  inflightCountMax: 32,
-  logCacheBytes: 16 * 1024,
-};
 
 export interface ClusterOptions {
   readonly replicas: number;

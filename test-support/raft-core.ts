@@ -11,7 +11,7 @@ import type { RaftEffect } from "../src/consensus/raft/turn.js";
 import { encodeUtf8 } from "../src/base/bytes.js";
 import type { Entry, EntryId, Proposal } from "../src/model/entry.js";
 import { logIndex, term, type LogIndex, type ReplicaId, type Term } from "../src/model/ids.js";
-import { testSettings } from "./raft-cluster.js";
+import { testSettings } from "./raft-settings.js";
 import { termRunsOf } from "./raft-disk.js";
 
 export interface CoreOptions {

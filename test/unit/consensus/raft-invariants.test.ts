@@ -7,7 +7,7 @@ import { counterMax } from "../../../src/model/ids.js";
 import { createRaftState, type LeaderRole } from "../../../src/consensus/raft/state.js";
 import { step } from "../../../src/consensus/raft/step.js";
 import { append, Core, entriesOf, i, proposal, t } from "../../../test-support/raft-core.js";
-import { testSettings } from "../../../test-support/raft-cluster.js";
+import { testSettings } from "../../../test-support/raft-settings.js";
 
 const leading = (): Core => new Core({ voters: "abc" }).elect("b").persisted().acknowledged("b", 1);
 const roleOf = (core: Core): LeaderRole => {

@@ -1,0 +1,13 @@
+/** Limits and times of cores under test: small, so that a test meets them. */
+import type { RaftSettings } from "../src/consensus/raft/state.js";
+
+export const testSettings: RaftSettings = {
+  heartbeatMs: 30,
+  electionTimeoutMsMin: 150,
+  electionTimeoutMsMax: 300,
+  reconnectElectionMsMax: 30,
+  appendBytesMax: 4096,
+  inflightBytesMax: 64 * 1024,
+  inflightCountMax: 32,
+  logCacheBytes: 16 * 1024,
+};
