@@ -37,6 +37,7 @@ export interface ReplicaStatusJson {
   readonly commitIndex: number;
   readonly executedIndex: number;
   readonly ready: boolean;
+  readonly counters: { readonly queriesAnswered: number };
 }
 
 export class DevCluster {

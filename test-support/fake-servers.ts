@@ -74,6 +74,8 @@ function serve(group: FakeGroup, address: string, self: Identity): Clients {
       links.set(connection, link);
       group.connect(link);
     },
+    drained: () => {},
+    outputBytesHardMax: 1 << 26,
     disconnected: (connection) => {
       const link = links.get(connection);
       if (link !== undefined) group.disconnect(link);

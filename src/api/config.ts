@@ -75,8 +75,9 @@ export interface AdmissionLimits {
   readonly batchBytesMax: number;
   /** Entries proposed and not yet committed: what comes meanwhile is collected. */
   readonly pipelineMax: number;
-  /** Requests that clients of this replica wait for, in all and for one connection. */
+  /** Requests that clients of this replica wait for, in all, their bytes, and for one connection. */
   readonly waitingMax: number;
+  readonly waitingBytesMax: number;
   readonly waitingPerConnectionMax: number;
   /** Queries waiting for a read barrier or for execution. */
   readonly queriesMax: number;
@@ -101,6 +102,8 @@ export interface TransportLimits {
   readonly clientConnectionsMax: number;
   /** A client that leaves more than this unread is not read from. */
   readonly clientOutputBytesMax: number;
+  /** A client that leaves more than this unread is disconnected. */
+  readonly clientOutputBytesHardMax: number;
   /** Delay before dialing a peer again: random, from the first up to the second, which failures approach. */
   readonly redialMsMin: number;
   readonly redialMsMax: number;
@@ -168,6 +171,7 @@ export const defaultLimits: Limits = {
     batchBytesMax: 1_048_576,
     pipelineMax: 4,
     waitingMax: 131_072,
+    waitingBytesMax: 268_435_456,
     waitingPerConnectionMax: 65_536,
     queriesMax: 131_072,
     queryMs: 5_000,
@@ -182,6 +186,7 @@ export const defaultLimits: Limits = {
     handshakeMs: 5_000,
     clientConnectionsMax: 10_000,
     clientOutputBytesMax: 4_194_304,
+    clientOutputBytesHardMax: 67_108_864,
     redialMsMin: 20,
     redialMsMax: 500,
   },

@@ -24,7 +24,7 @@ import type { ToEngine, ToHost } from "./channel.js";
 import type { Repair } from "./repair.js";
 
 /** Types of the messages on a link between replicas. */
-export const peerMessageTypes = { raft: 1, host: 2, repair: 3 } as const;
+const peerMessageTypes = { raft: 1, host: 2, repair: 3 } as const;
 
 export interface EngineParts {
   readonly state: RaftState;

@@ -21,7 +21,8 @@ import { encodeBatch, peekRequest } from "../wire/request-codec.js";
 import { decodeHostMessage, encodeHostMessage } from "../wire/host-codec.js";
 import type { ToEngine, ToHost } from "./channel.js";
 import { DueTime } from "./due-time.js";
-import { Reads, type WaitingQuery } from "./reads.js";
+import { QueryAnswers } from "./query-answers.js";
+import { Reads } from "./reads.js";
 import { Waiting, type WaitingRequest } from "./waiting.js";
 
 export interface HostParts {
@@ -32,6 +33,7 @@ export interface HostParts {
   readonly execution: ExecutionLimits;
   readonly toEngine: (message: ToEngine) => void;
   readonly answer: (connection: number, message: ReplicaMessage) => void;
+  readonly isCongested: (connection: number) => boolean;
   /** Asks to be given another `turnEnd`, soon. */
   readonly again: () => void;
   readonly roleChanged: (role: RoleView) => void;
@@ -44,7 +46,6 @@ export interface HostCounters {
   requestsAdmitted: number;
   commandsExecuted: number;
   commandsRepeated: number;
-  queriesAnswered: number;
   leaderChanges: number;
   readonly requestsRefused: Record<string, number>;
 }
@@ -62,7 +63,8 @@ export class Host {
   readonly #intake: Intake;
   readonly #waiting = new Waiting();
   readonly #reads = new Reads();
-  readonly #due: DueTime;
+  readonly #answers: QueryAnswers;
+  readonly #due = new DueTime();
   #role: RoleView | undefined;
   /** On their way to the leader: of this replica's clients, and at a leader also of other replicas. */
   #outgoing: Outgoing[] = [];
@@ -74,7 +76,6 @@ export class Host {
     requestsAdmitted: 0,
     commandsExecuted: 0,
     commandsRepeated: 0,
-    queriesAnswered: 0,
     leaderChanges: 0,
     requestsRefused: {},
   };
@@ -82,11 +83,15 @@ export class Host {
   constructor(parts: HostParts) {
     this.#parts = parts;
     this.#intake = new Intake(parts.admission, parts.executor.sessions);
-    this.#due = new DueTime();
+    this.#answers = new QueryAnswers(parts);
   }
 
   get executedIndex(): LogIndex {
     return this.#executedIndex;
+  }
+
+  get queriesAnswered(): number {
+    return this.#answers.answered;
   }
 
   get role(): RoleView | undefined {
@@ -95,7 +100,7 @@ export class Host {
 
   /** Requests that are neither answered nor refused. */
   get pending(): number {
-    return this.#waiting.count + this.#reads.count;
+    return this.#waiting.count + this.#reads.count + this.#answers.heldCount;
   }
 
   /** An encoded request (`wire/request-codec.ts`) of a client of this replica. */
@@ -116,7 +121,9 @@ export class Host {
   query(connection: number, query: { readonly id: number; readonly name: string; readonly input: Uint8Array }): void {
     const { admission, answer, clock, again } = this.#parts;
     const refusal =
-      this.#stopping || this.#broken ? stoppingRefusal : overload(this.#reads.count, admission.queriesMax);
+      this.#stopping || this.#broken
+        ? stoppingRefusal
+        : overload(this.#reads.count + this.#answers.heldCount, admission.queriesMax);
     if (refusal !== undefined)
       return answer(connection, { kind: "queryRefused", id: query.id, refusal: this.#counted(refusal) });
     this.#reads.add({ connection, ...query, since: clock.monotonic() });
@@ -125,6 +132,12 @@ export class Host {
 
   disconnected(connection: number): void {
     this.#waiting.dropConnection(connection);
+    this.#answers.disconnected(connection);
+  }
+
+  /** A connection for which answers were held back takes more now. */
+  drained(connection: number): void {
+    if (!this.#broken) this.#answers.drained(connection, this.#executedIndex);
   }
 
   /** No new request is taken from now on; those that wait are still answered. */
@@ -243,13 +256,7 @@ export class Host {
   }
 
   #answerReads(): void {
-    for (const query of this.#reads.takeReady(this.#executedIndex)) this.#answerRead(query);
-  }
-
-  #answerRead({ connection, id, name, input }: WaitingQuery): void {
-    const outcome = this.#parts.executor.query(name, input);
-    this.counters.queriesAnswered += 1;
-    this.#parts.answer(connection, { kind: "queryReply", id, index: this.#executedIndex, ageMs: 0, outcome });
+    this.#answers.give(this.#reads.takeReady(this.#executedIndex), this.#executedIndex);
   }
 
   #sendOutgoing(): void {
@@ -301,10 +308,12 @@ export class Host {
   }
 
   #refusalOf(connection: number): AdmissionRefusal | undefined {
-    const { waitingMax, waitingPerConnectionMax } = this.#parts.admission;
+    const { waitingMax, waitingBytesMax, waitingPerConnectionMax } = this.#parts.admission;
     if (this.#stopping || this.#broken) return stoppingRefusal;
     return (
-      overload(this.#waiting.count, waitingMax) ?? overload(this.#waiting.countOf(connection), waitingPerConnectionMax)
+      overload(this.#waiting.count, waitingMax) ??
+      overload(this.#waiting.bytes, waitingBytesMax) ??
+      overload(this.#waiting.countOf(connection), waitingPerConnectionMax)
     );
   }
 

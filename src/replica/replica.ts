@@ -97,6 +97,7 @@ export class ReplicaCore {
       execution: limits.execution,
       toEngine: (message) => void this.#toEngine.push(message),
       answer: (connection, message) => this.#answer(connection, message),
+      isCongested: (connection) => this.#clients.isCongested(connection),
       again: () => this.#again(),
       roleChanged: (role) => this.#onRole(role),
       broken: (reason) => this.#break(reason),
@@ -180,6 +181,7 @@ export class ReplicaCore {
       broken: this.#broken,
       counters: {
         ...this.#host.counters,
+        queriesAnswered: this.#host.queriesAnswered,
         entriesProposed: this.#engine.entriesProposed,
         proposalsPending: this.#host.pending,
         logWrites: log.statistics.writes,
@@ -226,16 +228,19 @@ export class ReplicaCore {
 
   #createClients(): Clients {
     const { clock, hash, limits, identity } = this.#parts;
-    const { clientFrameBytesMax, handshakeMs, clientConnectionsMax, clientOutputBytesMax } = limits.transport;
+    const { clientFrameBytesMax, handshakeMs, clientConnectionsMax, clientOutputBytesMax, clientOutputBytesHardMax } =
+      limits.transport;
     return new Clients({
       clock,
       hash,
       limits: { frameBytesMax: clientFrameBytesMax, handshakeMs },
       connectionsMax: clientConnectionsMax,
       outputBytesMax: clientOutputBytesMax,
+      outputBytesHardMax: clientOutputBytesHardMax,
       self: identity,
       connected: (connection) => this.#answer(connection, this.#leaderMessage()),
       disconnected: (connection) => this.#host.disconnected(connection),
+      drained: (connection) => this.#host.drained(connection),
       message: (connection, type, payload) => this.#onClientMessage(connection, type, payload),
       dropped: (reason, detail) => this.#drop(reason, detail),
     });

@@ -22,6 +22,11 @@ export class Waiting {
   readonly #others = new Map<string, WaitingRequest>();
   readonly #inFlight = new Map<number, number>();
   #count = 0;
+  #bytes = 0;
+
+  get bytes(): number {
+    return this.#bytes;
+  }
 
   get count(): number {
     return this.#count;
@@ -41,6 +46,7 @@ export class Waiting {
       return false;
     }
     this.#count += 1;
+    this.#bytes += request.bytes.length;
     const { key } = request;
     if (isNumbered(key)) {
       const table = key.kind === "command" ? this.#commands : this.#resolves;
@@ -56,6 +62,7 @@ export class Waiting {
     const request = this.#find(key);
     if (request === undefined) return undefined;
     this.#count -= 1;
+    this.#bytes -= request.bytes.length;
     this.#countConnection(request.connection, -1);
     if (isNumbered(key)) {
       const table = key.kind === "command" ? this.#commands : this.#resolves;

@@ -17,9 +17,13 @@ export interface ClientsOptions {
   readonly connectionsMax: number;
   /** Reading from a client pauses while more than this waits to be sent to it. */
   readonly outputBytesMax: number;
+  /** A connection is given up when more than this waits, which only replies that nobody could hold back can reach. */
+  readonly outputBytesHardMax: number;
   readonly self: Identity;
   readonly connected: (connection: number) => void;
   readonly disconnected: (connection: number) => void;
+  /** A connection that was congested is not any more. */
+  readonly drained: (connection: number) => void;
   /** `wire/client-codec.ts` reads it. */
   readonly message: (connection: number, type: number, payload: Uint8Array) => void;
   readonly dropped: (reason: string, detail: string) => void;
@@ -78,12 +82,21 @@ export class Clients {
     const link = this.#open.get(connection);
     if (link === undefined) return;
     link.send(type, payload);
+    if (link.bufferedBytes > this.#options.outputBytesHardMax) {
+      this.#options.dropped("slow reader", `connection ${connection}`);
+      return link.close("broken");
+    }
     if (link.bufferedBytes > this.#options.outputBytesMax && !this.#paused.has(connection)) {
       this.#paused.add(connection);
       link.pauseReading();
       // What is gathered in this turn may leave at once, and then nothing would ever report that the queue ran empty.
       this.#options.clock.after(10, () => this.#resume(connection, link));
     }
+  }
+
+  /** The client leaves more unread than it may: it is not read from, and no large answer should be made for it. */
+  isCongested(connection: number): boolean {
+    return this.#paused.has(connection);
   }
 
   sendAll(type: number, payload: Uint8Array): void {
@@ -99,6 +112,7 @@ export class Clients {
     if (!this.#paused.has(connection) || link.bufferedBytes > this.#options.outputBytesMax) return;
     this.#paused.delete(connection);
     link.resumeReading();
+    this.#options.drained(connection);
   }
 
   #onClosed(connection: number, link: Link, cause: string): void {

@@ -167,9 +167,11 @@ describe("between client and replica", () => {
       limits,
       connectionsMax,
       outputBytesMax: 1 << 20,
+      outputBytesHardMax: 1 << 22,
       self: identityOf("a"),
       connected: (connection) => events.push(`+${connection}`),
       disconnected: (connection) => events.push(`-${connection}`),
+      drained: () => {},
       message: (connection, type) => events.push(`${connection}:${type}`),
       dropped: (reason) => events.push(`!${reason}`),
     });

@@ -1,0 +1,74 @@
+/**
+ * Runs queries whose time has come, no faster than their clients read the answers.
+ *
+ * Owns: the queries held back because too much waits to be sent to their connection already (hazard F1). They run later, on a later
+ * state, which is as linearizable. Leaves to others: when a query's time has come (`reads.ts`). Called by `host.ts`.
+ */
+import type { Executor } from "../execution/executor.js";
+import type { LogIndex } from "../model/ids.js";
+import type { ReplicaMessage } from "../model/request.js";
+import type { WaitingQuery } from "./reads.js";
+
+export interface QueryAnswersParts {
+  readonly executor: Executor;
+  /** More waits to be sent to this connection than it should. */
+  readonly isCongested: (connection: number) => boolean;
+  readonly answer: (connection: number, message: ReplicaMessage) => void;
+}
+
+export class QueryAnswers {
+  readonly #parts: QueryAnswersParts;
+  readonly #held = new Map<number, WaitingQuery[]>();
+  #heldCount = 0;
+  #answered = 0;
+
+  constructor(parts: QueryAnswersParts) {
+    this.#parts = parts;
+  }
+
+  get heldCount(): number {
+    return this.#heldCount;
+  }
+
+  /** Since start. */
+  get answered(): number {
+    return this.#answered;
+  }
+
+  /** Answers now, from the state executed up to `index`, or holds what its client cannot take yet. */
+  give(queries: readonly WaitingQuery[], index: LogIndex): void {
+    for (const query of queries) {
+      const held = this.#held.get(query.connection);
+      if (held === undefined && !this.#parts.isCongested(query.connection)) {
+        this.#answer(query, index);
+        continue;
+      }
+      this.#heldCount += 1;
+      if (held === undefined) this.#held.set(query.connection, [query]);
+      else held.push(query);
+    }
+  }
+
+  /** The connection takes more now. */
+  drained(connection: number, index: LogIndex): void {
+    const held = this.#take(connection);
+    if (held.length > 0) this.give(held, index);
+  }
+
+  disconnected(connection: number): void {
+    this.#take(connection);
+  }
+
+  #take(connection: number): readonly WaitingQuery[] {
+    const held = this.#held.get(connection) ?? [];
+    this.#held.delete(connection);
+    this.#heldCount -= held.length;
+    return held;
+  }
+
+  #answer({ connection, id, name, input }: WaitingQuery, index: LogIndex): void {
+    const outcome = this.#parts.executor.query(name, input);
+    this.#answered += 1;
+    this.#parts.answer(connection, { kind: "queryReply", id, index, ageMs: 0, outcome });
+  }
+}
