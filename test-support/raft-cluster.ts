@@ -229,15 +229,8 @@ export class RaftCluster {
     if (!member.alive) return this;
     const kept = options.keepWrites ?? nextBetween(this.#random, 0, member.pending.length);
     for (const { write } of member.pending.slice(0, kept)) apply(member.disk, write);
-    Object.assign(member, {
-      alive: false,
-      paused: false,
-      life: member.life + 1,
-      pending: [],
-      executed: [],
-      missed: [],
-    });
-    Object.assign(member, { diskStalled: false });
+    const ended = { alive: false, paused: false, diskStalled: false, life: member.life + 1 };
+    Object.assign(member, { ...ended, pending: [], executed: [], missed: [] });
     if (this.#hasLinks()) this.#tellOthers(id, "disconnected");
     return this;
   }
@@ -263,9 +256,8 @@ export class RaftCluster {
    * elections rare, and safety must not rest on it.
    */
   urge(id: ReplicaId, ms: number): this {
-    const member = this.#member(id);
-    const leader = member.state.view.leader;
-    member.urgedUntil = this.now + ms;
+    const { leader } = this.state(id).view;
+    this.#member(id).urgedUntil = this.now + ms;
     if (leader === undefined || leader === id) return this;
     this.input(id, { kind: "disconnected", peer: leader });
     this.input(id, { kind: "connected", peer: leader });

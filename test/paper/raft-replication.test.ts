@@ -178,6 +178,18 @@ test("a load that an earlier leadership had asked for is not sent if the log has
   expect(leader.effects).toMatchObject([{ kind: "load", from: 1 }]);
 });
 
+test("a load without an answer is asked for again, so that the follower is not stuck (F3)", () => {
+  const leader = new Core({ voters: "abc", term: 1, log: [1], settings: { logCacheBytes: 0 } }).elect("b").persisted();
+  leader.acknowledged("b", 2).tick(5);
+  leader.receive("c", { kind: "AppendEntriesReply", term: t(2), round: 1, outcome: conflict(1, [0, 0]) });
+  const loads = (): number => leader.history.filter(({ kind }) => kind === "load").length;
+  expect(loads()).toBe(1);
+
+  for (let passed = 0; passed < 400; passed += 50) leader.pass(50).acknowledged("b", 2).acknowledged("c", 0);
+
+  expect(loads()).toBe(2);
+});
+
 test("a leader is replaced in a follower's eyes only by one of a higher term", () => {
   const follower = new Core({ self: "b", voters: "abc", term: 1 }).receive("a", append(1, [0, 0], { entries: [1] }));
 

@@ -21,8 +21,8 @@ export interface Follower {
   round: number;
   /** The commit index that was last sent. */
   commitSent: LogIndex;
-  /** First index that the engine is reading from disk for this follower. */
-  loadingFrom: LogIndex | undefined;
+  /** What the engine is reading from disk for this follower, and when it was asked to. */
+  loading: { readonly from: LogIndex; readonly askedAt: number } | undefined;
 }
 
 /** A mode has only the fields that mean something in it. */
@@ -57,7 +57,7 @@ export function newFollower(id: ReplicaId, next: LogIndex, now: number): Followe
     contactAt: now,
     round: 0,
     commitSent: noIndex,
-    loadingFrom: undefined,
+    loading: undefined,
   };
 }
 
@@ -93,7 +93,7 @@ export function onAccepted(follower: Follower, match: LogIndex): void {
 export function backToProbe(follower: Follower, next: LogIndex): void {
   const { match } = follower.progress;
   follower.progress = { mode: "probe", match, next: maxIndex(next, after(match)), paused: false };
-  follower.loadingFrom = undefined;
+  follower.loading = undefined;
 }
 
 /** The reply is about a message that the leader has already drawn its conclusion from. */

@@ -101,8 +101,8 @@ export function onLoaded(leading: Leading, peer: ReplicaId, entries: readonly En
   const { state, role } = leading;
   const follower = role.followers.get(peer);
   const first = entries[0];
-  if (follower === undefined || first === undefined || follower.loadingFrom !== first.index) return;
-  follower.loadingFrom = undefined;
+  if (follower === undefined || first === undefined || follower.loading?.from !== first.index) return;
+  follower.loading = undefined;
   const isOurs = entries.every((entry, at) => entry.index === advance(first.index, at) && state.log.has(entry));
   if (isOurs && follower.progress.next === first.index) sendAppend(leading, follower, entries);
 }
@@ -137,7 +137,7 @@ function sendDueTo(leading: Leading, follower: Follower): void {
     const from = follower.progress.next;
     const entries = log.entriesFrom(from, settings.appendBytesMax);
     if (entries === undefined) {
-      follower.loadingFrom = from;
+      follower.loading = { from, askedAt: turn.now };
       turn.sends.push({ kind: "load", peer: follower.id, from, bytesMax: settings.appendBytesMax });
       return;
     }
@@ -148,8 +148,9 @@ function sendDueTo(leading: Leading, follower: Follower): void {
   if (hasAll && follower.commitSent < state.commitIndex) sendAppend(leading, follower, []);
 }
 
-function hasRoom({ state }: Leading, { progress, loadingFrom }: Follower): boolean {
-  if (loadingFrom !== undefined) return false;
+function hasRoom({ state, turn }: Leading, { progress, loading }: Follower): boolean {
+  // A read that failed has no answer: it is asked for again, so that the follower does not wait for ever.
+  if (loading !== undefined && turn.now - loading.askedAt < state.settings.electionTimeoutMsMax) return false;
   if (progress.mode === "probe") return !progress.paused;
   const { inflightBytesMax, inflightCountMax } = state.settings;
   const { bytes, messages } = progress.inflight;
