@@ -31,7 +31,8 @@ export class MemoryLogDisk {
       firstIndex: logIndex(1) as LogIndex,
       lastIndex: this.entries.at(-1)?.index ?? noIndex,
       terms,
-      tail: this.entries.slice(Math.max(0, ...this.damaged.keys())),
+      // A few of the newest: the rest is read from disk, as it is from a long log.
+      tail: this.entries.slice(Math.max(0, this.entries.length - 5, ...this.damaged.keys())),
       damaged: [...this.damaged.values()],
       amnesiac: false,
     };

@@ -8,7 +8,7 @@
  *     body     message, message, … (at least one)
  *     message  u8 type | varint length | bytes
  *
- * Invariant W1: a reader gives out only bytes whose checksum held; after the first malformed frame it gives out nothing.
+ * Invariant T2: a reader gives out only bytes whose checksum held; after the first malformed frame it gives out nothing.
  */
 import { ByteReader, ByteWriter } from "../base/bytes.js";
 import type { Hash } from "../ports/hash.js";

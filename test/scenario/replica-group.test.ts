@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 
+import { defaultLimits } from "../../src/api/config.js";
 import { ReplicaGroup } from "../../test-support/replica-group.js";
 
 test("a command through any replica is executed on all, and read through any other", async () => {
@@ -85,4 +86,25 @@ test("all crash at once and come back: everything acknowledged is there", async 
 
   expect(added.at(-1)).toEqual(["20"]);
   expect(read).toEqual(["20"]);
+});
+
+test("P2: what memory no longer holds is delivered from disk, each entry once and in order", async () => {
+  const execution = { ...defaultLimits.execution, deliveredBytesMax: 4096, requestsPerTurnMax: 4 };
+  const group = new ReplicaGroup(["a", "b", "c"], { raft: { ...defaultLimits.raft, logCacheBytes: 2048 }, execution });
+  const door = group.door(group.untilLeader());
+  const added: string[][] = [];
+  for (let round = 0; round < 100; round += 1) {
+    added.push(door.add("x"));
+    await group.pass(10);
+  }
+  await group.pass(500);
+  const [restarted] = group.ids.filter((id) => id !== group.leader());
+  group.crash(restarted ?? "");
+  group.start(restarted ?? "");
+  await group.pass(2000);
+
+  expect(added.map(([count]) => Number(count))).toEqual(Array.from({ length: 100 }, (_, at) => at + 1));
+  expect(new Set(group.digests()).size).toBe(1);
+  // 100 batches, and what opened the term and the session.
+  expect(group.running.get(restarted ?? "")?.core.status().executedIndex).toBeGreaterThanOrEqual(102);
 });

@@ -105,7 +105,7 @@ describe("between replicas", () => {
     expect([a.events.at(-1), b.events.at(-1)]).toEqual(["+b", "+a"]);
   });
 
-  test("bytes changed on their way break the link, and nothing of the frame is heard (W1)", () => {
+  test("bytes changed on their way break the link, and nothing of the frame is heard (T2)", () => {
     const here = world();
     const a = peersOf(here, identityOf("a"));
     const b = peersOf(here, identityOf("b"));

@@ -39,7 +39,7 @@ test("messages come out as they went in, however the stream is cut", () => {
   );
 });
 
-test("a flipped bit anywhere in a frame gives out nothing of it (W1)", () => {
+test("a flipped bit anywhere in a frame gives out nothing of it (T2)", () => {
   const frame = frameOf([{ type: 3, payload: new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8]) }]);
   for (let bit = 0; bit < frame.length * 8; bit += 1) {
     const damaged = Uint8Array.from(frame);
