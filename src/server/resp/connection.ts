@@ -13,7 +13,7 @@
  *     plain writes          wait      send            send       (the door executes in the order of sending)
  *     anything else         wait      wait            wait
  *
- * Invariants: O1 replies leave in the order of commands. O2 what is held for a client is bounded: nothing is read from it while `#isFull`.
+ * Invariants: RC1 replies leave in the order of commands. RC2 what is held for a client is bounded: nothing is read from it while `#isFull`.
  */
 import type { Socket } from "node:net";
 import { findCommand, hasArity, isBulky, unknownCommand, wrongArity } from "../../services/kv/redis.js";

@@ -11,7 +11,7 @@
  *     bulky   ordered, large replies: a request for each run, and the connection waits for it
  *     read    no effects: runs of many connections share a query, and each connection waits for its own
  *
- * Invariant D1: requests leave in the order plain, bulky; so a bulky run never overtakes a plain one of its connection.
+ * Invariant RD1: requests leave in the order plain, bulky; so a bulky run never overtakes a plain one of its connection.
  */
 import type { Door } from "../../api/door.js";
 import { requestLimits } from "../../model/request-limits.js";

@@ -32,7 +32,7 @@ export interface LocalCommand {
 
 const ok = true;
 
-export const localCommands: readonly LocalCommand[] = [
+const localCommands: readonly LocalCommand[] = [
   {
     name: "ping",
     arity: -1,

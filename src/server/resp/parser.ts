@@ -4,8 +4,8 @@
  * Owns: finding where a command ends, and the protocol errors. Leaves to others: what a command means. Called by `connection.ts` with
  * latin1 text, one character a byte: slicing and comparing text is several times cheaper than doing it with bytes.
  *
- * Invariants: P1 every limit is checked before anything is made of a length, and nothing is allocated because of a count. P2 after
- * a protocol error nothing is given out. P3 a long argument that arrives in pieces is joined once, not once per piece.
+ * Invariants: RP1 every limit is checked before anything is made of a length, and nothing is allocated because of a count. RP2 after
+ * a protocol error nothing is given out. RP3 a long argument that arrives in pieces is joined once, not once per piece.
  */
 import type { RespLimits } from "./limits.js";
 import { splitInline } from "./inline.js";

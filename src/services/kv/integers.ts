@@ -4,12 +4,12 @@
  * Owns: reading them and adding them exactly. Small ones are added as numbers, which is several times cheaper than as bigints.
  */
 export const integerMin = -(2n ** 63n);
-export const integerMax = 2n ** 63n - 1n;
+const integerMax = 2n ** 63n - 1n;
 
 /** Up to this many digits a whole number and the sum of two are exact as doubles. */
 const safeDigits = 15;
 
-export function parseInteger(text: string): bigint | undefined {
+function parseInteger(text: string): bigint | undefined {
   const small = parseSmall(text);
   if (small !== undefined) return BigInt(small);
   if (text.length > 20 || !/^-?[1-9][0-9]*$/.test(text)) return undefined;
@@ -38,7 +38,7 @@ export function addIntegers(left: bigint | number, right: bigint | number): bigi
 }
 
 /** As a number when that is exact. */
-export function integerOf(value: bigint): bigint | number {
+function integerOf(value: bigint): bigint | number {
   const number = Number(value);
   return Number.isSafeInteger(number) ? number : value;
 }

@@ -1,7 +1,7 @@
 /**
  * How keys come, go, expire and change: the only writer of `entries`, `expiries`, `removals` and `graves`.
  *
- * Owns: invariants S1 and S2, and versions for WATCH. Leaves to others: what is in a key. Called by `commands/` and `sweep.ts`.
+ * Owns: invariants KV1 and KV2, and versions for WATCH. Leaves to others: what is in a key. Called by `commands/` and `sweep.ts`.
  *
  * Expiry is lazy: a key whose time has come is absent for everybody, and is removed by the next write that looks at it or by the sweep.
  */

@@ -69,6 +69,6 @@ export function weightOf(reply: Reply): number {
   return weight;
 }
 
-export function isArray(reply: Reply): reply is readonly Reply[] {
+function isArray(reply: Reply): reply is readonly Reply[] {
   return Array.isArray(reply);
 }

@@ -14,8 +14,8 @@
  *     graves     id → kind: the key is gone, its parts wait to be swept
  *     nextId     ids are never given twice, so that parts in a grave cannot come back to life
  *
- * Invariants: S1 an entry has a row in `expiries` exactly if it has `expiresAt`. S2 an id is that of one entry or of one grave. S3 lists, hashes, sets
- * and sorted sets are never empty. S4 `slots` and `members`, and `ranks` and `scores`, mirror each other for every id of an entry.
+ * Invariants: KV1 an entry has a row in `expiries` exactly if it has `expiresAt`. KV2 an id is that of one entry or of one grave. KV3 lists, hashes, sets
+ * and sorted sets are never empty. KV4 `slots` and `members`, and `ranks` and `scores`, mirror each other for every id of an entry.
  */
 import type { StateCell, StateMap, StateSortedMap, ViewOf } from "../../index.js";
 

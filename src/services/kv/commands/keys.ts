@@ -63,7 +63,7 @@ export const keyCommands: readonly CommandRow[] = [
 ];
 
 /** Redis's word for what a key holds. */
-export function typeOf(stored: Stored | undefined): string {
+function typeOf(stored: Stored | undefined): string {
   if (stored === undefined) return "none";
   return stored.kind === "sortedSet" ? "zset" : stored.kind;
 }

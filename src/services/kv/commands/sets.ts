@@ -1,7 +1,7 @@
 /**
  * Sets: members have slots without gaps, so a random one is found at once; the last one moves into the slot of a removed one.
  *
- * Owns: SADD to SPOP below, and invariant S4 for sets. Members are listed by slot.
+ * Owns: SADD to SPOP below, and invariant KV4 for sets. Members are listed by slot.
  */
 import { newId, put, remove } from "../keyspace.js";
 import { kvLimits } from "../limits.js";

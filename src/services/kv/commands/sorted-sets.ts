@@ -1,7 +1,7 @@
 /**
  * Sorted sets: members by name with their scores, and the same again in order of score.
  *
- * Owns: ZADD to ZPOPMAX below, and invariant S4 for sorted sets. ZRANGE knows places only, not BYSCORE and BYLEX.
+ * Owns: ZADD to ZPOPMAX below, and invariant KV4 for sorted sets. ZRANGE knows places only, not BYSCORE and BYLEX.
  */
 import { formatScore, parseScore } from "../doubles.js";
 import { parseSafeInteger } from "../integers.js";
