@@ -37,14 +37,16 @@ export function onAppendEntries(state: RaftState, from: ReplicaId, message: Appe
   // Not beyond what this very message has verified: a longer tail of ours may be another leader's.
   state.commitIndex = maxIndex(state.commitIndex, minIndex(message.commit, verified));
   if (isNew) promiseMatch({ state, role, turn }, round);
-  else reportMatch({ state, role, turn }, round);
+  // Entries that we had already may be a probe; a message without any is answered if the leader learns something from it.
+  else if (entries.length > 0 || round > role.round || isMoreDurable(state, role))
+    reportMatch({ state, role, turn }, round);
 }
 
 /** A write has completed: entries that an earlier leader had sent may now be durable for the present one. */
 export function onFollowerDurable(state: RaftState, turn: Turn): void {
   const { role } = state;
   if (role.kind !== "follower" || role.leader === undefined || !isHardStateDurable(state)) return;
-  reportMatch({ state, role, turn }, role.round);
+  if (isMoreDurable(state, role)) reportMatch({ state, role, turn }, role.round);
 }
 
 /** Appends what is missing, and replaces what conflicts; entries that are there already stay, with all after them. */
@@ -74,15 +76,19 @@ function promiseMatch({ state, role, turn }: Following, round: number): void {
   promise(turn, role.leader, accepted(state, round, role.verified));
 }
 
-/** Claims only what is durable now, so it may leave at once; silent if the leader would learn nothing from it. */
+/** Claims only what is durable now, so it may leave at once. */
 function reportMatch({ state, role, turn }: Following, round: number): void {
   const match = minIndex(role.verified, state.writes.durableIndex);
-  if (role.leader === undefined || (round <= role.round && match <= role.acknowledged)) return;
+  if (role.leader === undefined) return;
   role.round = Math.max(role.round, round);
   role.acknowledged = maxIndex(role.acknowledged, match);
   const reply = accepted(state, round, match);
   if (isHardStateDurable(state) && !turn.hardState) send(turn, role.leader, reply);
   else promise(turn, role.leader, reply);
+}
+
+function isMoreDurable({ writes }: RaftState, { verified, acknowledged }: FollowerRole): boolean {
+  return minIndex(verified, writes.durableIndex) > acknowledged;
 }
 
 function accepted(state: RaftState, round: number, match: LogIndex) {

@@ -110,7 +110,9 @@ export function onLoaded(leading: Leading, peer: ReplicaId, entries: readonly En
 /** A link has opened: what was in flight on an earlier one is lost, or its replies are. */
 export function onFollowerReachable({ role }: Leading, peer: ReplicaId): void {
   const follower = role.followers.get(peer);
-  if (follower !== undefined) backToProbe(follower, after(follower.progress.match));
+  if (follower === undefined) return;
+  backToProbe(follower, after(follower.progress.match));
+  role.round += 1; // So that the probe is answered even if it teaches the follower nothing.
 }
 
 function onConflict(

@@ -1,5 +1,6 @@
 /** How a core begins and what it tells the service side. */
 import { expect, test } from "vitest";
+import { RaftCluster } from "../../../test-support/raft-cluster.js";
 import { append, Core, id, matchesOf, t } from "../../../test-support/raft-core.js";
 
 test("the service side hears of every change of role, term, leader and settlement, once", () => {
@@ -114,6 +115,31 @@ test("a follower answers news of a commit with silence, and a new round with an 
   follower.receive("a", append(1, [1, 1], { round: 3, commit: 1 }));
 
   expect(follower.sent("AppendEntriesReply")).toMatchObject([{ round: 3, outcome: { kind: "accepted", match: 1 } }]);
+});
+
+test("a repeated append is answered, since it may be a probe", () => {
+  const follower = new Core({ self: "b", voters: "abc", term: 1 });
+  follower
+    .receive("a", append(1, [0, 0], { entries: [1, 1], round: 4 }))
+    .persisted()
+    .forget();
+
+  follower.receive("a", append(1, [0, 0], { entries: [1], round: 4 }));
+
+  expect(matchesOf(follower.sent("AppendEntriesReply"))).toEqual([2]);
+});
+
+test("a link that opens costs one exchange, not the wait for a heartbeat", () => {
+  const cluster = new RaftCluster({ replicas: 3, seed: 14 });
+  const leader = cluster.untilLeader();
+  const other = cluster.replicas.find((replica) => replica !== leader) ?? "";
+  cluster.run(31);
+
+  cluster.input(leader, { kind: "disconnected", peer: other });
+  cluster.input(leader, { kind: "connected", peer: other });
+  cluster.run(3).submit(leader, "x").run(4);
+
+  expect(cluster.durable(other).length).toBe(2);
 });
 
 test("a process that did not run for a while gives others the time to be heard before it gives them up", () => {
