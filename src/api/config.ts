@@ -188,7 +188,7 @@ export const defaultLimits: Limits = {
     clientOutputBytesMax: 4_194_304,
     clientOutputBytesHardMax: 67_108_864,
     redialMsMin: 20,
-    redialMsMax: 500,
+    redialMsMax: 200,
   },
   storage: {
     segmentBytes: 16_777_216,

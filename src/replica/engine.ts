@@ -52,6 +52,7 @@ export class Engine {
   #delivered: { readonly index: LogIndex; readonly bytes: number }[] = [];
   #deliveredBytes = 0;
   #reading = false;
+  #encoded: { readonly message: RaftMessage; readonly bytes: Uint8Array } | undefined;
   #entriesProposed = 0;
 
   constructor(parts: EngineParts) {
@@ -163,7 +164,9 @@ export class Engine {
   }
 
   #send(to: ReplicaId, message: RaftMessage): void {
-    this.#parts.send(to, peerMessageTypes.raft, encodeRaftMessage(message));
+    // Followers at the same place are sent the same message: its entries are copied once.
+    if (this.#encoded?.message !== message) this.#encoded = { message, bytes: encodeRaftMessage(message) };
+    this.#parts.send(to, peerMessageTypes.raft, this.#encoded.bytes);
   }
 
   #persist({ write, then }: Persist): void {
