@@ -89,6 +89,8 @@ export interface AdmissionLimits {
 export interface ExecutionLimits {
   /** Requests executed in one turn of the event loop; the rest follows in the next. */
   readonly requestsPerTurnMax: number;
+  /** The same in bytes of entries, since one request may carry many commands. */
+  readonly bytesPerTurnMax: number;
   /** Entries handed to execution and not yet executed. */
   readonly deliveredBytesMax: number;
 }
@@ -161,14 +163,14 @@ export const defaultLimits: Limits = {
     appendBytesMax: 1_048_576,
     inflightCountMax: 64,
     inflightBytesMax: 8_388_608,
-    logCacheBytes: 67_108_864,
+    logCacheBytes: 33_554_432,
     tickMs: 10,
   },
   admission: {
     queueCountMax: 65_536,
     queueBytesMax: 67_108_864,
     batchCountMax: 4_096,
-    batchBytesMax: 1_048_576,
+    batchBytesMax: 131_072,
     pipelineMax: 4,
     waitingMax: 131_072,
     waitingBytesMax: 268_435_456,
@@ -177,7 +179,8 @@ export const defaultLimits: Limits = {
     queryMs: 5_000,
   },
   execution: {
-    requestsPerTurnMax: 2_048,
+    requestsPerTurnMax: 1_024,
+    bytesPerTurnMax: 131_072,
     deliveredBytesMax: 33_554_432,
   },
   transport: {

@@ -228,16 +228,18 @@ export class Host {
 
   #execute(): void {
     const { executor, execution, toEngine, again } = this.#parts;
-    let budget = execution.requestsPerTurnMax;
+    let requests = execution.requestsPerTurnMax;
+    let bytes = execution.bytesPerTurnMax;
     let done = 0;
     for (const entry of this.#committed) {
-      if (budget <= 0) break;
+      if (requests <= 0 || bytes <= 0) break;
       const executed = executor.execute(entry);
       if (executor.broken !== undefined) return this.#halt(executor.broken);
       for (const each of executed) this.#onExecuted(entry, each);
       if (entry.term === this.#role?.term && entry.kind !== "noop") this.#intake.onCommitted();
       this.#executedIndex = entry.index;
-      budget -= executed.length + 1;
+      requests -= executed.length + 1;
+      bytes -= entry.payload.length;
       done += 1;
     }
     if (done === 0) return;
