@@ -18,7 +18,7 @@ import { noIndex, type LogIndex, type ReplicaId } from "../model/ids.js";
 import type { AdmissionRefusal, ReplicaMessage, RequestKey } from "../model/request.js";
 import type { Clock } from "../ports/clock.js";
 import { encodeBatch, peekRequest } from "../wire/request-codec.js";
-import { decodeHostMessage, encodeHostMessage } from "../wire/host-codec.js";
+import { decodeHostMessage, encodeForwarded, encodeHostMessage } from "../wire/host-codec.js";
 import type { ToEngine, ToHost } from "./channel.js";
 import { DueTime } from "./due-time.js";
 import { QueryAnswers } from "./query-answers.js";
@@ -187,12 +187,14 @@ export class Host {
       this.#intake.onProposed();
       this.#parts.toEngine({ kind: "propose", entries: [{ kind: "time", payload: noPayload }] });
     }
+    this.#reads.release();
     this.#askBarrier();
   }
 
   #onRole(role: RoleView): void {
     const { leader, term } = this.#role ?? { leader: undefined, term: undefined };
     this.#role = role;
+    this.#reads.release();
     if (leader !== role.leader || term !== role.term) {
       this.counters.leaderChanges += 1;
       this.#intake.reset();
@@ -262,7 +264,7 @@ export class Host {
   }
 
   #sendOutgoing(): void {
-    const { self, toEngine } = this.#parts;
+    const { self, toEngine, admission } = this.#parts;
     if (this.#outgoing.length === 0) return;
     if (this.#isLeading()) {
       for (const { key, bytes, from } of this.#outgoing) {
@@ -273,8 +275,8 @@ export class Host {
       return this.#boundOutgoing();
     } else if (this.#role?.leader !== undefined) {
       const own = this.#outgoing.filter(({ from }) => from === self).map(({ bytes }) => bytes);
-      const payload = encodeHostMessage({ kind: "requests", requests: own });
-      toEngine({ kind: "forward", to: this.#role.leader, payload });
+      const to = this.#role.leader;
+      for (const payload of encodeForwarded(own, admission.batchBytesMax)) toEngine({ kind: "forward", to, payload });
     }
     // Without a leader they wait in `#waiting` and go out with the next one.
     this.#outgoing = [];

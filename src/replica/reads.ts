@@ -2,7 +2,8 @@
  * Linearizable queries: gathered per turn under one read barrier, answered when execution has reached its index.
  *
  * Owns: which queries wait for which barrier. Each try of a barrier has a number of its own, so a late answer to an earlier one
- * is nobody's (hazard L4); a failed barrier is asked again, never dropped in silence (L6). Called by `replica/host.ts`.
+ * is nobody's (hazard L4); a failed barrier is asked again, never dropped in silence (L6), but not in the turn in which it failed:
+ * that turn might never end. Called by `replica/host.ts`.
  */
 import type { LogIndex } from "../model/ids.js";
 
@@ -20,6 +21,9 @@ interface PassedGroup {
   readonly queries: readonly WaitingQuery[];
 }
 
+/** Barriers unanswered at once: more would not pass sooner, since the leader answers all that wait with one round. */
+const barriersMax = 8;
+
 export class Reads {
   /** Came since the last barrier was asked for. */
   #fresh: WaitingQuery[] = [];
@@ -29,6 +33,8 @@ export class Reads {
   #passed: PassedGroup[] = [];
   #nextBarrier = 1;
   #count = 0;
+  /** One failed: nothing is asked until `release`. */
+  #isHeld = false;
 
   get count(): number {
     return this.#count;
@@ -39,9 +45,9 @@ export class Reads {
     this.#count += 1;
   }
 
-  /** The number of the barrier to ask for now, if any query waits for one. */
+  /** The number of the barrier to ask for now, if any query waits for one and may ask. */
   nextBarrier(): number | undefined {
-    if (this.#fresh.length === 0) return undefined;
+    if (this.#fresh.length === 0 || this.#isHeld || this.#asked.size >= barriersMax) return undefined;
     const id = this.#nextBarrier;
     this.#nextBarrier += 1;
     this.#asked.set(id, this.#fresh);
@@ -62,6 +68,12 @@ export class Reads {
     if (queries === undefined) return;
     this.#asked.delete(id);
     this.#fresh = [...queries, ...this.#fresh];
+    this.#isHeld = true;
+  }
+
+  /** Time has passed, or another leads: what failed may be asked again. */
+  release(): void {
+    this.#isHeld = false;
   }
 
   /** Queries that a state executed up to `executed` may answer. */

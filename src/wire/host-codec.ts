@@ -30,6 +30,25 @@ export function encodeHostMessage(message: HostMessage): Uint8Array {
   return writer.finish();
 }
 
+/** Requests as messages of at most `bytesMax` each, or of one request that is longer: none is too long for a frame. */
+export function encodeForwarded(requests: readonly Uint8Array[], bytesMax: number): readonly Uint8Array[] {
+  const messages: Uint8Array[] = [];
+  let start = 0;
+  let size = 0;
+  requests.forEach((request, at) => {
+    if (at > start && size + request.length + 4 > bytesMax) {
+      messages.push(encodeHostMessage({ kind: "requests", requests: requests.slice(start, at) }));
+      start = at;
+      size = 0;
+    }
+    size += request.length + 4;
+  });
+  if (start < requests.length) {
+    messages.push(encodeHostMessage({ kind: "requests", requests: requests.slice(start) }));
+  }
+  return messages;
+}
+
 export function decodeHostMessage(bytes: Uint8Array): HostMessage | undefined {
   const reader = new ByteReader(bytes);
   const kind = reader.u8();
