@@ -66,18 +66,35 @@ export async function startReplica(machine: LowLevelMachine, options: ReplicaOpt
   const self = checkOptions(options, limits);
   const directory = openDirectory(options, limits);
   const listeners: Listener[] = [];
+  let opened: OpenedLog | undefined;
+  let core: ReplicaCore | undefined;
   try {
-    const opened = openLogIn(directory, limits);
+    opened = openLogIn(directory, limits);
     const clock = createNodeClock();
-    const core = createCore(machine, { options, limits, directory, opened, clock });
-    listeners.push(await listen(self.peer, (socket) => core.acceptPeer(accepted(socket))));
-    listeners.push(await listen(self.client, (socket) => core.acceptClient(accepted(socket))));
+    const created = createCore(machine, { options, limits, directory, opened, clock });
+    core = created;
+    listeners.push(await listen(self.peer, (socket) => created.acceptPeer(accepted(socket))));
+    listeners.push(await listen(self.client, (socket) => created.acceptClient(accepted(socket))));
     return new RunningReplica({ core, clock, directory, opened, listeners });
   } catch (cause) {
-    for (const listener of listeners) listener.close();
-    directory.release();
+    // It may have voted already: the lock is given back only once nothing of it runs any more.
+    await shutDown({ core, directory, opened, listeners });
     throw cause;
   }
+}
+
+interface ShutDown {
+  readonly core: ReplicaCore | undefined;
+  readonly directory: DataDirectory;
+  readonly opened: OpenedLog | undefined;
+  readonly listeners: readonly Listener[];
+}
+
+async function shutDown({ core, directory, opened, listeners }: ShutDown): Promise<void> {
+  for (const listener of listeners) listener.close();
+  core?.stop();
+  if (opened !== undefined) await new Promise<void>((resolve) => opened.log.close(resolve));
+  directory.release();
 }
 
 interface Opened {
@@ -227,13 +244,10 @@ class RunningReplica implements Replica {
   }
 
   async #stop(): Promise<void> {
-    const { core, directory, opened, listeners } = this.#running;
+    const { core } = this.#running;
     core.stopTaking();
     await drained(core);
-    for (const listener of listeners) listener.close();
-    core.stop();
-    await new Promise<void>((resolve) => opened.log.close(resolve));
-    directory.release();
+    await shutDown(this.#running);
   }
 }
 
