@@ -295,8 +295,11 @@ export class ReplicaCore {
   }
 
   #answer(connection: number, message: ReplicaMessage): void {
-    if (connection < 0) this.#localAnswers.push({ connection, message });
-    else this.#clients.send(connection, replicaMessageTypes[message.kind], encodeReplicaMessage(message));
+    if (connection < 0) {
+      this.#localAnswers.push({ connection, message });
+      // A turn gives it over, also where no tick will: in a replica that has stepped aside or stopped.
+      if (!this.#isInTurn) this.#again();
+    } else this.#clients.send(connection, replicaMessageTypes[message.kind], encodeReplicaMessage(message));
   }
 
   #onRole(role: RoleView): void {
