@@ -41,9 +41,11 @@ export class AdmissionTable {
   look(key: RequestKey): Admission {
     if (key.kind !== "command") return admitted;
     const progress = this.#progressOf(key.session, key.number);
-    if (key.number < progress.next) return this.#isReleased(key.session, key.number) ? admitted : repeated;
+    if (key.number === progress.next) return admitted;
+    // Nothing is kept of it: execution says so in the order, whichever number asks.
+    if (this.#sessions.state(key.session) === "expired") return admitted;
     if (key.number > progress.next) return { kind: "gap", next: progress.next };
-    return admitted;
+    return this.#isReleased(key.session, key.number) ? admitted : repeated;
   }
 
   /** It goes into the order: what follows it closes no gap. Called only for what `look` admits. */

@@ -44,7 +44,7 @@ export class Intake {
     return undefined;
   }
 
-  /** Execution refused a command of this session: what was taken behind it will be refused as well. */
+  /** Execution refused a command or a resolve of this session: what was taken behind it will be refused as well. */
   forget(session: SessionId): void {
     this.#table.forget(session);
   }

@@ -253,7 +253,8 @@ export class Host {
   #onExecuted(entry: Entry, { key, reply, repeated }: Executed): void {
     if (repeated) this.counters.commandsRepeated += 1;
     else this.counters.commandsExecuted += 1;
-    if (reply.status === "refused" && key.kind === "command") this.#intake.forget(key.session);
+    if (reply.status === "refused" && (key.kind === "command" || key.kind === "resolve"))
+      this.#intake.forget(key.session);
     const request = this.#waiting.take(key);
     if (request === undefined) return;
     this.#parts.answer(request.connection, { kind: "reply", key, index: entry.index, reply });
