@@ -1,7 +1,7 @@
 /**
  * Offers the agreed time of the next entry from clocks that nobody trusts (hazard F9, C2).
  *
- * Owns: the bound on how fast agreed time may run. From the anchor (an entry and the monotonic moment at which this replica saw it) the
+ * Owns: the bound on how fast agreed time may run. From the anchor (at first an entry and the monotonic moment at which this replica saw it) the
  * offer grows by at most the elapsed monotonic time, 5 % for correcting a clock that is behind, and a fixed slack; so a wall
  * clock that is an hour ahead does not expire an hour's worth of sessions. After a start nobody knows how long the group was down, so
  * the first anchor is the wall clock itself.
@@ -33,8 +33,12 @@ export class AgreedTimeSource {
       this.#anchorTime = Math.max(this.#last, wall);
       this.#anchorAt = monotonic;
     }
-    const limit = Math.floor(this.#anchorTime + (monotonic - this.#anchorAt) * correction + slackMs);
-    this.#last = Math.max(this.#last, Math.min(wall, limit));
+    // The anchor goes along, so that a correction which is not needed now is not saved up for a clock that jumps later.
+    const passed = monotonic - this.#anchorAt;
+    const needed = Math.max(this.#anchorTime + passed, wall - slackMs);
+    this.#anchorTime = Math.min(this.#anchorTime + passed * correction, needed);
+    this.#anchorAt = monotonic;
+    this.#last = Math.max(this.#last, Math.min(wall, Math.floor(this.#anchorTime + slackMs)));
     return this.#last;
   }
 }
