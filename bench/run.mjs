@@ -224,7 +224,7 @@ async function main() {
     const flush = measureFlush(directory);
     const clusters = [];
     for (const target of plan.targets) {
-      const cluster = await (target === "raw" ? startRaw : startQuorate)(directory);
+      const cluster = target === "raw" ? await startRaw(directory) : await startQuorate(directory, {});
       closing.push(async () => cluster.stop());
       const load = startLoad();
       closing.push(async () => load.stop());
