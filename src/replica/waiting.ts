@@ -20,7 +20,7 @@ export class Waiting {
   readonly #resolves: BySession = new Map();
   /** `open` by nonce, `keepAlive` and `close` by session. */
   readonly #others = new Map<string, WaitingRequest>();
-  readonly #inFlight = new Map<number, number>();
+  readonly #byConnection = new Map<number, Set<WaitingRequest>>();
   #count = 0;
   #bytes = 0;
 
@@ -33,18 +33,19 @@ export class Waiting {
   }
 
   countOf(connection: number): number {
-    return this.#inFlight.get(connection) ?? 0;
+    return this.#byConnection.get(connection)?.size ?? 0;
   }
 
   /** A repeated request waits once, for the connection that asked last. False if it was waiting already. */
   add(request: WaitingRequest): boolean {
     const present = this.#find(request.key);
-    this.#countConnection(request.connection, 1);
     if (present !== undefined) {
-      this.#countConnection(present.connection, -1);
+      this.#leave(present);
       present.connection = request.connection;
+      this.#join(present);
       return false;
     }
+    this.#join(request);
     this.#count += 1;
     this.#bytes += request.bytes.length;
     const { key } = request;
@@ -63,7 +64,7 @@ export class Waiting {
     if (request === undefined) return undefined;
     this.#count -= 1;
     this.#bytes -= request.bytes.length;
-    this.#countConnection(request.connection, -1);
+    this.#leave(request);
     if (isNumbered(key)) {
       const table = key.kind === "command" ? this.#commands : this.#resolves;
       const bySession = table.get(key.session);
@@ -73,17 +74,16 @@ export class Waiting {
     return request;
   }
 
-  /** Everything that waits, each session's in the order of arrival. */
+  /** Everything that waits, each session's in the order of arrival; what ends a number or a session comes after its commands. */
   *all(): Iterable<WaitingRequest> {
-    yield* this.#others.values();
-    for (const bySession of this.#resolves.values()) yield* bySession.values();
     for (const bySession of this.#commands.values()) yield* bySession.values();
+    for (const bySession of this.#resolves.values()) yield* bySession.values();
+    yield* this.#others.values();
   }
 
   /** Its client has gone: it asks again, here or elsewhere, if it still wants to know. */
   dropConnection(connection: number): void {
-    if (this.countOf(connection) === 0) return;
-    for (const request of [...this.all()]) if (request.connection === connection) this.take(request.key);
+    for (const request of this.#byConnection.get(connection) ?? []) this.take(request.key);
   }
 
   #find(key: RequestKey): WaitingRequest | undefined {
@@ -99,10 +99,16 @@ export class Waiting {
     }
   }
 
-  #countConnection(connection: number, by: number): void {
-    const count = this.countOf(connection) + by;
-    if (count === 0) this.#inFlight.delete(connection);
-    else this.#inFlight.set(connection, count);
+  #join(request: WaitingRequest): void {
+    const present = this.#byConnection.get(request.connection);
+    if (present === undefined) this.#byConnection.set(request.connection, new Set([request]));
+    else present.add(request);
+  }
+
+  #leave(request: WaitingRequest): void {
+    const present = this.#byConnection.get(request.connection);
+    present?.delete(request);
+    if (present?.size === 0) this.#byConnection.delete(request.connection);
   }
 }
 

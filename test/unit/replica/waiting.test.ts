@@ -37,6 +37,31 @@ test("what waits goes out again in the order in which it came", () => {
   expect([...waiting.all()].map(({ key }) => key)).toEqual([command(1), command(3), command(4)]);
 });
 
+test("what ends a number or a session goes out again after the commands that it ends", () => {
+  const waiting = new Waiting();
+  const resolve = { kind: "resolve", session, number: requestNumber(1) as RequestNumber } as const;
+  for (const key of [{ kind: "close", session } as const, resolve, command(1)]) {
+    waiting.add({ key, bytes, connection: 7 });
+  }
+
+  expect([...waiting.all()].map(({ key }) => key.kind)).toEqual(["command", "resolve", "close"]);
+});
+
+test("ten thousand connections that close at once while everything waits do not stop the replica", () => {
+  const waiting = new Waiting();
+  for (let connection = 1; connection <= 10_000; connection += 1) {
+    const of = sessionId(connection) as SessionId;
+    for (let value = 1; value <= 13; value += 1) {
+      waiting.add({ key: { ...command(value), session: of }, bytes, connection });
+    }
+  }
+  const start = performance.now();
+  for (let connection = 1; connection <= 10_000; connection += 1) waiting.dropConnection(connection);
+
+  expect(performance.now() - start).toBeLessThan(2_000);
+  expect([waiting.count, waiting.bytes]).toEqual([0, 0]);
+});
+
 test("a connection that closes takes its requests along, and no others", () => {
   const waiting = new Waiting();
   waiting.add({ key: command(1), bytes, connection: 7 });
@@ -65,6 +90,8 @@ test("L4: a barrier that failed is asked for under a new number, and its late an
   reads.add(query(1));
   const first = reads.nextBarrier() ?? -1;
   reads.onFailed(first);
+  expect(reads.nextBarrier()).toBeUndefined();
+  reads.release();
   const second = reads.nextBarrier() ?? -1;
   reads.onPassed(first, at(5));
 
