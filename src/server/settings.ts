@@ -41,12 +41,14 @@ export function readSettings(sources: SettingSources): Settings {
 }
 
 export function checkRequired(settings: Settings): void {
-  for (const { path, flag, required } of options) {
-    if (!required || settings.get(path)?.value !== undefined) continue;
-    throw usageFailure(
-      `Cannot start a replica: ${path} is missing. Set it in the file, as ${environmentNameOf(path)}, or by --${flag}`,
-    );
-  }
+  const [first, ...others] = options.filter(
+    ({ path, required }) => required && settings.get(path)?.value === undefined,
+  );
+  if (first === undefined) return;
+  const also = others.length === 0 ? "" : `. Missing too: ${others.map(({ path }) => path).join(", ")}`;
+  throw usageFailure(
+    `Cannot start a replica: ${first.path} is missing. Set it in the file given by --config, as ${environmentNameOf(first.path)}, or by --${first.flag}${also}`,
+  );
 }
 
 // --- the file ---
@@ -111,10 +113,9 @@ function lineOf(text: string, path: string): number | undefined {
 }
 
 function suggestPath(path: string): string {
-  return didYouMean(
-    path,
-    options.map((option) => option.path),
-  );
+  const known = options.map((option) => option.path);
+  // A name without its section is completed, any other is compared as a whole.
+  return didYouMean(known.find((name) => name.endsWith(`.${path}`)) ?? path, known);
 }
 
 // --- environment and flags ---
@@ -128,7 +129,9 @@ function readEnvironment(environment: SettingSources["environment"], settings: M
     if (!name.startsWith("QUORATE_") || otherVariables.has(name) || text === undefined) continue;
     const option = options[names.indexOf(name)];
     if (option === undefined) {
-      throw usageFailure(`Cannot use the environment variable ${name}: it is not an option.${didYouMean(name, names)}`);
+      throw usageFailure(
+        `Cannot use the environment variable ${name}: it is not an option.${suggestName(name, names)}`,
+      );
     }
     settings.set(option.path, {
       path: option.path,
@@ -136,6 +139,11 @@ function readEnvironment(environment: SettingSources["environment"], settings: M
       origin: name,
     });
   }
+}
+
+function suggestName(name: string, names: readonly string[]): string {
+  const rest = name.slice("QUORATE_".length);
+  return didYouMean(names.find((known) => known.endsWith(`__${rest}`)) ?? name, names);
 }
 
 function readFlags(flags: SettingSources["flags"], settings: Map<string, Setting>): void {
@@ -178,9 +186,19 @@ function splitOnce(text: string, mark: string): readonly [string, string] {
 function checkValue(option: Option, raw: unknown, place: string): SettingValue {
   const checked = option.schema.safeParse(raw);
   if (checked.success) return checked.data as SettingValue;
-  const [issue] = checked.error.issues;
-  const within = issue === undefined || issue.path.length === 0 ? "" : ` (at ${issue.path.join(".")})`;
-  throw usageFailure(`Cannot use ${option.path} from ${place}: ${issue?.message ?? "wrong value"}${within}`);
+  const { issues } = checked.error;
+  // A misspelled key is also a missing one: what was written says more than what was not.
+  const issue = issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0];
+  const message = issue?.message.replace(/^Invalid input: expected .*, received undefined$/, "is missing");
+  throw usageFailure(
+    `Cannot use ${option.path} from ${place}: ${placeWithin(issue?.path ?? [])}${message ?? "wrong value"}`,
+  );
+}
+
+/** `member 2, peer: `: people count from one. */
+function placeWithin([index, ...keys]: readonly PropertyKey[]): string {
+  if (index === undefined) return "";
+  return `${[`member ${Number(index) + 1}`, ...keys.map(String)].join(", ")}: `;
 }
 
 // --- reading the result ---

@@ -104,10 +104,18 @@ describe("refusals", () => {
     [{ environment: { QUORATE_REPLICA__BOOTSTRAP: "yes" } }, "Cannot use replica.bootstrap"],
     [{ flags: { id: "a/b" } }, "a-z A-Z 0-9 _ -"],
     [{ flags: { "listen-http": "127.0.0.1" } }, 'expected "host:port"'],
-    [{ flags: { member: ["a=127.0.0.1:1"] } }, "(at 0.client)"],
+    [{ flags: { member: ["a=127.0.0.1:1"] } }, "member 1, client: expected"],
     [{ flags: { member: ["a=h:1,h:2", "a=h:3,h:4"] } }, "two members have the same id"],
   ])("%j is refused with its place", (sources, message) => {
     expect(refusalOf(sources)).toContain(message);
+  });
+
+  test("a misspelled key of a member, a missing one, and an option without its section are named", () => {
+    const member = '[[members]]\nid = "a"\nclient = "h:1"\n';
+    expect(refusalOf({ file: fileOf(member) })).toContain("member 1, peer: is missing");
+    expect(refusalOf({ file: fileOf(`${member}pear = "h:2"\n`) })).toContain('member 1: Unrecognized key: "pear"');
+    expect(refusalOf({ file: fileOf('id = "a"\n') })).toContain("Did you mean replica.id?");
+    expect(refusalOf({ environment: { QUORATE_ID: "a" } })).toContain("Did you mean QUORATE_REPLICA__ID?");
   });
 
   test("a value of the wrong type is refused with its line", () => {
