@@ -72,12 +72,7 @@ export function makeHttpApp(parts: HttpParts): Hono {
     return context.body(null, 204);
   });
   app.get("/", (context) => context.text(index));
-  app.notFound((context) =>
-    reply(
-      context,
-      refusedAnswer(404, "NOT_FOUND", `Nothing is served at ${context.req.path.slice(0, 200)}; see GET /`),
-    ),
-  );
+  app.notFound((context) => reply(context, refusedAnswer(404, "NOT_FOUND", whyNotServed(context.req))));
   app.onError((cause, context) => {
     parts.failed(cause);
     return reply(context, {
@@ -87,6 +82,13 @@ export function makeHttpApp(parts: HttpParts): Hono {
     });
   });
   return app;
+}
+
+function whyNotServed({ method, path }: { readonly method: string; readonly path: string }): string {
+  const shown = path.slice(0, 200);
+  return method !== "POST" && /^\/v1\/(?:commands|queries)\/[^/]+$/.test(path)
+    ? `Cannot answer ${method} ${shown}: commands and queries are asked by POST, with the input as JSON in the body`
+    : `Nothing is served at ${shown}; see GET /`;
 }
 
 const index = `This is a replica of a quorate cluster.

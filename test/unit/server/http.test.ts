@@ -301,5 +301,6 @@ describe("health and metrics", () => {
 
   test("what is not served is 404 with a hint", async () => {
     expect((await serve().ask("/v2/status")).status).toBe(404);
+    expect(await (await serve().ask("/v1/queries/balance")).text()).toContain("asked by POST");
   });
 });
