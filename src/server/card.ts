@@ -3,9 +3,10 @@
  *
  * Owns: its text, for people and as one line of JSON. The three commands tell a story: write, kill the leader, read it elsewhere.
  */
-import { relative } from "node:path";
+import { relative, resolve } from "node:path";
 import type { LowLevelMachine } from "../api/low-level.js";
 import type { DevReplicaView } from "./dev-cluster.js";
+import { defaultDataDir } from "./dev-record.js";
 import { bundledName } from "./options.js";
 import { renderTable, type Cell, type Paint } from "./paint.js";
 
@@ -13,6 +14,8 @@ export interface CardParts {
   readonly clusterId: string;
   readonly dataDir: string;
   readonly ephemeral: boolean;
+  /** Whether a dead replica is started again. */
+  readonly restart: boolean;
   readonly machine: Pick<LowLevelMachine, "name" | "commandNames" | "queryNames">;
   readonly replicas: readonly DevReplicaView[];
   readonly workingDirectory: string;
@@ -24,10 +27,9 @@ export function renderCard(parts: CardParts, paint: Paint): string {
   const hasRedis = replicas.some(({ redis }) => redis !== undefined);
   const header = ["", "role", ...(hasRedis ? ["redis"] : []), "http", "client", "pid", "data"];
   const rows = replicas.map((replica) => rowOf(replica, parts, hasRedis));
-  const tolerated = Math.floor((replicas.length - 1) / 2);
   return [
     "",
-    `${paint("bold", `quorate: ${replicas.length} ${replicas.length === 1 ? "replica" : "replicas"} of ${machine.name}`)} on this machine, ${tolerance(tolerated)}`,
+    `${paint("bold", `quorate: ${replicas.length} ${replicas.length === 1 ? "replica" : "replicas"} of ${machine.name}`)} on this machine, ${tolerance(replicas)}`,
     "",
     indent(renderTable(header, rows, paint)),
     "",
@@ -37,7 +39,7 @@ export function renderCard(parts: CardParts, paint: Paint): string {
     "",
     ...commandsOf(parts, leader).map(([command, why]) => `  ${paint("cyan", command)}\n      ${paint("dim", why)}`),
     "",
-    `  ${paint("dim", "npx quorate status shows all replicas. Ctrl-C here stops them.")}`,
+    `  ${paint("dim", `${statusCommandOf(parts)} shows all replicas. Ctrl-C here stops them.`)}`,
     "",
   ].join("\n");
 }
@@ -47,9 +49,30 @@ export function cardAsJson({ clusterId, dataDir, machine, replicas }: CardParts)
   return JSON.stringify({ event: "started", clusterId, dataDir, machine: machine.name, replicas });
 }
 
-function tolerance(tolerated: number): string {
-  if (tolerated === 0) return "which tolerates no failure: give --replicas 3";
-  return `which ${tolerated === 1 ? "tolerates the loss of any one" : `tolerates the loss of any ${tolerated}`}`;
+function tolerance(replicas: readonly DevReplicaView[]): string {
+  const down = downOf(replicas);
+  const left = lossesLeft(replicas);
+  if (down.length > 0) {
+    const who = `of which ${down.join(" and ")} ${down.length === 1 ? "is" : "are"} down`;
+    return `${who}: ${left > 0 ? `it tolerates the loss of ${left} more` : "one more loss stops it"}`;
+  }
+  if (left === 0) return "which tolerates no failure: give --replicas 3";
+  return `which ${left === 1 ? "tolerates the loss of any one" : `tolerates the loss of any ${left}`}`;
+}
+
+function downOf(replicas: readonly DevReplicaView[]): readonly string[] {
+  return replicas.filter(({ role }) => role === "down").map(({ id }) => id);
+}
+
+/** How many more may be lost while a majority is left. */
+function lossesLeft(replicas: readonly DevReplicaView[]): number {
+  return Math.floor((replicas.length - 1) / 2) - downOf(replicas).length;
+}
+
+/** `status` looks into the usual directory unless it is told another. */
+function statusCommandOf({ dataDir, workingDirectory }: CardParts): string {
+  const isUsual = resolve(workingDirectory, dataDir) === resolve(workingDirectory, defaultDataDir);
+  return `npx quorate status${isUsual ? "" : ` --data ${shortPath(dataDir, workingDirectory)}`}`;
 }
 
 function rowOf(replica: DevReplicaView, { workingDirectory }: CardParts, hasRedis: boolean): readonly Cell[] {
@@ -73,14 +96,14 @@ function dataLine({ dataDir, ephemeral, workingDirectory, clusterId }: CardParts
 
 /** What to type, and what to watch for. */
 function commandsOf(
-  { machine, replicas }: CardParts,
+  { machine, replicas, restart }: CardParts,
   leader: DevReplicaView | undefined,
 ): readonly (readonly [string, string])[] {
   const entry = replicas.find(({ role }) => role === "follower") ?? leader ?? replicas[0];
   const other = replicas.find(({ id, role }) => id !== entry?.id && role === "follower") ?? entry;
   const kill = [
     `kill -9 ${leader?.pid ?? 0}`,
-    `kills the leader, ${leader?.id ?? "?"}: another replica leads within moments, and this one is started again`,
+    `kills the leader, ${leader?.id ?? "?"}: ${afterTheKill(lossesLeft(replicas) > 0, restart)}`,
   ] as const;
   if (machine.name === bundledName && entry?.redis !== undefined) {
     return [
@@ -105,6 +128,12 @@ function commandsOf(
       `asks ${other?.id ?? "?"} for a query. Queries: ${listOf(machine.queryNames)}`,
     ],
   ];
+}
+
+function afterTheKill(othersGoOn: boolean, restart: boolean): string {
+  if (othersGoOn)
+    return `another replica leads within moments, and this one ${restart ? "is started again" : "stays dead"}`;
+  return restart ? "nobody answers until it is started again, a second later" : "nobody answers any more";
 }
 
 function curl(http: string | undefined, kind: "commands" | "queries", name: string, body: string): string {

@@ -11,10 +11,11 @@ import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, r
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { LowLevelMachine } from "../api/low-level.js";
 import { readRecord, writeRecord, type DevRecord, type DevReplica } from "./dev-record.js";
 import { CommandFailure, exitCodes, usageFailure } from "./exit-codes.js";
 import { checkFree, choosePorts, loopbackHost } from "./free-ports.js";
-import { prepareMachine } from "./machine-module.js";
+import { loadMachine, prepareMachine } from "./machine-module.js";
 import { bundledName } from "./options.js";
 import type { ProcessEvent } from "./replica-process.js";
 
@@ -56,6 +57,7 @@ export class DevCluster {
   readonly #dataDir: string;
   readonly #options: DevOptions;
   readonly #prepared: string;
+  readonly #machine: LowLevelMachine;
   readonly #tell: (event: DevEvent) => void;
   #record: DevRecord;
   readonly #running = new Map<string, Running>();
@@ -68,6 +70,7 @@ export class DevCluster {
     this.#dataDir = parts.dataDir;
     this.#record = parts.record;
     this.#prepared = parts.prepared;
+    this.#machine = parts.machine;
     this.#options = options;
     this.#tell = tell;
   }
@@ -91,9 +94,8 @@ export class DevCluster {
     return this.#record.clusterId;
   }
 
-  /** The machine as the processes load it. */
-  get prepared(): string {
-    return this.#prepared;
+  get machine(): LowLevelMachine {
+    return this.#machine;
   }
 
   get dataDir(): string {
@@ -142,6 +144,8 @@ export class DevCluster {
     mkdirSync(join(this.#dataDir, "logs"), { recursive: true, mode: 0o700 });
     for (const { id } of this.#record.replicas) this.#startOne(id);
     await this.#untilLed();
+    // Only now are the addresses ours: whoever was refused since the cluster runs already must not hide it from `status`.
+    writeRecord(this.#dataDir, this.#record);
   }
 
   /** A leader, and everyone else listening or refused. */
@@ -292,31 +296,34 @@ interface OpenedDev {
   readonly dataDir: string;
   readonly record: DevRecord;
   readonly prepared: string;
+  readonly machine: LowLevelMachine;
 }
 
 const portHint =
-  "Is another `quorate dev` running? Stop it, or give --redis-port 0 --http-port 0 --client-port 0 --peer-port 0";
+  "Is another `quorate dev` running? Stop it, or run a cluster beside it: --ephemeral --redis-port 0 --http-port 0 --client-port 0 --peer-port 0";
 
 async function openDev(options: DevOptions): Promise<OpenedDev> {
+  const found = options.ephemeral ? undefined : readRecord(resolve(options.dataDir));
+  const given = options.machine ?? found?.machine ?? bundledName;
+  if (found !== undefined) checkSame(found, options, resolve(options.dataDir));
+  const prepared = prepareMachine(given);
+  // Here once, before anything is founded, instead of in each process.
+  const machine = await loadMachine(prepared, given);
   const dataDir = options.ephemeral ? mkdtempSync(join(tmpdir(), "quorate-dev-")) : resolve(options.dataDir);
-  const found = readRecord(dataDir);
-  const machine = options.machine ?? found?.machine ?? bundledName;
-  const prepared = prepareMachine(machine);
-  if (found !== undefined) checkSame(found, options, dataDir);
   const clusterId = found?.clusterId ?? `dev-${randomBytes(4).toString("hex")}`;
-  const replicas = await placeReplicas(found, options, machine === bundledName);
+  const replicas = await placeReplicas(found, options, given === bundledName);
   const present = replicas.map(({ id }) => id).filter((id) => hasIdentity(join(dataDir, id)));
   // A directory with an identity took part, even if we died before we could write that down.
   const bootstrapped = [...new Set([...(found?.bootstrapped ?? []), ...present])].sort();
   const record: DevRecord = {
     format: 1,
     clusterId,
-    machine: machine === bundledName ? machine : resolve(machine),
+    machine: given === bundledName ? given : resolve(given),
     replicas,
     bootstrapped,
   };
-  writeRecord(dataDir, record);
-  return { dataDir, record, prepared };
+  if (found === undefined) writeRecord(dataDir, record);
+  return { dataDir, record, prepared, machine };
 }
 
 /** A log of one machine means nothing to another, and members do not change yet. */
@@ -411,6 +418,6 @@ function wipedMessage(id: string, directory: string, dataDir: string): string {
 }
 
 function failureOf(failed: readonly Running[]): CommandFailure {
-  const messages = failed.map(({ refusal }) => refusal ?? "").join("\n");
+  const messages = [...new Set(failed.map(({ refusal }) => refusal ?? ""))].join("\n");
   return new CommandFailure(exitCodes.dataRefused, messages, {});
 }

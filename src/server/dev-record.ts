@@ -9,6 +9,9 @@ import { dirname, join } from "node:path";
 import { z } from "zod";
 import { CommandFailure, exitCodes } from "./exit-codes.js";
 
+/** Where `dev` keeps a cluster, and `status` looks for one, unless told otherwise. */
+export const defaultDataDir = ".quorate/dev";
+
 const replicaSchema = z.strictObject({
   id: z.string(),
   peer: z.string(),

@@ -22,29 +22,40 @@ export function prepareMachine(given: string): string {
   const path = resolve(given);
   if (!existsSync(path) || !statSync(path).isFile()) {
     throw usageFailure(
-      `Cannot run the machine ${given}: there is no such file. Give the path of a module, or ${bundledName}`,
+      `Cannot run the machine ${given}: there is no such file in ${dirname(path)}. Give the path of a module, or ${bundledName}`,
     );
   }
   return /\.[cm]?ts$/.test(path) ? translate(path) : path;
 }
 
-export async function loadMachine(prepared: string): Promise<LowLevelMachine> {
+/** `given` is what the user wrote, for messages: what became of it lies somewhere else. */
+export async function loadMachine(prepared: string, given: string): Promise<LowLevelMachine> {
   if (prepared === bundledName) return kv;
-  const module: unknown = await importModule(prepared);
+  const module: unknown = await importModule(prepared, given);
   const machine = defaultExportOf(defaultExportOf(module)) ?? defaultExportOf(module);
   if (isMachine(machine)) return machine;
   throw usageFailure(
-    `Cannot run ${prepared}: its default export is not a machine. Write: export default define({ … }).machine({ … })`,
+    `Cannot run the machine ${given}: its default export is not a machine. Write: export default define({ … }).machine({ … })`,
   );
 }
 
-async function importModule(path: string): Promise<unknown> {
+async function importModule(path: string, given: string): Promise<unknown> {
   try {
     return await import(pathToFileURL(path).href);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CommandFailure(exitCodes.usage, `Cannot load the machine ${path}: ${reason}`, { cause });
+    const place = placeIn(path, cause);
+    throw new CommandFailure(exitCodes.usage, `Cannot load the machine ${given}: ${reason}${place}`, { cause });
   }
+}
+
+/** Where in the module it was thrown, if it was. */
+function placeIn(path: string, cause: unknown): string {
+  const stack = cause instanceof Error ? (cause.stack ?? "") : "";
+  const frame = stack
+    .split("\n")
+    .find((line) => line.trim().startsWith("at ") && line.includes(pathToFileURL(path).href));
+  return frame === undefined ? "" : `\n${frame}`;
 }
 
 /** CommonJS output wraps the default export once more. */

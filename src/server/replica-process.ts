@@ -14,6 +14,7 @@ import { DiskError } from "../ports/disk.js";
 import { formatAddress, isLoopback, parseAddress } from "../node/network.js";
 import { watchEventLoop, type EventLoopWatch } from "./event-loop.js";
 import { CommandFailure, exitCodes, usageFailure, type ExitCode } from "./exit-codes.js";
+import { handshakeRefusals } from "../wire/handshake.js";
 import { openHttpCalls } from "./http-calls.js";
 import { makeHttpApp, startHttpDoor, type HttpDoor, type ProcessStatus } from "./http.js";
 import { openLogs, openSink, type Logs } from "./logs.js";
@@ -45,7 +46,7 @@ export async function runReplicaProcess(settings: Settings, report: (event: Proc
   } catch (cause) {
     const failure = failureOf(cause);
     report({ event: "failed", exitCode: failure.exitCode, message: failure.message });
-    logs.logger.fatal({ exitCode: failure.exitCode, cause: textOfCause(failure.cause ?? failure) }, failure.message);
+    logs.logger.fatal({ exitCode: failure.exitCode, ...stackOf(cause, failure) }, failure.message);
     return failure.exitCode;
   } finally {
     await logs.close();
@@ -54,7 +55,8 @@ export async function runReplicaProcess(settings: Settings, report: (event: Proc
 
 async function runLogged(settings: Settings, logs: Logs, report: (event: ProcessEvent) => void): Promise<ExitCode> {
   const stopped = waitForStop(logs);
-  const machine = await loadMachine(prepareMachine(textSetting(settings, "replica.machine") ?? bundledName));
+  const given = textSetting(settings, "replica.machine") ?? bundledName;
+  const machine = await loadMachine(prepareMachine(given), given);
   checkRedis(settings, machine);
   const eventLoop = watchEventLoop();
   const replica = await openReplica(settings, machine, { logs, report, broken: stopped.broken });
@@ -117,8 +119,27 @@ function openReplica(settings: Settings, machine: LowLevelMachine, environment: 
     },
     onBroken: environment.broken,
     onPeer: (peer, isConnected, cause) => logger.info({ peer, isConnected, cause }, "link to a replica changed"),
-    onDropped: (reason, detail) => logger.debug({ reason, detail }, "dropped"),
+    onDropped: tellDropped(logger),
   });
+}
+
+const refusalsToldMax = 64;
+
+/**
+ * What replicas have against each other (another machine, another cluster, no member) keeps this one alone without any fault of
+ * its own to report, so it is a warning, once for each text; what else is dropped is routine.
+ */
+function tellDropped(logger: Logs["logger"]): (reason: string, detail: string) => void {
+  const told = new Set<string>();
+  const lasting: readonly string[] = handshakeRefusals.filter((code) => code !== "STOPPING");
+  return (reason, detail) => {
+    if (!lasting.includes(reason) || told.has(detail) || told.size >= refusalsToldMax) {
+      logger.debug({ reason, detail }, "dropped");
+      return;
+    }
+    told.add(detail);
+    logger.warn({ reason, detail }, "replicas refuse each other");
+  };
 }
 
 interface DoorParts {
@@ -269,6 +290,14 @@ function failureOf(cause: unknown): CommandFailure {
   if (cause instanceof CommandFailure) return cause;
   const message = cause instanceof Error ? cause.message : String(cause);
   return new CommandFailure(exitCodeOf(cause), message, { cause });
+}
+
+/** Where it happened, unless the message says all there is: about usage, the directory or an address. */
+function stackOf(cause: unknown, failure: CommandFailure): { readonly cause?: string } {
+  if (failure.exitCode === exitCodes.failure || failure.exitCode === exitCodes.broken) {
+    return { cause: textOfCause(failure.cause ?? failure) };
+  }
+  return cause instanceof CommandFailure && cause.cause !== undefined ? { cause: textOfCause(cause.cause) } : {};
 }
 
 function exitCodeOf(cause: unknown): ExitCode {

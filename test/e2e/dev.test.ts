@@ -89,6 +89,16 @@ describe("a cluster of three", () => {
     expect(second.status).toBe(5);
     expect(second.stderr).toContain("Is another `quorate dev` running?");
   });
+
+  // It overwrote the addresses of the cluster that ran, which then looked unreachable.
+  test("is still found by status after a second cluster on its directory was refused for its locks", () => {
+    const second = run("dev", "--data", cluster.directory, ...anyPorts);
+
+    expect(second.status).toBe(3);
+    expect(second.stderr).toContain("is in use by process");
+    expect(second.stdout).not.toContain("in use");
+    expect(run("status", "--data", cluster.directory).status).toBe(0);
+  });
 });
 
 /** Runs `dev` until its card, hands the card over, and stops it by a signal; answers what it printed. */
@@ -186,6 +196,29 @@ test("replicas stop by themselves when dev is killed, and an ephemeral cluster n
 
   await untilGone(replicas.map(({ pid }) => pid));
   rmSync(dataDir, { recursive: true, force: true });
+});
+
+// Each process told it, twice, and the directory that it founded refused the corrected file under another name.
+test("a machine that throws is told once, by its name and place, and founds no cluster", () => {
+  const directory = mkdtempSync(join(tmpdir(), "quorate-dev-test-"));
+  const path = join(directory, "broken.mjs");
+  writeFileSync(path, '\nthrow new Error("no such table");');
+
+  const result = run("dev", path, "--data", join(directory, "data"), ...anyPorts);
+
+  expect(result.status).toBe(2);
+  expect(result.stderr.split("no such table")).toHaveLength(2);
+  expect(result.stderr).toContain(`Cannot load the machine ${path}`);
+  expect(result.stderr).toContain("broken.mjs:2:7");
+  expect(existsSync(join(directory, "data"))).toBe(false);
+  rmSync(directory, { recursive: true });
+});
+
+test("--ephemeral and --data exclude each other", () => {
+  expect(run("dev", "--ephemeral", "--data", "x")).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining("cannot be used with option '--data <dir>'") as string,
+  });
 });
 
 test("a machine in TypeScript is run as it stands", async () => {

@@ -6,8 +6,8 @@
 import { Argument, Command, InvalidArgumentError, Option as Flag } from "commander";
 import { cardAsJson, renderCard, type CardParts } from "../card.js";
 import { DevCluster, usualPorts, type DevEvent, type DevOptions, type PortKind } from "../dev-cluster.js";
+import { defaultDataDir } from "../dev-record.js";
 import { exitCodes, type ExitCode } from "../exit-codes.js";
-import { loadMachine } from "../machine-module.js";
 import { bundledName } from "../options.js";
 import { paintFor, type Paint } from "../paint.js";
 import type { Exit } from "./exit.js";
@@ -38,8 +38,10 @@ export function devCommand(exit: Exit): Command {
         "5",
       ]),
     )
-    .option("--data <dir>", "where the replicas keep their logs between runs", ".quorate/dev")
-    .option("--ephemeral", "keep nothing: use a temporary directory and remove it at the end")
+    .option("--data <dir>", "where the replicas keep their logs between runs", defaultDataDir)
+    .addOption(
+      new Flag("--ephemeral", "keep nothing: use a temporary directory and remove it at the end").conflicts("data"),
+    )
     .option("--json", "print the card, and later events, as lines of JSON")
     .option("--no-restart", "leave a replica dead that dies");
   for (const kind of ["redis", "http", "client", "peer"] as const) {
@@ -67,8 +69,13 @@ async function runDev(given: Given, machine: string | undefined): Promise<ExitCo
   const paint = paintFor(process.stdout.isTTY, process.env);
   const asked = waitForInterrupt();
   if (given.json !== true) print(paint("dim", "Starting the replicas …"));
-  const tell = (event: DevEvent): void =>
-    print(given.json === true ? JSON.stringify(event) : describeEvent(event, paint));
+  // What keeps a cluster from starting is the failure's message: only beside a card it is news.
+  let early: string[] | undefined = given.json === true ? undefined : [];
+  const tell = (event: DevEvent): void => {
+    const line = given.json === true ? JSON.stringify(event) : describeEvent(event, paint);
+    if (early === undefined) print(line);
+    else early.push(line);
+  };
   const cluster = await DevCluster.open(optionsOf(given, machine), tell);
   asked.onImpatience(() => cluster.kill());
   const stopped = asked.interrupted.then(() => {
@@ -76,8 +83,10 @@ async function runDev(given: Given, machine: string | undefined): Promise<ExitCo
     return cluster.stop();
   });
   await cluster.start();
+  for (const line of early ?? []) print(line);
+  early = undefined;
   if (!asked.isInterrupted()) {
-    const card = await cardOf(cluster, given);
+    const card = cardOf(cluster, given);
     print(given.json === true ? cardAsJson(card) : renderCard(card, paint));
   }
   await stopped;
@@ -97,12 +106,13 @@ function optionsOf(given: Given, machine: string | undefined): DevOptions {
   };
 }
 
-async function cardOf(cluster: DevCluster, given: Given): Promise<CardParts> {
+function cardOf(cluster: DevCluster, given: Given): CardParts {
   return {
     clusterId: cluster.clusterId,
     dataDir: cluster.dataDir,
     ephemeral: given.ephemeral === true,
-    machine: await loadMachine(cluster.prepared),
+    restart: given.restart,
+    machine: cluster.machine,
     replicas: cluster.views(),
     workingDirectory: process.cwd(),
   };

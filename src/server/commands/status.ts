@@ -5,7 +5,7 @@
  */
 import { Command, Option as Flag } from "commander";
 import { z } from "zod";
-import { readRecord } from "../dev-record.js";
+import { defaultDataDir, readRecord } from "../dev-record.js";
 import { exitCodes, usageFailure, type ExitCode } from "../exit-codes.js";
 import { isAddress } from "../options.js";
 import { paintFor, renderTable, type Cell, type Paint } from "../paint.js";
@@ -21,6 +21,7 @@ const statusSchema = z.looseObject({
   commitIndex: z.number(),
   executedIndex: z.number(),
   ready: z.boolean(),
+  checks: z.record(z.string(), z.boolean()).optional(),
   broken: z.string().optional(),
   quorateVersion: z.string(),
   uptimeMs: z.number(),
@@ -34,7 +35,6 @@ export type Asked =
   | { readonly endpoint: string; readonly status: StatusReport; readonly fault: undefined }
   | { readonly endpoint: string; readonly status: undefined; readonly fault: string };
 
-const defaultDataDir = ".quorate/dev";
 const answerMsMax = 2000;
 
 export function statusCommand(exit: Exit): Command {
@@ -147,9 +147,11 @@ function rowOf({ endpoint, status, fault }: Asked, farthest: number): readonly C
   ];
 }
 
-function stateOf({ broken, ready }: StatusReport): Cell {
+function stateOf({ broken, ready, checks = {} }: StatusReport): Cell {
   if (broken !== undefined) return { text: `broken: ${broken}`, style: "red" };
-  return ready ? { text: "ready", style: "green" } : { text: "not ready", style: "yellow" };
+  if (ready) return { text: "ready", style: "green" };
+  const failed = Object.keys(checks).filter((check) => checks[check] === false);
+  return { text: `not ready${failed.length === 0 ? "" : `, fails: ${failed.join(" ")}`}`, style: "yellow" };
 }
 
 /** The two largest units: `3d 4h`, `12m 5s`, `8s`. */

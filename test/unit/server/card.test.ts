@@ -10,6 +10,7 @@ const parts: CardParts = {
   clusterId: "dev-1",
   dataDir: "/home/me/project/.quorate/dev",
   ephemeral: false,
+  restart: true,
   machine: { name: "kv", commandNames: ["set"], queryNames: ["get"] },
   replicas: ["a", "b", "c"].map((id, at) => ({
     id,
@@ -44,6 +45,26 @@ test("the card as JSON is one line with a list of replicas", () => {
 
 test("one replica says that it tolerates no failure", () => {
   expect(renderCard({ ...parts, replicas: parts.replicas.slice(0, 1) }, plain)).toContain("tolerates no failure");
+});
+
+test("the card promises no other leader where none can follow, and no restart where there is none", () => {
+  const alone = renderCard({ ...parts, replicas: parts.replicas.slice(1, 2) }, plain);
+  expect(alone).toContain("nobody answers until it is started again");
+
+  const lame = parts.replicas.map((replica) => (replica.id === "c" ? { ...replica, role: "down" } : replica));
+  const crippled = renderCard({ ...parts, replicas: lame, restart: false }, plain);
+  expect(crippled).toContain("of which c is down: one more loss stops it");
+  expect(crippled).toContain("nobody answers any more");
+
+  expect(renderCard({ ...parts, restart: false }, plain)).toContain("this one stays dead");
+});
+
+test("the card names the command that finds this cluster's status, wherever its directory is", () => {
+  expect(renderCard(parts, plain)).toContain("npx quorate status shows");
+  expect(renderCard({ ...parts, dataDir: "/home/me/project/.quorate/bank" }, plain)).toContain(
+    "npx quorate status --data .quorate/bank shows",
+  );
+  expect(renderCard({ ...parts, dataDir: "/tmp/quorate-dev-1" }, plain)).toContain("status --data /tmp/quorate-dev-1");
 });
 
 test("a machine of the user's has commands of its own on the card, and no Redis", () => {
