@@ -141,7 +141,20 @@ function openDirectory(options: ReplicaOptions, limits: Limits): DataDirectory {
     bootstrap: bootstrap ? { membership: { members }, incarnation, entropy: randomBytes(8) } : undefined,
   });
   if (directory.kind === "refused") throw new CannotStart(directory.code, directory.message);
-  return directory;
+  const known = idsOf(directory.identity.membership.members);
+  if (known === idsOf(members)) return directory;
+  directory.release();
+  throw new CannotStart(
+    "OTHER_MEMBERS",
+    `Cannot start replica ${id}: the members of its cluster are ${known}, as ${dataDir} remembers, and not ${idsOf(members)}; they cannot be changed, only their addresses`,
+  );
+}
+
+function idsOf(members: readonly Member[]): string {
+  return members
+    .map(({ id }) => id)
+    .sort()
+    .join(", ");
 }
 
 function openLogIn(directory: DataDirectory, limits: Limits): OpenedLog {
@@ -202,7 +215,7 @@ function createCore(machine: LowLevelMachine, { options, limits, directory, open
   });
 }
 
-/** Who takes part is what the directory remembers; where they are is what this run was told. */
+/** Who takes part is what the directory remembers, and the same ids; where they are is what this run was told. */
 function membershipOf(directory: DataDirectory, members: readonly Member[]): Membership {
   return {
     members: directory.identity.membership.members.map((known) => {

@@ -128,7 +128,8 @@ export class Link {
     if (this.#state === "closed") return;
     this.bytesReceived += bytes.length;
     const failure = this.#reader.push(bytes, (message) => this.#onMessage(message));
-    if (failure !== undefined) this.#break(failure);
+    if (failure === undefined) return;
+    this.#break(this.#state === "hello" ? `${failure}: the other side speaks another protocol` : failure);
   }
 
   #onMessage({ type, payload }: Message): void {

@@ -86,9 +86,9 @@ export class Peers {
         },
         message: (from, type, payload) => this.#heard(peer, from, type, payload),
         drained: () => {},
-        closed: (closed, cause) => {
+        closed: (closed, cause, refusal) => {
           this.#waiting.delete(closed);
-          if (peer === undefined) dropped("handshake", cause);
+          if (peer === undefined) dropped(refusal?.code ?? "handshake", cause);
           else this.#lose(peer, closed, cause);
         },
       },

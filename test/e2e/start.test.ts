@@ -200,6 +200,20 @@ describe("refusals, with their exit codes", () => {
     expect(result.stderr).toMatch(/bootstrap/);
   });
 
+  // Its data directory knew better, and the list that was given was silently not used.
+  test("2: other members than its data directory remembers, told without a stack", async () => {
+    const flags = await solo("members");
+    const first = await start([...flags, "--bootstrap"]);
+    first.child.kill("SIGTERM");
+    expect(await first.exited).toBe(0);
+
+    const result = run(["start", ...flags, "--member", "b=127.0.0.1:1,127.0.0.1:2"]);
+
+    expect(result.status).toBe(2);
+    expect(result.stderr).toContain("the members of its cluster are a, as");
+    expect(result.stderr).not.toContain("    at ");
+  });
+
   test("5: an address in use", async () => {
     const server = createServer();
     const port = await new Promise<number>((resolve) => {
@@ -215,6 +229,36 @@ describe("refusals, with their exit codes", () => {
     expect(result.stderr).toContain(`${port}`);
     server.close();
   });
+});
+
+// The refused one was a candidate for ever, and at the usual level its log said nothing.
+test("a replica of another machine is told apart from a lonely one in the logs", async () => {
+  const [peerA, clientA, peerB, clientB] = await choosePorts(0, 4, taken);
+  const flagsOf = (id: string, machine: string) => [
+    ...["--id", id, "--cluster-id", "pair", "--data", join(folder, `pair-${id}`), "--bootstrap"],
+    ...[
+      "--member",
+      `a=127.0.0.1:${peerA},127.0.0.1:${clientA}`,
+      "--member",
+      `b=127.0.0.1:${peerB},127.0.0.1:${clientB}`,
+    ],
+    ...["--listen-http", "127.0.0.1:0", "--machine", machine],
+  ];
+  const bank = new URL("../../examples/01-bank/bank.ts", import.meta.url).pathname;
+  const replicas = [await start(flagsOf("a", "kv")), await start(flagsOf("b", bank))];
+
+  for (const { log } of replicas) {
+    const warning = await until("a warning", async () => log.find(({ level }) => level === 40));
+    expect(warning).toMatchObject({
+      reason: "WRONG_MACHINE",
+      detail: "Asked for the machine kv, replica b runs bank.",
+    });
+  }
+
+  for (const { child, exited } of replicas) {
+    child.kill("SIGTERM");
+    expect(await exited).toBe(0);
+  }
 });
 
 describe("config show", () => {

@@ -133,7 +133,7 @@ describe("between replicas", () => {
 
     expect(a.events).toContain(reason);
     expect(a.events).not.toContain("+b");
-    expect(b.events).toContain("!handshake");
+    expect(b.events).toContain(reason);
     expect(b.events).not.toContain("+a");
   });
 
