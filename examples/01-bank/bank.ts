@@ -1,4 +1,7 @@
-/** A bank with exactly-once deposits: the whole service. Run it with `npx quorate dev examples/01-bank/bank.ts`. */
+/**
+ * A bank with exactly-once deposits: the whole service.
+ * Run it with `npx quorate dev examples/01-bank/bank.ts --data .quorate/01-bank`; `client.ts` talks to it.
+ */
 import { define, rejected } from "quorate";
 
 const bank = define({

@@ -1,5 +1,8 @@
 /**
- * Talks to a running bank: `node examples/01-bank/client.js 127.0.0.1:7200 127.0.0.1:7201 127.0.0.1:7202`.
+ * Talks to a running bank. In the folder of the clone, with the client addresses of the card:
+ *
+ *     npx tsc --ignoreConfig --target es2023 --module nodenext --rootDir . --outDir .quorate/build --types node examples/01-bank/client.ts
+ *     node .quorate/build/examples/01-bank/client.js 127.0.0.1:7200 127.0.0.1:7201 127.0.0.1:7202
  *
  * Shows each end that a call can have. Kill the leader while it runs: the sum stays right, because each deposit is executed
  * exactly once, however often the client had to ask.
