@@ -17,7 +17,7 @@ export interface RecoveredEntries {
   readonly lastIndex: LogIndex;
   /** The terms of all entries as runs, growing. */
   readonly terms: readonly TermRun[];
-  /** The newest entries, ending with the last. Empty only if the log is. */
+  /** The newest entries, ending with the last. Empty if the log is, or if the content of its last entry is damaged. */
   readonly tail: readonly Entry[];
 }
 
@@ -27,6 +27,8 @@ export class MemoryLog {
   readonly #runs: TermRun[];
   #last: LogIndex;
   #lastTime: AgreedTime;
+  /** False while the last entry is one whose content was damaged at the start. */
+  #isTimeKnown: boolean;
   #slots: (Entry | undefined)[] = new Array<Entry | undefined>(slotsMin).fill(undefined);
   /** First index in the cache; `#last + 1` if it is empty. */
   #cachedFrom: LogIndex;
@@ -35,7 +37,7 @@ export class MemoryLog {
   constructor(recovered: RecoveredEntries) {
     const { lastIndex, terms, tail } = recovered;
     const newest = tail.at(-1);
-    invariant((newest?.index ?? noIndex) === lastIndex, "a recovered tail ends with the last entry");
+    invariant((newest?.index ?? lastIndex) === lastIndex, "a recovered tail ends with the last entry");
     this.#runs = [...terms];
     this.#last = lastIndex;
     this.#lastTime = newest?.time ?? 0;
@@ -44,16 +46,23 @@ export class MemoryLog {
       invariant(entry.index === this.#cachedFrom + offset, "a recovered tail has no gaps");
       this.#cache(entry);
     }
-    invariant((newest?.term ?? noTerm) === this.termAt(lastIndex), "a recovered tail agrees with the runs of terms");
+    this.#isTimeKnown = newest !== undefined || lastIndex === noIndex;
+    const lastTerm = this.termAt(lastIndex);
+    invariant((newest?.term ?? lastTerm) === lastTerm, "a recovered tail agrees with the runs of terms");
   }
 
   get lastIndex(): LogIndex {
     return this.#last;
   }
 
-  /** Agreed time of the last entry; 0 before the first. */
+  /** Agreed time of the last entry; 0 before the first, and while it is not known. */
   get lastTime(): AgreedTime {
     return this.#lastTime;
+  }
+
+  /** Only then an entry may be made that follows the last one: agreed time never goes back. */
+  get isTimeKnown(): boolean {
+    return this.#isTimeKnown;
   }
 
   get last(): EntryId {
@@ -92,6 +101,13 @@ export class MemoryLog {
     return { index: noIndex, term: noTerm };
   }
 
+  /** What was damaged is whole again; `newest` of it may be the last entry, whose time is known then. */
+  repaired(newest: Entry): void {
+    if (this.#isTimeKnown || newest.index !== this.#last || !this.has(newest)) return;
+    this.#lastTime = newest.time;
+    this.#isTimeKnown = true;
+  }
+
   /** At least one entry, then as many as fit; `undefined` if `from` is no longer in memory; empty past the end. */
   entriesFrom(from: LogIndex, bytesMax: number): readonly Entry[] | undefined {
     if (from > this.#last) return [];
@@ -115,6 +131,7 @@ export class MemoryLog {
       this.#runs.push({ firstIndex: entry.index, term: entry.term });
     this.#last = entry.index;
     this.#lastTime = entry.time;
+    this.#isTimeKnown = true;
     this.#cache(entry);
   }
 

@@ -28,8 +28,8 @@ export type Input<Message> =
   | { readonly kind: "loaded"; readonly peer: ReplicaId; readonly from: LogIndex; readonly entries: readonly Entry[] }
   /** Asks for an index such that a state executed up to it reflects everything acknowledged before now. */
   | { readonly kind: "barrier"; readonly id: number }
-  /** Every damaged entry is repaired or cut off, durably: the log is whole again. */
-  | { readonly kind: "repaired" };
+  /** Every damaged entry is repaired or cut off, durably: the log is whole again. `newest` is the highest that was repaired. */
+  | { readonly kind: "repaired"; readonly newest?: Entry | undefined };
 
 export type Effect<Message> =
   /** May leave at once: it promises nothing that a crash could make us forget. */

@@ -54,6 +54,7 @@ export class Engine {
   #reading = false;
   #encoded: { readonly message: RaftMessage; readonly bytes: Uint8Array } | undefined;
   #entriesProposed = 0;
+  #newestRepaired: Entry | undefined;
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
@@ -250,6 +251,7 @@ export class Engine {
         log.repair(effect.entry, (failure) => {
           if (failure !== undefined) return this.#stepAside(failure);
           repair.written(effect.entry.index);
+          if (effect.entry.index > (this.#newestRepaired?.index ?? noIndex)) this.#newestRepaired = effect.entry;
           this.#afterRepair();
           this.#deliver();
         });
@@ -259,7 +261,7 @@ export class Engine {
 
   /** With a whole log this replica may stand for election again, without a restart (hazard D10). */
   #afterRepair(): void {
-    if (this.#parts.repair.firstDamaged === undefined) this.#turn({ kind: "repaired" });
+    if (this.#parts.repair.firstDamaged === undefined) this.#turn({ kind: "repaired", newest: this.#newestRepaired });
   }
 
   #stepAside(failure: StorageFailure): void {

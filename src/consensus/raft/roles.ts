@@ -29,6 +29,8 @@ export function hurryElection(state: RaftState, turn: Turn): void {
 /** Whole, a voter, with a disk that answers, and not at the end of its counters: only such a replica may lead. */
 export function mayStand(state: RaftState, { now }: Turn): boolean {
   if (state.trust !== "whole" || !isVoter(state, state.self) || isDiskStalled(state, now)) return false;
+  // It was lost with the last entry: the repair of that or another leader's next entry tells it.
+  if (!state.log.isTimeKnown) return false;
   return state.term + 1 < counterMax && state.log.lastIndex + 1 < counterMax;
 }
 

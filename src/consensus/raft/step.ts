@@ -58,6 +58,7 @@ function dispatch(state: RaftState, input: RaftInput, turn: Turn): void {
     case "barrier":
       return reads.onBarrier(state, input.id, turn);
     case "repaired":
+      if (input.newest !== undefined) state.log.repaired(input.newest);
       // Amnesia is no matter of entries: what it may have promised is forgotten for good.
       if (state.trust === "damaged") state.trust = "whole";
       return;
