@@ -25,11 +25,16 @@ function addresses(): readonly RespAddress[] {
 
 describeRespConformance("Redis clients at two replicas", addresses);
 
-test("redis-benchmark runs its default tests and pipelined ones without errors", (context) => {
+test("redis-benchmark runs its default tests and pipelined ones without errors, at leader and follower", async (context) => {
   requireTool(context, "redis-benchmark", "redis-tools");
-  const [, follower] = addresses();
-  const target = ["-h", follower?.host ?? "", "-p", String(follower?.port ?? 0), "-q", "-n"];
+  const leader = await cluster.leader();
+  const follower = cluster.replicas.find(({ id }) => id !== leader.id);
 
+  for (const { redis } of [leader, follower ?? leader]) benchmark(redis);
+});
+
+function benchmark(address: string): void {
+  const [host = "", port = ""] = address.split(":");
   for (const [flags, titles] of [
     [["1000"], ["PING_INLINE", "SET", "GET", "LPUSH", "RPOP", "SPOP", "ZPOPMIN", "LRANGE_600", "MSET"]],
     [
@@ -37,12 +42,13 @@ test("redis-benchmark runs its default tests and pipelined ones without errors",
       ["SET", "GET", "INCR"],
     ],
   ] as const) {
+    const target = ["-h", host, "-p", port, "-q", "-n"];
     const { status, stdout, stderr } = spawnSync("redis-benchmark", [...target, ...flags], { encoding: "utf8" });
     expect(status, stdout + stderr).toBe(0);
     expect(`${stdout}${stderr}`).not.toMatch(/error|warning/i);
     for (const title of titles) expect(stdout).toMatch(new RegExp(`${title}.*requests per second`));
   }
-});
+}
 
 test("redis-cli talks in RESP2 and RESP3", (context) => {
   requireTool(context, "redis-cli", "redis-tools");
