@@ -5,6 +5,7 @@
  *   ts file=bank.ts     the same, and other blocks of this document may import "./bank.js"
  *   ts fragment         shown, not compiled: only for what cannot stand alone
  *   sh run              run against a cluster of `quorate dev`; every line must succeed
+ *   sh run=bank.ts      the same, and the cluster runs that block of this document
  *   console             `$ ` begins a command, what follows is its output, and `…` stands for anything
  *
  * The usual ports of `quorate dev` in a block that is run mean those of the test's own cluster.
@@ -54,20 +55,26 @@ export function compiledPath({ path, line, words }: DocBlock): string {
 export interface DocCommand {
   readonly line: number;
   readonly command: string;
+  /** The block whose machine the cluster runs; `undefined` for the key-value service. */
+  readonly machine: string | undefined;
   /** `undefined` when only success counts. */
   readonly expected: string | undefined;
 }
 
 /** The commands of a block that is run, in order; none for any other block. */
 export function commandsOf(block: DocBlock): readonly DocCommand[] {
-  if (block.language === "sh" && block.words.includes("run")) {
-    return [{ line: block.line, command: block.text, expected: undefined }];
+  const run = block.words.find((word) => word === "run" || word.startsWith("run="));
+  const file = run?.slice("run=".length);
+  const machine = file === undefined || file === "" ? undefined : compiledPath({ ...block, words: [`file=${file}`] });
+  if (block.language === "sh" && run !== undefined) {
+    return [{ line: block.line, command: block.text, machine, expected: undefined }];
   }
   if (block.language !== "console") return [];
-  const commands: { line: number; command: string; expected: string }[] = [];
+  const commands: { line: number; command: string; machine: string | undefined; expected: string }[] = [];
   for (const [at, text] of block.text.split("\n").entries()) {
     const last = commands.at(-1);
-    if (text.startsWith("$ ")) commands.push({ line: block.line + at + 1, command: text.slice(2), expected: "" });
+    if (text.startsWith("$ "))
+      commands.push({ line: block.line + at + 1, command: text.slice(2), machine, expected: "" });
     else if (last?.command.endsWith("\\") === true) last.command += `\n${text}`;
     else if (last !== undefined) last.expected += `${text}\n`;
   }

@@ -23,7 +23,7 @@ const document = [
   "```sh run",
   "redis-cli -p 7379 ping",
   "```",
-  "```sh",
+  "```sh run=bank.ts",
   "npm test",
   "```",
   "```console",
@@ -42,14 +42,15 @@ test("every block is found with its words, its line and its whole text", () => {
     [5, "ts", "fragment"],
     [8, "ts"],
     [11, "sh", "run"],
-    [14, "sh"],
+    [14, "sh", "run=bank.ts"],
     [17, "console"],
   ]);
   expect(blocks.filter(isCompiled).map(compiledPath)).toEqual(["docs_a/bank.ts", "docs_a/line-8.ts"]);
   expect(blocks.flatMap(commandsOf)).toEqual([
-    { line: 11, command: "redis-cli -p 7379 ping", expected: undefined },
-    { line: 18, command: "echo a \\\n  b", expected: "a b\n" },
-    { line: 21, command: "echo c", expected: "" },
+    { line: 11, command: "redis-cli -p 7379 ping", machine: undefined, expected: undefined },
+    { line: 14, command: "npm test", machine: "docs_a/bank.ts", expected: undefined },
+    { line: 18, command: "echo a \\\n  b", machine: undefined, expected: "a b\n" },
+    { line: 21, command: "echo c", machine: undefined, expected: "" },
   ]);
 });
 
