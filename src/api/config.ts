@@ -81,7 +81,7 @@ export interface AdmissionLimits {
   readonly waitingPerConnectionMax: number;
   /** Queries waiting for a read barrier or for execution. */
   readonly queriesMax: number;
-  /** A query for which no leader is found within this time is refused. */
+  /** A query for which no leader is found, or that execution does not reach, within this time is refused. */
   readonly queryMs: number;
 }
 

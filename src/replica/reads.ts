@@ -89,11 +89,18 @@ export class Reads {
     return ready;
   }
 
-  /** Queries without a barrier that came before `since`: nobody leads, so they are given back. */
+  /**
+   * Queries that came before `since`, unless their barrier is on its way: nobody leads, or execution does not get there. They are
+   * given back.
+   */
   takeOlderThan(since: number): readonly WaitingQuery[] {
-    const old = this.#fresh.filter((query) => query.since < since);
+    const isOld = (query: WaitingQuery): boolean => query.since < since;
+    const old = [...this.#fresh, ...this.#passed.flatMap(({ queries }) => queries)].filter(isOld);
     if (old.length === 0) return old;
-    this.#fresh = this.#fresh.filter((query) => query.since >= since);
+    this.#fresh = this.#fresh.filter((query) => !isOld(query));
+    this.#passed = this.#passed
+      .map(({ index, queries }) => ({ index, queries: queries.filter((query) => !isOld(query)) }))
+      .filter(({ queries }) => queries.length > 0);
     this.#count -= old.length;
     return old;
   }
