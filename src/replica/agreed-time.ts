@@ -1,10 +1,10 @@
 /**
  * Offers the agreed time of the next entry from clocks that nobody trusts (hazard F9, C2).
  *
- * Owns: the bound on how fast agreed time may run. From the anchor (at first an entry and the monotonic moment at which this replica saw it) the
- * offer grows by at most the elapsed monotonic time, 5 % for correcting a clock that is behind, and a fixed slack; so a wall
- * clock that is an hour ahead does not expire an hour's worth of sessions. After a start nobody knows how long the group was down, so
- * the first anchor is the wall clock itself.
+ * Owns: the bound on how fast agreed time may run. From the anchor (at first an entry and the monotonic moment at which this
+ * replica saw it) the offer grows by at most the elapsed monotonic time, 5 % for correcting a clock that is behind, and a fixed
+ * slack; so a wall clock that is an hour ahead does not expire an hour's worth of sessions. After a start nobody knows how long the
+ * group was down, so the first anchor is the wall clock itself.
  */
 import type { AgreedTime } from "../model/ids.js";
 
