@@ -45,6 +45,8 @@ export class Pair {
   #isOpen = true;
   /** Bytes sent by end 0 and by end 1 so far, as seen on the wire. */
   readonly wire: Uint8Array[][] = [[], []];
+  /** Drops everything, and tells nobody. */
+  isSilent = false;
   /** Changes bytes on their way. */
   tamper: (bytes: Uint8Array) => Uint8Array = (bytes) => bytes;
 
@@ -66,7 +68,7 @@ export class Pair {
 
   /** Bytes arrive at the other side of `from` in a later step of the turn. */
   deliver(from: 0 | 1, bytes: Uint8Array): void {
-    if (!this.#isOpen) return;
+    if (!this.#isOpen || this.isSilent) return;
     this.wire[from]?.push(bytes);
     const step = this.#chunkBytes();
     for (let at = 0; at < bytes.length; at += step) {

@@ -109,6 +109,8 @@ export interface TransportLimits {
   /** Delay before dialing a peer again: random, from the first up to the second, which failures approach. */
   readonly redialMsMin: number;
   readonly redialMsMax: number;
+  /** A link between replicas on which nothing is heard for so long is broken and dialed again. */
+  readonly peerSilenceMsMax: number;
 }
 
 /** The log on disk (`storage/`). */
@@ -192,6 +194,7 @@ export const defaultLimits: Limits = {
     clientOutputBytesHardMax: 67_108_864,
     redialMsMin: 20,
     redialMsMax: 200,
+    peerSilenceMsMax: 3_000,
   },
   storage: {
     segmentBytes: 16_777_216,

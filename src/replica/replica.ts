@@ -199,7 +199,7 @@ export class ReplicaCore {
 
   #createPeers(): Peers {
     const { clock, hash, network, seed, limits, identity, membership, peerChanged } = this.#parts;
-    const { peerFrameBytesMax, handshakeMs, redialMsMin, redialMsMax } = limits.transport;
+    const { peerFrameBytesMax, handshakeMs, redialMsMin, redialMsMax, peerSilenceMsMax } = limits.transport;
     return new Peers({
       network,
       clock,
@@ -208,6 +208,7 @@ export class ReplicaCore {
       limits: { frameBytesMax: peerFrameBytesMax, handshakeMs },
       retryMsMin: redialMsMin,
       retryMsMax: redialMsMax,
+      linkSilenceMsMax: peerSilenceMsMax,
       silentMs: limits.raft.electionTimeoutMsMin,
       self: identity,
       membership,

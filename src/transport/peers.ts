@@ -3,6 +3,8 @@
  *
  * Owns: which link speaks for which peer. Leaves to others: what is said (`replica/engine.ts`). Two processes that speak under one id
  * are never both heard (hazard M10): while the link of the first is open and was heard from lately, the second is refused.
+ * A link on which nothing comes any more is given up and dialed again, because TCP alone may take minutes to notice a network that
+ * drops packets, and as long to go on when it no longer does.
  */
 import { randomStream } from "../base/random.js";
 import type { ReplicaId } from "../model/ids.js";
@@ -23,6 +25,8 @@ export interface PeersOptions {
   readonly limits: LinkLimits;
   readonly retryMsMin: number;
   readonly retryMsMax: number;
+  /** A link that is silent for so long is broken; something is sent on each three times as often. */
+  readonly linkSilenceMsMax: number;
   /** An accepted link replaces one of another process only if that was silent for so long. */
   readonly silentMs: number;
   readonly self: Identity;
@@ -40,17 +44,23 @@ interface PeerLink {
   heardAt: number;
 }
 
+/** Says nothing but that the sender is there. */
+const aliveType = 255;
+const nothing = new Uint8Array(0);
+
 export class Peers {
   readonly #options: PeersOptions;
   readonly #open = new Map<ReplicaId, PeerLink>();
   readonly #dialers: Dialer[] = [];
   /** Accepted, not yet through the handshake. */
   readonly #waiting = new Set<Link>();
+  #cancelCheck: () => void = () => {};
 
   constructor(options: PeersOptions) {
     this.#options = options;
     const { membership, self } = options;
     for (const { id, peer } of membership.members) if (self.id < id) this.#dial(id, peer);
+    this.#scheduleCheck();
   }
 
   isConnected(peer: ReplicaId): boolean {
@@ -98,9 +108,22 @@ export class Peers {
   }
 
   stop(): void {
+    this.#cancelCheck();
     for (const dialer of this.#dialers) dialer.stop();
     for (const { link } of this.#open.values()) link.close("done");
     for (const link of this.#waiting) link.close("broken");
+  }
+
+  #scheduleCheck(): void {
+    const { clock, linkSilenceMsMax } = this.#options;
+    this.#cancelCheck = clock.after(linkSilenceMsMax / 3, () => {
+      this.#scheduleCheck();
+      const limit = clock.monotonic() - linkSilenceMsMax;
+      for (const { link, heardAt } of [...this.#open.values()]) {
+        if (heardAt < limit) link.close("broken");
+        else link.send(aliveType, nothing);
+      }
+    });
   }
 
   #dial(peer: ReplicaId, address: string): void {
@@ -158,7 +181,7 @@ export class Peers {
     // A link that was replaced may still deliver what it had received: it no longer speaks for the peer.
     if (open?.link !== from) return;
     open.heardAt = this.#options.clock.monotonic();
-    this.#options.message(peer, type, payload);
+    if (type !== aliveType) this.#options.message(peer, type, payload);
   }
 
   #lose(peer: ReplicaId, link: Link, cause: string): void {

@@ -48,6 +48,7 @@ function peersOf({ clock, network }: World, self: Identity) {
     limits,
     retryMsMin: 20,
     retryMsMax: 500,
+    linkSilenceMsMax: 3000,
     silentMs: 1000,
     self,
     membership: { members },
@@ -120,6 +121,23 @@ describe("between replicas", () => {
     expect(b.events).toEqual(["+a", "-a"]);
   });
 
+  test("a link that a network swallows in silence is broken and dialed again, and an idle one is kept", () => {
+    const here = world();
+    const a = peersOf(here, identityOf("a"));
+    const b = peersOf(here, identityOf("b"));
+    here.clock.advance(60_000);
+    expect([a.events, b.events]).toEqual([["+b"], ["+a"]]);
+
+    const [pair] = here.network.pairs;
+    if (pair !== undefined) pair.isSilent = true;
+    here.clock.advance(5_000);
+
+    expect([a.events, b.events]).toEqual([
+      ["+b", "-b", "+b"],
+      ["+a", "-a", "+a"],
+    ]);
+  });
+
   test.each<[string, Partial<Identity>, string]>([
     ["another cluster", { clusterId: "red" }, "!WRONG_CLUSTER"],
     ["another incarnation", { incarnation: 2 }, "!WRONG_INCARNATION"],
@@ -147,8 +165,13 @@ describe("between replicas", () => {
     expect(second.events).toContain("!IDENTITY_IN_USE");
     expect(b.events.filter((event) => event === "+a")).toHaveLength(1);
 
-    // The first stays connected but says nothing any more.
-    here.clock.advance(2000);
+    here.clock.advance(10_000);
+    expect(second.events).not.toContain("+b");
+
+    // The first stays connected, but nothing is heard of it any more.
+    const [pair] = here.network.pairs;
+    if (pair !== undefined) pair.isSilent = true;
+    here.clock.advance(5000);
 
     expect(second.events).toContain("+b");
     expect(first.events).toContain("-b");
