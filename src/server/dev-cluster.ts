@@ -7,10 +7,11 @@
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { nodeDisk } from "../node/disk.js";
 import type { LowLevelMachine } from "../api/low-level.js";
 import { readRecord, writeRecord, type DevRecord, type DevReplica } from "./dev-record.js";
 import { CommandFailure, exitCodes, usageFailure } from "./exit-codes.js";
@@ -141,7 +142,7 @@ export class DevCluster {
         if (address !== undefined) await checkFree(Number(address.split(":")[1]), portHint);
       }
     }
-    mkdirSync(join(this.#dataDir, "logs"), { recursive: true, mode: 0o700 });
+    nodeDisk.makeDirectory(join(this.#dataDir, "logs"));
     for (const { id } of this.#record.replicas) this.#startOne(id);
     await this.#untilLed();
     // Only now are the addresses ours: whoever was refused since the cluster runs already must not hide it from `status`.

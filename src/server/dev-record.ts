@@ -4,9 +4,10 @@
  * Owns: the file. It says which replicas were bootstrapped, so that one whose directory was wiped is noticed: it has forgotten
  * its votes and must not vote again. Called by `dev-cluster.ts` and, for its addresses, by `status`.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
+import { nodeDisk } from "../node/disk.js";
 import { CommandFailure, exitCodes } from "./exit-codes.js";
 
 /** Where `dev` keeps a cluster, and `status` looks for one, unless told otherwise. */
@@ -59,16 +60,8 @@ export function readRecord(dataDir: string): DevRecord | undefined {
 /** Written aside, flushed and renamed: a crash leaves the old record or the new one. */
 export function writeRecord(dataDir: string, record: DevRecord): void {
   const path = recordPathOf(dataDir);
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const aside = `${path}.new`;
-  const fd = openSync(aside, "w", 0o600);
-  writeSync(fd, `${JSON.stringify(record, undefined, 2)}\n`);
-  fsyncSync(fd);
-  closeSync(fd);
-  renameSync(aside, path);
-  const folder = openSync(dirname(path), "r");
-  fsyncSync(folder);
-  closeSync(folder);
+  nodeDisk.makeDirectory(dirname(path));
+  nodeDisk.writeFileAtomically(path, Buffer.from(`${JSON.stringify(record, undefined, 2)}\n`));
 }
 
 function parseJson(text: string): unknown {

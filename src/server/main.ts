@@ -11,6 +11,7 @@ import { devCommand } from "./commands/dev.js";
 import { startCommand } from "./commands/start.js";
 import { statusCommand } from "./commands/status.js";
 import { CommandFailure, exitCodes } from "./exit-codes.js";
+import { DiskError } from "../ports/disk.js";
 import { paintFor } from "./paint.js";
 
 async function main(): Promise<void> {
@@ -51,7 +52,7 @@ function reportFailure(cause: unknown): number {
 
 /** What the operating system refused, such as a directory that may not be written: its own message says it all. */
 function isSystemError(cause: Error): boolean {
-  return "syscall" in cause;
+  return cause instanceof DiskError || "syscall" in cause;
 }
 
 void main();
