@@ -20,6 +20,7 @@ const directory = openDataDirectory({
   path,
   clusterId: "kill",
   replicaId: "a",
+  machine: "kv",
   segmentBytes,
   bootstrap: { membership, incarnation: 1, entropy: new Uint8Array([8, 7, 6, 5, 4, 3, 2, 1]) },
 });

@@ -64,6 +64,7 @@ export function bootstrap(disk: MemoryDisk, segmentBytes: number): void {
     path: directory,
     clusterId: "test",
     replicaId: "a",
+    machine: "kv",
     segmentBytes,
     bootstrap: { membership: { members: [] }, incarnation: 1, entropy: logIdentity },
   });

@@ -64,7 +64,7 @@ export class CannotStart extends Error {
 export async function startReplica(machine: LowLevelMachine, options: ReplicaOptions): Promise<Replica> {
   const limits = options.limits ?? defaultLimits;
   const self = checkOptions(options, limits);
-  const directory = openDirectory(options, limits);
+  const directory = openDirectory(machine, options, limits);
   const listeners: Listener[] = [];
   let opened: OpenedLog | undefined;
   let core: ReplicaCore | undefined;
@@ -128,7 +128,7 @@ function checkOptions(options: ReplicaOptions, limits: Limits): Member {
   return self;
 }
 
-function openDirectory(options: ReplicaOptions, limits: Limits): DataDirectory {
+function openDirectory(machine: LowLevelMachine, options: ReplicaOptions, limits: Limits): DataDirectory {
   const { id, clusterId, dataDir, members, bootstrap } = options;
   const incarnation = members.find((member) => member.id === id)?.incarnation ?? 1;
   const directory = openDataDirectory({
@@ -137,6 +137,7 @@ function openDirectory(options: ReplicaOptions, limits: Limits): DataDirectory {
     path: dataDir,
     clusterId,
     replicaId: id,
+    machine: machine.name,
     segmentBytes: limits.storage.segmentBytes,
     bootstrap: bootstrap ? { membership: { members }, incarnation, entropy: randomBytes(8) } : undefined,
   });

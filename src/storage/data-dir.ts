@@ -24,6 +24,8 @@ export interface DataDirectoryOptions {
   readonly path: string;
   readonly clusterId: string;
   readonly replicaId: ReplicaId;
+  /** The name of the machine that this start runs: the log of another one means nothing to it. */
+  readonly machine: string;
   /** Of the log's first segment; later ones are as `LogOptions` says. */
   readonly segmentBytes: number;
   /** Creates the directory if it is empty; without it an empty one is refused. `entropy`: 8 random bytes. */
@@ -47,7 +49,15 @@ export interface DataDirectory {
 export interface DataDirectoryRefused {
   readonly kind: "refused";
   readonly code:
-    "empty" | "notEmpty" | "held" | "otherCluster" | "otherReplica" | "newerVersion" | "damaged" | "unsafePermissions";
+    | "empty"
+    | "notEmpty"
+    | "held"
+    | "otherCluster"
+    | "otherReplica"
+    | "otherMachine"
+    | "newerVersion"
+    | "damaged"
+    | "unsafePermissions";
   /** For people: the action, the fact, what to do. */
   readonly message: string;
 }
@@ -109,6 +119,13 @@ function takeOwn(
   if (found.replicaId !== replicaId) {
     return refuse(options, "otherReplica", `${path} belongs to replica ${found.replicaId}`);
   }
+  if (found.machine !== options.machine) {
+    return refuse(
+      options,
+      "otherMachine",
+      `${path} holds the log of machine ${found.machine}, not of ${options.machine}`,
+    );
+  }
   const identity: Identity = { ...found, starts: found.starts + 1 };
   disk.writeFileAtomically(`${path}/${identityName}`, encodeIdentity(identity, hash));
   const bootstrapping = `${path}/${bootstrappingName}`;
@@ -131,7 +148,7 @@ function bootstrapOrRefuse(options: DataDirectoryOptions): DataDirectoryRefused 
 
 /** The identity comes last: a directory that has one is complete. */
 function create(options: DataDirectoryOptions, bootstrap: BootstrapOptions): void {
-  const { disk, path, hash, clusterId, replicaId, segmentBytes } = options;
+  const { disk, path, hash, clusterId, replicaId, machine, segmentBytes } = options;
   const context = { hash, logIdentity: bootstrap.entropy };
   disk.writeFileAtomically(`${path}/${bootstrappingName}`, new Uint8Array(0));
   createLog({ disk, context, directory: `${path}/${logDirectoryName}`, segmentBytes });
@@ -139,6 +156,7 @@ function create(options: DataDirectoryOptions, bootstrap: BootstrapOptions): voi
   const identity: Identity = {
     clusterId,
     replicaId,
+    machine,
     incarnation: bootstrap.incarnation,
     membership: bootstrap.membership,
     starts: 0,
@@ -154,7 +172,11 @@ function isScaffolding(name: string): boolean {
 
 function refuseEmpty(options: DataDirectoryOptions, fact: string): DataDirectoryRefused {
   const why = "a replica that lost its disk must not vote: it has forgotten what it promised";
-  return refuse(options, "empty", `its data directory ${options.path} ${fact} and --bootstrap was not given; ${why}`);
+  return refuse(
+    options,
+    "empty",
+    `its data directory ${options.path} ${fact} and --bootstrap was not given; ${why}. Give --bootstrap once, when the cluster is founded`,
+  );
 }
 
 function refuse(options: DataDirectoryOptions, code: DataDirectoryRefused["code"], fact: string): DataDirectoryRefused {

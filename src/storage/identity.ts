@@ -8,7 +8,7 @@
  * | 0 | 4 | magic |
  * | 4 | 4 | CRC-32 of everything from byte 8 on |
  * | 8 | 4 | format version |
- * | 12 | | cluster id, replica id (text); incarnation, starts (varint); log identity (8 bytes); count of members (varint) |
+ * | 12 | | cluster id, replica id, machine name (text); incarnation, starts (varint); log identity (8 bytes); count of members (varint) |
  * | | | per member: id (text), role (0 voter, 1 learner), incarnation (varint), peer address, client address (text) |
  */
 import { ByteReader, ByteWriter } from "../base/bytes.js";
@@ -20,6 +20,8 @@ import type { Hash } from "../ports/hash.js";
 export interface Identity {
   readonly clusterId: string;
   readonly replicaId: ReplicaId;
+  /** The machine whose commands the log holds. */
+  readonly machine: string;
   /** What an earlier incarnation promised was lost with its disk. */
   readonly incarnation: number;
   /** The members at bootstrap; equal on all replicas of a cluster. */
@@ -45,6 +47,7 @@ export function encodeIdentity(identity: Identity, hash: Hash): Uint8Array {
   writer.u32(version);
   writer.text(identity.clusterId);
   writer.text(identity.replicaId);
+  writer.text(identity.machine);
   writer.varint(identity.incarnation);
   writer.varint(identity.starts);
   writer.raw(identity.logIdentity);
@@ -74,6 +77,7 @@ export function decodeIdentity(bytes: Uint8Array, hash: Hash): DecodedIdentity {
   if (written > version) return { kind: "newer", version: written, known: version };
   const clusterId = reader.text();
   const replicaId = reader.text();
+  const machine = reader.text();
   const incarnation = reader.varint();
   const starts = reader.varint();
   const logIdentity = reader.raw(8).slice();
@@ -85,6 +89,6 @@ export function decodeIdentity(bytes: Uint8Array, hash: Hash): DecodedIdentity {
     members.push({ id, role, incarnation: reader.varint(), peer: reader.text(), client: reader.text() });
   }
   if (!reader.complete) return { kind: "damaged" };
-  const identity = { clusterId, replicaId, incarnation, starts, logIdentity, membership: { members } };
+  const identity = { clusterId, replicaId, machine, incarnation, starts, logIdentity, membership: { members } };
   return { kind: "identity", identity };
 }

@@ -140,6 +140,7 @@ function openWithoutBootstrap(disk: MemoryDisk): string {
     path: directory,
     clusterId: "test",
     replicaId: "a",
+    machine: "kv",
     segmentBytes: smallSegment,
     bootstrap: undefined,
   });

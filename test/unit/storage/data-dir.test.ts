@@ -20,6 +20,7 @@ function open(disk: MemoryDisk, change: Partial<DataDirectoryOptions>): DataDire
     path: directory,
     clusterId: "prod",
     replicaId: "a",
+    machine: "kv",
     segmentBytes: smallSegment,
   };
   return openDataDirectory({ ...options, bootstrap: undefined, ...change });
@@ -47,7 +48,7 @@ describe("data-dir", () => {
     disk.crash("nothing");
     const second = open(disk, {});
 
-    const identity = { clusterId: "prod", replicaId: "a", incarnation: 3, membership, logIdentity };
+    const identity = { clusterId: "prod", replicaId: "a", machine: "kv", incarnation: 3, membership, logIdentity };
     expect(first).toMatchObject({ kind: "opened", identity: { ...identity, starts: 1 } });
     expect(second).toMatchObject({ kind: "opened", identity: { ...identity, starts: 2 } });
   });
@@ -71,7 +72,7 @@ describe("data-dir", () => {
       kind: "refused",
       code: "empty",
       message:
-        "Cannot start replica a: its data directory data is empty and --bootstrap was not given; a replica that lost its disk must not vote: it has forgotten what it promised",
+        "Cannot start replica a: its data directory data is empty and --bootstrap was not given; a replica that lost its disk must not vote: it has forgotten what it promised. Give --bootstrap once, when the cluster is founded",
     });
   });
 
@@ -85,11 +86,15 @@ describe("data-dir", () => {
     expect(open(disk, {})).toMatchObject({ kind: "opened" });
   });
 
-  test("another cluster's or another replica's directory is refused, and the lock is given back", () => {
+  test("another cluster's, replica's or machine's directory is refused, and the lock is given back", () => {
     const disk = created();
 
     expect(open(disk, { clusterId: "test" })).toMatchObject({ code: "otherCluster" });
     expect(open(disk, { replicaId: "b" })).toMatchObject({ code: "otherReplica" });
+    expect(open(disk, { machine: "bank" })).toMatchObject({
+      code: "otherMachine",
+      message: expect.stringContaining("holds the log of machine kv, not of bank") as string,
+    });
     expect(open(disk, {})).toMatchObject({ kind: "opened", identity: { starts: 2 } });
   });
 
