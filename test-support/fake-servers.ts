@@ -51,7 +51,7 @@ function identityOf(machine: LowLevelMachine, clusterId: string, id: string): Id
     process: id,
     machine: machine.name,
     machineVersion: machine.version,
-    limits: "",
+    foundation: "",
   };
 }
 

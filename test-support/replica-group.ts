@@ -59,7 +59,7 @@ export class ReplicaGroup {
         process: `${id}${seed}`,
         machine: "tally",
         machineVersion: 1,
-        limits: "",
+        foundation: "",
       },
       membership,
       state: createRaftState(

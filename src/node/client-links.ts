@@ -137,7 +137,7 @@ export class SocketLinks implements ClientLinks {
       process: "",
       machine,
       machineVersion,
-      limits: "",
+      foundation: "",
       credential: new Uint8Array(0),
     };
   }

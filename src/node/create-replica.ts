@@ -183,7 +183,7 @@ function createCore(machine: LowLevelMachine, { options, limits, directory, open
     process: randomBytes(8).toString("hex"),
     machine: machine.name,
     machineVersion: machine.version,
-    limits: fingerprintOf(limits),
+    foundation: `${foundersOf(directory)};${fingerprintOf(limits)}`,
   };
   const others = membership.members.map(({ id }) => id).filter((id) => id !== options.id);
   return new ReplicaCore({
@@ -214,6 +214,15 @@ function createCore(machine: LowLevelMachine, { options, limits, directory, open
     dropped: options.onDropped ?? (() => {}),
     peerChanged: options.onPeer ?? (() => {}),
   });
+}
+
+/** The members at bootstrap, sorted: each replica was told them by hand, so they are compared. */
+function foundersOf(directory: DataDirectory): string {
+  const { members } = directory.identity.membership;
+  return `members=${members
+    .map(({ id, role }) => `${id}:${role}`)
+    .sort()
+    .join(",")}`;
 }
 
 /** Who takes part is what the directory remembers, and the same ids; where they are is what this run was told. */

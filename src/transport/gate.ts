@@ -16,11 +16,12 @@ export interface Identity {
   readonly process: string;
   readonly machine: string;
   readonly machineVersion: number;
-  readonly limits: string;
+  /** What replicas must have been founded with alike: members, and the limits that execution depends on. */
+  readonly foundation: string;
 }
 
 export function helloTo(peer: ReplicaId, self: Identity): Hello {
-  const { clusterId, id, incarnation, process, machine, machineVersion, limits } = self;
+  const { clusterId, id, incarnation, process, machine, machineVersion, foundation } = self;
   const credential = new Uint8Array(0);
   return {
     kind: "hello",
@@ -33,13 +34,13 @@ export function helloTo(peer: ReplicaId, self: Identity): Hello {
     process,
     machine,
     machineVersion,
-    limits,
+    foundation,
     credential,
   };
 }
 
 export function welcomeFrom(self: Identity): Welcome {
-  const { clusterId, id, incarnation, process, machine, machineVersion, limits } = self;
+  const { clusterId, id, incarnation, process, machine, machineVersion, foundation } = self;
   return {
     kind: "welcome",
     protocol: protocolVersion,
@@ -49,7 +50,7 @@ export function welcomeFrom(self: Identity): Welcome {
     process,
     machine,
     machineVersion,
-    limits,
+    foundation,
   };
 }
 
@@ -66,7 +67,7 @@ export function checkReplicaHello(hello: Hello, self: Identity, membership: Memb
   }
   if (member.incarnation !== hello.incarnation)
     return wrongIncarnation(hello.from, hello.incarnation, member.incarnation);
-  return checkMachine(hello.machine, self) ?? checkLimits(hello.limits, self);
+  return checkMachine(hello.machine, self) ?? checkFoundation(hello.foundation, self);
 }
 
 /** An objection to who answered a replica's call. */
@@ -82,7 +83,7 @@ export function checkWelcome(
   const known = membership.members.find(({ id }) => id === peer)?.incarnation;
   if (known === undefined) return `Replica ${peer} is not a member.`;
   if (known !== welcome.incarnation) return wrongIncarnation(peer, welcome.incarnation, known).message;
-  return (checkMachine(welcome.machine, self) ?? checkLimits(welcome.limits, self))?.message;
+  return (checkMachine(welcome.machine, self) ?? checkFoundation(welcome.foundation, self))?.message;
 }
 
 export function checkClientHello(hello: Hello, self: Identity): Refused | undefined {
@@ -102,10 +103,11 @@ function checkMachine(machine: string, self: Identity): Refused | undefined {
   return refused("WRONG_MACHINE", `Asked for the machine ${machine}, replica ${self.id} runs ${self.machine}.`);
 }
 
-/** Replicas that execute under other limits would not agree on what a request gave. */
-function checkLimits(limits: string, self: Identity): Refused | undefined {
-  if (limits === self.limits) return undefined;
-  return refused("WRONG_LIMITS", `The other side executes under other limits than replica ${self.id}: ${limits}.`);
+/** Replicas with other members would count other majorities; under other limits they would give other replies. */
+function checkFoundation(foundation: string, self: Identity): Refused | undefined {
+  if (foundation === self.foundation) return undefined;
+  const message = `The other side was founded with other members or limits (${foundation}) than replica ${self.id} (${self.foundation}).`;
+  return refused("WRONG_FOUNDATION", message);
 }
 
 function wrongProtocol(found: number): Refused {

@@ -19,7 +19,7 @@ import { decodeHandshake, encodeHandshake, type Hello, type Refused, type Welcom
 
 /** The type of handshake messages; owners number theirs from 1. */
 const handshakeType = 0;
-const handshakeBytesMax = 4096;
+const handshakeBytesMax = 16_384;
 
 export interface LinkLimits {
   readonly frameBytesMax: number;

@@ -26,8 +26,8 @@ export interface Hello {
   readonly process: string;
   readonly machine: string;
   readonly machineVersion: number;
-  /** The limits that execution depends on (`fingerprintOf`): replicas must agree on them. Empty for a client. */
-  readonly limits: string;
+  /** What replicas must have been founded with alike: members, and the limits that execution depends on. Empty for a client. */
+  readonly foundation: string;
   readonly credential: Uint8Array;
 }
 
@@ -40,7 +40,7 @@ export interface Welcome {
   readonly process: string;
   readonly machine: string;
   readonly machineVersion: number;
-  readonly limits: string;
+  readonly foundation: string;
 }
 
 export interface Refused {
@@ -55,7 +55,7 @@ export const handshakeRefusals = [
   "WRONG_REPLICA",
   "WRONG_ROLE",
   "WRONG_MACHINE",
-  "WRONG_LIMITS",
+  "WRONG_FOUNDATION",
   "NOT_A_MEMBER",
   "WRONG_INCARNATION",
   "IDENTITY_IN_USE",
@@ -85,7 +85,7 @@ export function encodeHandshake(message: Handshake): Uint8Array {
       writer.text(message.process);
       writer.text(message.machine);
       writer.varint(message.machineVersion);
-      writer.text(message.limits);
+      writer.text(message.foundation);
       writer.bytes(message.credential);
       break;
     case "welcome":
@@ -97,7 +97,7 @@ export function encodeHandshake(message: Handshake): Uint8Array {
       writer.text(message.process);
       writer.text(message.machine);
       writer.varint(message.machineVersion);
-      writer.text(message.limits);
+      writer.text(message.foundation);
       break;
     case "refused":
       writer.u8(refusedKind);
@@ -128,7 +128,7 @@ function decodeKind(reader: ByteReader, kind: number): Handshake | undefined {
       process: reader.text(),
       machine: reader.text(),
       machineVersion: reader.varint(),
-      limits: reader.text(),
+      foundation: reader.text(),
     };
   }
   if (kind !== refusedKind) return undefined;
@@ -152,7 +152,7 @@ function decodeHello(reader: ByteReader): Hello | undefined {
     process: reader.text(),
     machine: reader.text(),
     machineVersion: reader.varint(),
-    limits: reader.text(),
+    foundation: reader.text(),
     credential: reader.bytes(),
   };
 }

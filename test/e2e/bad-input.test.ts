@@ -69,7 +69,7 @@ function helloFrame(changes: Partial<Hello>): Uint8Array {
     process: "test",
     machine: "kv",
     machineVersion: 1,
-    limits: "",
+    foundation: "",
     credential: new Uint8Array(0),
     ...changes,
   };

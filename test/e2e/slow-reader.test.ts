@@ -34,7 +34,7 @@ function residentMiB(replica: CardReplica): number {
 function askAndNeverRead(address: string): net.Socket {
   const writer = new FrameWriter(nodeHash);
   const credential = new Uint8Array(0);
-  const names = { clusterId: "", from: "deaf", to: "", process: "deaf", machine: "kv", limits: "" };
+  const names = { clusterId: "", from: "deaf", to: "", process: "deaf", machine: "kv", foundation: "" };
   const hello = {
     kind: "hello",
     protocol: protocolVersion,

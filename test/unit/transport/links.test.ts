@@ -23,7 +23,7 @@ function identityOf(id: string, changes: Partial<Identity> = {}): Identity {
     process: `process-${id}`,
     machine: "kv",
     machineVersion: 1,
-    limits: "same",
+    foundation: "same",
     ...changes,
   };
 }
@@ -142,7 +142,7 @@ describe("between replicas", () => {
     ["another cluster", { clusterId: "red" }, "!WRONG_CLUSTER"],
     ["another incarnation", { incarnation: 2 }, "!WRONG_INCARNATION"],
     ["another machine", { machine: "bank" }, "!WRONG_MACHINE"],
-    ["other limits", { limits: "other" }, "!WRONG_LIMITS"],
+    ["another foundation", { foundation: "other" }, "!WRONG_FOUNDATION"],
   ])("a replica of %s is refused with the reason, on both ends", (_name, changes, reason) => {
     const here = world();
     const b = peersOf(here, identityOf("b"));
@@ -215,7 +215,7 @@ describe("between client and replica", () => {
       process: "client",
       machine: "kv",
       machineVersion: 1,
-      limits: "same",
+      foundation: "same",
       credential: new Uint8Array(0),
       ...changes,
     };

@@ -19,7 +19,7 @@ const anyHandshake: fc.Arbitrary<Handshake> = fc.oneof(
     process: text,
     machine: text,
     machineVersion: count,
-    limits: text,
+    foundation: text,
     credential: fc.uint8Array({ maxLength: 16 }),
   }),
   fc.record({
@@ -31,7 +31,7 @@ const anyHandshake: fc.Arbitrary<Handshake> = fc.oneof(
     process: text,
     machine: text,
     machineVersion: count,
-    limits: text,
+    foundation: text,
   }),
   fc.record({ kind: fc.constant("refused" as const), code: fc.constantFrom(...handshakeRefusals), message: text }),
 );
