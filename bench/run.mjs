@@ -191,12 +191,12 @@ async function measureAll(plan, clusters, progress) {
   return measured;
 }
 
-function print(plan, machine, flush, measured) {
+function print(plan, { commit, machine, flush }, measured) {
   const closed = rowsOf(measured, "closed");
   const open = rowsOf(measured, "open");
   const about = {
     date: new Date().toISOString().slice(0, 10),
-    commit: commitOf(),
+    commit,
     command: `npm run bench -- ${process.argv.slice(2).join(" ")}`.trim(),
     machine,
     flush,
@@ -222,6 +222,8 @@ async function main() {
   try {
     const machine = describeMachine(directory);
     const flush = measureFlush(directory);
+    // What runs is what is built now, whatever is committed meanwhile.
+    const commit = commitOf();
     const clusters = [];
     for (const target of plan.targets) {
       const cluster = target === "raw" ? await startRaw(directory) : await startQuorate(directory, {});
@@ -231,7 +233,8 @@ async function main() {
       clusters.push({ cluster, load });
     }
     const progress = (line) => process.stderr.write(`${line}\n`);
-    print(plan, machine, flush, await measureAll(plan, clusters, progress));
+    const measured = await measureAll(plan, clusters, progress);
+    print(plan, { commit, machine, flush }, measured);
   } finally {
     for (const close of closing.reverse()) await close();
     rmSync(directory, { recursive: true, force: true });

@@ -258,7 +258,7 @@ function failuresOf(killed, memory) {
   return [...failed, ...refused];
 }
 
-function describe({ seed, killed, memory, machine, flush, failed }) {
+function describe({ seed, commit, killed, memory, machine, flush, failed }) {
   const growth = (name, digits) =>
     memory.before[name]
       .map((early, at) => `${early.toFixed(digits)} → ${memory.after[name][at].toFixed(digits)}`)
@@ -270,7 +270,7 @@ Written by \`npm run soak -- --kill-minutes ${given["kill-minutes"]} --memory-mi
 | fact | value |
 | --- | --- |
 | date | ${new Date().toISOString().slice(0, 10)} |
-| commit | ${commitOf()} |
+| commit | ${commit} |
 | machine | ${machine.processors} processors (${machine.model}), ${machine.memoryGiB} GiB, Node ${machine.node} |
 | write + fdatasync of 4 KiB | p50 ${flush.p50Ms.toFixed(3)} ms, p99 ${flush.p99Ms.toFixed(3)} ms |
 | verdict | ${failed.length === 0 ? "every demand held" : failed.join("; ")} |
@@ -308,7 +308,9 @@ After ${fillOperations} writes and ${settleSeconds} s, which fill what is bounde
 
 async function main() {
   const seed = Number(given.seed);
-  say(`seed ${seed}`);
+  // What runs is what is built now, whatever is committed meanwhile.
+  const commit = commitOf();
+  say(`seed ${seed}, commit ${commit}`);
   const directory = mkdtempSync(join(tmpdir(), "quorate-soak-"));
   try {
     const machine = describeMachine(directory);
@@ -320,7 +322,7 @@ async function main() {
     const failed = failuresOf(killed, memory);
     if (given.write) {
       const path = new URL("../docs/internals/soak.md", import.meta.url);
-      writeFileSync(path, describe({ seed, killed, memory, machine, flush, failed }));
+      writeFileSync(path, describe({ seed, commit, killed, memory, machine, flush, failed }));
     }
     for (const line of failed) say(`FAILED: ${line}`);
     if (failed.length > 0) process.exitCode = 1;
