@@ -67,6 +67,7 @@ export async function startQuorate(directory, environment) {
         syncs: known.reduce((sum, { counters }) => sum + counters.logSyncs, 0),
         entries: Math.max(...known.map(({ counters }) => counters.entriesProposed)),
         longestTurnMs: Math.max(...known.map(({ eventLoop }) => eventLoop?.longestTurnCpuMs ?? Number.NaN)),
+        longestTurnWallMs: Math.max(...known.map(({ eventLoop }) => eventLoop?.longestTurnWallMs ?? Number.NaN)),
       };
     },
     async resetTurns() {
@@ -113,7 +114,7 @@ export async function startRaw(directory) {
         return answer;
       });
       const syncs = (await Promise.all(answers)).reduce((sum, answer) => sum + answer.syncs, 0);
-      return { syncs, entries: Number.NaN, longestTurnMs: Number.NaN };
+      return { syncs, entries: Number.NaN, longestTurnMs: Number.NaN, longestTurnWallMs: Number.NaN };
     },
     resetTurns: () => Promise.resolve(),
     async stop() {
