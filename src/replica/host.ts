@@ -10,6 +10,7 @@
  */
 import { unreachable } from "../base/invariant.js";
 import { Intake } from "../admission/intake.js";
+import { overload } from "../admission/pressure.js";
 import type { AdmissionLimits, ExecutionLimits } from "../api/config.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import type { Executed, Executor } from "../execution/executor.js";
@@ -107,7 +108,7 @@ export class Host {
   request(connection: number, bytes: Uint8Array): void {
     const key = peekRequest(bytes);
     if (key === undefined) return this.#parts.dropped("malformed request", `connection ${connection}`);
-    const refusal = this.#refusalOf(connection);
+    const refusal = this.#isClosed ? stoppingRefusal : this.#waiting.pressure(connection, this.#parts.admission);
     if (refusal !== undefined) return this.#refuse(connection, key, refusal);
     const stored = this.#storedReply(key);
     if (stored !== undefined) return this.#parts.answer(connection, stored);
@@ -120,10 +121,9 @@ export class Host {
 
   query(connection: number, query: { readonly id: number; readonly name: string; readonly input: Uint8Array }): void {
     const { admission, answer, clock, again } = this.#parts;
-    const refusal =
-      this.#stopping || this.#broken
-        ? stoppingRefusal
-        : overload(this.#reads.count + this.#answers.heldCount, admission.queriesMax);
+    const refusal = this.#isClosed
+      ? stoppingRefusal
+      : overload(this.#reads.count + this.#answers.heldCount, admission.queriesMax);
     if (refusal !== undefined)
       return answer(connection, { kind: "queryRefused", id: query.id, refusal: this.#counted(refusal) });
     this.#reads.add({ connection, ...query, since: clock.monotonic() });
@@ -189,6 +189,10 @@ export class Host {
     }
     this.#reads.release();
     this.#askBarrier();
+  }
+
+  get #isClosed(): boolean {
+    return this.#stopping || this.#broken;
   }
 
   #onRole(role: RoleView): void {
@@ -312,16 +316,6 @@ export class Host {
     return reply === undefined ? undefined : { kind: "reply", key, index: this.#executedIndex, reply };
   }
 
-  #refusalOf(connection: number): AdmissionRefusal | undefined {
-    const { waitingMax, waitingBytesMax, waitingPerConnectionMax } = this.#parts.admission;
-    if (this.#stopping || this.#broken) return stoppingRefusal;
-    return (
-      overload(this.#waiting.count, waitingMax) ??
-      overload(this.#waiting.bytes, waitingBytesMax) ??
-      overload(this.#waiting.countOf(connection), waitingPerConnectionMax)
-    );
-  }
-
   #refuseFor(from: ReplicaId, key: RequestKey, refusal: AdmissionRefusal): void {
     if (from !== this.#parts.self) {
       const message = { kind: "requestRefused", key, refusal } as const;
@@ -353,7 +347,3 @@ export class Host {
 
 const stoppingRefusal: AdmissionRefusal = { code: "STOPPING" };
 const noLeader: AdmissionRefusal = { code: "NO_LEADER" };
-
-function overload(queued: number, limit: number): AdmissionRefusal | undefined {
-  return queued >= limit ? { code: "OVERLOADED", queued, limit } : undefined;
-}

@@ -4,8 +4,10 @@
  * Owns: who waits for what, in the order in which it came, with the bytes that are sent again to a new leader. Bounded: the
  * limit is the host's. Leaves to others: where requests go. Called by `replica/host.ts`.
  */
+import { overload } from "../admission/pressure.js";
+import type { AdmissionLimits } from "../api/config.js";
 import type { RequestNumber, SessionId } from "../model/ids.js";
-import type { NumberedKey, RequestKey } from "../model/request.js";
+import type { AdmissionRefusal, NumberedKey, RequestKey } from "../model/request.js";
 
 export interface WaitingRequest {
   readonly key: RequestKey;
@@ -30,6 +32,15 @@ export class Waiting {
 
   get count(): number {
     return this.#count;
+  }
+
+  /** Why no more can wait for this connection, if so. */
+  pressure(connection: number, limits: AdmissionLimits): AdmissionRefusal | undefined {
+    return (
+      overload(this.#count, limits.waitingMax) ??
+      overload(this.#bytes, limits.waitingBytesMax) ??
+      overload(this.countOf(connection), limits.waitingPerConnectionMax)
+    );
   }
 
   countOf(connection: number): number {

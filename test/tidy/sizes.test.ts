@@ -5,7 +5,7 @@
 import { describe, expect, test } from "vitest";
 import { type Source, countCodeLines, headerOf, readSources, readText, sourceOf } from "../../test-support/source.js";
 
-const limits = { withReason: 400, never: 600, joining: 300 };
+const limits = { withReason: 400, never: 600, joining: 299 };
 
 /** The joining objects: in every well-known system of this kind they grew to thousands of lines. */
 const joiningFiles: ReadonlySet<string> = new Set(["src/replica/engine.ts", "src/replica/host.ts"]);
@@ -70,9 +70,9 @@ describe("the size check itself", () => {
     expect(judge([file("src/a.ts", 601, "/** Long for a reason: one table. */")], new Map())).toHaveLength(1);
   });
 
-  test("holds engine and host to 300 lines of code and ignores their comments", () => {
-    expect(judge([file("src/replica/engine.ts", 301, "")], new Map())).toHaveLength(1);
-    expect(judge([file("src/replica/host.ts", 300, `/**\n${" * more\n".repeat(200)} */`)], new Map())).toEqual([]);
+  test("holds engine and host under 300 lines of code and ignores their comments", () => {
+    expect(judge([file("src/replica/engine.ts", 300, "")], new Map())).toHaveLength(1);
+    expect(judge([file("src/replica/host.ts", 299, `/**\n${" * more\n".repeat(200)} */`)], new Map())).toEqual([]);
   });
 
   test("lets a ratcheted file stay or shrink, and refuses its growth and its leftovers", () => {
