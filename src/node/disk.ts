@@ -68,7 +68,12 @@ function makeDirectory(path: string): void {
   if (existsSync(path)) return;
   const parent = dirname(path);
   makeDirectory(parent);
-  mkdirSync(path, { mode: directoryMode });
+  try {
+    mkdirSync(path, { mode: directoryMode });
+  } catch (error) {
+    // Another process may have been a moment faster, as when replicas start together below one folder that is new.
+    if (!existsSync(path)) throw error;
+  }
   syncDirectory(parent);
 }
 

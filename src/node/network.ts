@@ -10,10 +10,13 @@ import type { Connection, ConnectionHandlers, Network } from "../ports/network.j
 export const nodeNetwork: Network = {
   connect(address, handlers) {
     const { host, port } = parseAddress(address);
-    const socket = net.connect({ host, port, noDelay: true });
+    const socket = net.connect({ host, port, ...socketOptions });
     return new SocketConnection(socket, handlers);
   },
 };
+
+/** The other end of an idle connection may vanish without a word: the operating system looks after half a minute. */
+const socketOptions = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 };
 
 export interface Listener {
   /** `host:port` as bound. */
@@ -26,7 +29,7 @@ export interface Listener {
 export function listen(address: string, accept: (socket: net.Socket) => void): Promise<Listener> {
   const { host, port } = parseAddress(address);
   return new Promise((resolve, reject) => {
-    const server = net.createServer({ noDelay: true, pauseOnConnect: false }, accept);
+    const server = net.createServer(socketOptions, accept);
     server.once("error", (cause) => reject(new Error(`Cannot listen on ${address}: ${cause.message}`, { cause })));
     server.listen({ host, port }, () => {
       const bound = server.address();
