@@ -156,7 +156,7 @@ test("5.2: a candidate that hears the leader of its term follows it", () => {
 
 test("5.2: time-outs are random, from the replica's own generator", () => {
   const firsts = new Set<number>();
-  for (let at = 0; at < 30; at += 1) {
+  for (let at = 1; at <= 30; at += 1) {
     const core = new Core({ voters: "abc" });
     for (let drawn = 0; drawn < at; drawn += 1) core.receive("b", append(1, [0, 0], {}));
     const { now, state } = core;
@@ -165,6 +165,14 @@ test("5.2: time-outs are random, from the replica's own generator", () => {
     firsts.add(state.electionDeadline);
   }
   expect(firsts.size).toBeGreaterThan(15);
+});
+
+test("a replica that has just started waits two heartbeats at least, and one shortest time-out at most", () => {
+  const { state, now } = new Core({ voters: "abc" });
+  const { heartbeatMs, electionTimeoutMsMin } = state.settings;
+
+  expect(state.electionDeadline - now).toBeGreaterThanOrEqual(2 * heartbeatMs);
+  expect(state.electionDeadline - now).toBeLessThanOrEqual(electionTimeoutMsMin);
 });
 
 test("5.4.1: a vote goes only to a log that is at least as up to date: later last term, then longer", () => {

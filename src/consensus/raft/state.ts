@@ -170,7 +170,10 @@ export function createRaftState(options: RaftOptions, now: number): RaftState {
   const log = new MemoryLog(options.log);
   const random = randomStream(options.seed, "raft");
   const alone = voters.length === 1 && voters[0] === self;
-  const patience = nextBetween(random, settings.electionTimeoutMsMin, settings.electionTimeoutMsMax);
+  // A leader that lives is heard within a heartbeat of connecting, and a pre-vote would not unseat it. So a replica that has just
+  // started waits less than one whose leader has fallen silent: a group that was down serves again sooner.
+  const { heartbeatMs, electionTimeoutMsMin } = settings;
+  const patience = nextBetween(random, 2 * heartbeatMs, Math.max(2 * heartbeatMs, electionTimeoutMsMin));
   return {
     self,
     settings,
