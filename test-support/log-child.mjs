@@ -37,7 +37,8 @@ const opened = openLog({
 });
 if (opened.kind === "refused") throw new Error(opened.message);
 const { log, recovered } = opened;
-if (recovered.amnesiac || recovered.damaged.length > 0) throw new Error("a killed process damages nothing");
+if (recovered.amnesia !== undefined || recovered.damaged.length > 0)
+  throw new Error("a killed process damages nothing");
 
 let next = recovered.lastIndex;
 let id = 0;

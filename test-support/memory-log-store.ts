@@ -34,7 +34,7 @@ export class MemoryLogDisk {
       // A few of the newest: the rest is read from disk, as it is from a long log.
       tail: this.entries.slice(Math.max(0, this.entries.length - 5, ...this.damaged.keys())),
       damaged: [...this.damaged.values()],
-      amnesiac: false,
+      amnesia: undefined,
     };
   }
 

@@ -70,6 +70,7 @@ export async function startReplica(machine: LowLevelMachine, options: ReplicaOpt
   let core: ReplicaCore | undefined;
   try {
     opened = openLogIn(directory, limits);
+    refuseAmnesia(options, opened);
     const clock = createNodeClock();
     const created = createCore(machine, { options, limits, directory, opened, clock });
     core = created;
@@ -172,6 +173,13 @@ function openLogIn(directory: DataDirectory, limits: Limits): OpenedLog {
   return log;
 }
 
+/** It could neither vote nor follow: better told at once than found out by its silence. Rejoining is a later release's. */
+function refuseAmnesia({ id, dataDir }: ReplicaOptions, { recovered }: OpenedLog): void {
+  if (recovered.amnesia === undefined) return;
+  const why = `the log in ${dataDir} is damaged so that it may have forgotten what it promised (${recovered.amnesia})`;
+  throw new CannotStart("amnesiac", `Cannot start replica ${id}: ${why}; nothing on its disk was changed`);
+}
+
 function createCore(machine: LowLevelMachine, { options, limits, directory, opened, clock }: Opened): ReplicaCore {
   const { log, recovered } = opened;
   const seed = randomBytes(6).readUIntBE(0, 6);
@@ -197,7 +205,7 @@ function createCore(machine: LowLevelMachine, { options, limits, directory, open
         log: recovered,
         settings: limits.raft,
         seed,
-        trust: recovered.amnesiac ? "amnesiac" : recovered.damaged.length > 0 ? "damaged" : "whole",
+        trust: recovered.damaged.length > 0 ? "damaged" : "whole",
       },
       clock.monotonic(),
     ),

@@ -50,10 +50,11 @@ export interface RecoveredLog {
   readonly tail: readonly Entry[];
   /** Entries whose content is damaged below what is known to be synced, but whose identity survives. */
   readonly damaged: readonly DamagedEntry[];
-  /** Both an identity and a content are lost: this replica may not vote or acknowledge as if its log were whole. */
-  readonly amnesiac: boolean;
-  /** Why, for people; every write is then refused with it. */
-  readonly amnesia?: string | undefined;
+  /**
+   * Both an identity and a content are lost: this replica may not vote or acknowledge as if its log were whole. Why, for people;
+   * every write is then refused with it.
+   */
+  readonly amnesia: string | undefined;
 }
 
 /** Why a log is not opened at all; nothing on disk was changed. */

@@ -245,7 +245,6 @@ function recoveredLog({ replay }: Recovery, hardState: HardState, amnesia: strin
     terms: replay.terms,
     tail: replay.tail,
     damaged: replay.damaged.list(),
-    amnesiac: amnesia !== undefined,
     amnesia,
   };
 }

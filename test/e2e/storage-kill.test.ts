@@ -76,7 +76,7 @@ test("a log survives its process being killed ten times, and forgets nothing ack
   const entries = await readAll(log, recovered.lastIndex);
   await new Promise<void>((resolve) => log.close(resolve));
 
-  expect(recovered).toMatchObject({ damaged: [], amnesiac: false });
+  expect(recovered).toMatchObject({ damaged: [], amnesia: undefined });
   expect(recovered.lastIndex).toBeGreaterThanOrEqual(acknowledged);
   for (const [at, { index, payload }] of entries.entries()) {
     expect(index).toBe(at + 1);

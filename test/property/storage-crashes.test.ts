@@ -115,7 +115,7 @@ function recover(disk: MemoryDisk, model: Model): void {
   const { recovered } = openedLog(disk, smallSegment);
   const names = recovered.tail.map(nameOf);
   expect(model.possible.map((possible) => possible.join())).toContain(names.join());
-  expect(recovered).toMatchObject({ damaged: [], amnesiac: false, lastIndex: names.length });
+  expect(recovered).toMatchObject({ damaged: [], amnesia: undefined, lastIndex: names.length });
   expect(recovered.hardState.term).toBeGreaterThanOrEqual(model.acknowledgedTerm);
   expect(recovered.hardState.term).toBeLessThanOrEqual(model.term);
   model.names = names;

@@ -93,7 +93,7 @@ test("a log with damage gives out no wrong entry, names what is missing, and is 
         ...recovered.damaged.map(({ checksum }) => checksum),
       ];
       expect(shown.filter((checksum) => !everWritten.has(checksum))).toEqual([]);
-      if (recovered.amnesiac) return;
+      if (recovered.amnesia !== undefined) return;
       expect(recovered.tail.filter(isWrong)).toEqual([]);
       for (const { index, checksum } of recovered.damaged) {
         const original = entries.get(index);

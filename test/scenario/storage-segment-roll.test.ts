@@ -58,7 +58,7 @@ function expectLog(disk: MemoryDisk, acknowledged: number): LogWorld {
   const world = openedLog(disk, smallSegment, 3);
   const { recovered } = world;
   expect(recovered.lastIndex).toBeGreaterThanOrEqual(acknowledged);
-  expect(recovered).toMatchObject({ damaged: [], amnesiac: false });
+  expect(recovered).toMatchObject({ damaged: [], amnesia: undefined });
   for (const entry of recovered.tail) expect(entry.payload.length).toBe(12_000);
   expect(recovered.tail.map(({ index }) => index)).toEqual(recovered.tail.map((_, at) => at + 1));
   return world;
@@ -126,7 +126,7 @@ describe("storage at every operation", () => {
 
         if (!disk.exists(`${directory}/identity`)) expect(openWithoutBootstrap(disk)).toBe("empty");
         bootstrap(disk, smallSegment);
-        expect(openedLog(disk, smallSegment).recovered).toMatchObject({ lastIndex: 0, amnesiac: false });
+        expect(openedLog(disk, smallSegment).recovered).toMatchObject({ lastIndex: 0, amnesia: undefined });
         expect(openWithoutBootstrap(disk)).toBe("opened");
       }
     }

@@ -24,13 +24,13 @@ describe("wal", () => {
     expect(textsOf(recovered.tail)).toEqual(["one", "two", "three"]);
     expect(recovered.tail[0]).toEqual(entryAt(1, 3, "one"));
     expect(recovered.terms).toEqual([{ firstIndex: 1, term: 3 }]);
-    expect(recovered).toMatchObject({ firstIndex: 1, lastIndex: 3, damaged: [], amnesiac: false });
+    expect(recovered).toMatchObject({ firstIndex: 1, lastIndex: 3, damaged: [], amnesia: undefined });
   });
 
   test("an empty log recovers as empty", () => {
     const { recovered } = openedLog(formattedDisk(smallSegment), smallSegment);
 
-    expect(recovered).toMatchObject({ lastIndex: 0, tail: [], terms: [], damaged: [], amnesiac: false });
+    expect(recovered).toMatchObject({ lastIndex: 0, tail: [], terms: [], damaged: [], amnesia: undefined });
     expect(recovered.hardState).toEqual({ term: 0, votedFor: undefined });
   });
 
