@@ -14,7 +14,13 @@
 import { invariant } from "../base/invariant.js";
 import type { Random } from "../base/random.js";
 import type { LogIndex, RequestNumber, SessionId } from "../model/ids.js";
-import type { AdmissionRefusal, ExecutedRefusal, Reply, RequestKey } from "../model/request.js";
+import {
+  executedRefusalCodes,
+  type AdmissionRefusal,
+  type ExecutedRefusal,
+  type Reply,
+  type RequestKey,
+} from "../model/request.js";
 import type { Desk } from "./desk.js";
 import type { ClientLimits } from "./limits.js";
 import type { AskRefusal, CommandOutcome, OutcomeToken, UnknownCause } from "./outcome.js";
@@ -404,17 +410,7 @@ export class CommandSide {
   }
 }
 
-const executedCodes: ReadonlySet<string> = new Set<ExecutedRefusal["code"]>([
-  "SESSION_UNKNOWN",
-  "SESSION_EXPIRED",
-  "OUT_OF_ORDER",
-  "TOMBSTONED",
-  "REPLY_RELEASED",
-  "TOO_MANY_REPLIES",
-  "TOO_MANY_TOMBSTONES",
-  "IDEMPOTENCY_CONFLICT",
-  "IDEMPOTENCY_FULL",
-]);
+const executedCodes: ReadonlySet<string> = new Set(executedRefusalCodes);
 
 function isAdmission(refusal: AdmissionRefusal | ExecutedRefusal): refusal is AdmissionRefusal {
   return !executedCodes.has(refusal.code);

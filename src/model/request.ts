@@ -74,6 +74,19 @@ export type ExecutedRefusal =
   | { readonly code: "IDEMPOTENCY_CONFLICT"; readonly key: string }
   | { readonly code: "IDEMPOTENCY_FULL"; readonly limit: number };
 
+/** In the order of their numbers on the wire. What is not among them is a refusal by admission. */
+export const executedRefusalCodes = [
+  "SESSION_UNKNOWN",
+  "SESSION_EXPIRED",
+  "OUT_OF_ORDER",
+  "TOMBSTONED",
+  "REPLY_RELEASED",
+  "TOO_MANY_REPLIES",
+  "TOO_MANY_TOMBSTONES",
+  "IDEMPOTENCY_CONFLICT",
+  "IDEMPOTENCY_FULL",
+] as const satisfies readonly ExecutedRefusal["code"][];
+
 /** `executed` with its reply if that is still kept; `tombstoned`: it was not executed and never will be. */
 export type ResolvedOutcome =
   { readonly kind: "executed"; readonly reply: Reply | undefined } | { readonly kind: "tombstoned" };

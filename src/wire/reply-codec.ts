@@ -19,7 +19,7 @@
 import { ByteReader, ByteWriter } from "../base/bytes.js";
 import { requestNumber, sessionId } from "../model/ids.js";
 import { requestLimits } from "../model/request-limits.js";
-import type { ExecutedRefusal, Reply } from "../model/request.js";
+import { executedRefusalCodes, type ExecutedRefusal, type Reply } from "../model/request.js";
 import { readBytes, readText } from "./bounded.js";
 
 const statusOk = 1;
@@ -31,18 +31,6 @@ const statusExecuted = 6;
 const statusTombstoned = 7;
 const statusAlive = 8;
 const statusClosed = 9;
-
-const refusalCodes = [
-  "SESSION_UNKNOWN",
-  "SESSION_EXPIRED",
-  "OUT_OF_ORDER",
-  "TOMBSTONED",
-  "REPLY_RELEASED",
-  "TOO_MANY_REPLIES",
-  "TOO_MANY_TOMBSTONES",
-  "IDEMPOTENCY_CONFLICT",
-  "IDEMPOTENCY_FULL",
-] as const satisfies readonly ExecutedRefusal["code"][];
 
 export function encodeReply(reply: Reply): Uint8Array {
   const writer = new ByteWriter(reply.status === "ok" ? reply.output.length + 16 : 64);
@@ -142,7 +130,7 @@ function readPlainReply(reader: ByteReader, status: number): Reply | undefined {
 }
 
 function writeRefusal(writer: ByteWriter, refusal: ExecutedRefusal): void {
-  writer.u8(refusalCodes.indexOf(refusal.code));
+  writer.u8(executedRefusalCodes.indexOf(refusal.code));
   switch (refusal.code) {
     case "SESSION_UNKNOWN":
     case "SESSION_EXPIRED":
@@ -165,7 +153,7 @@ function writeRefusal(writer: ByteWriter, refusal: ExecutedRefusal): void {
 }
 
 function readRefusal(reader: ByteReader): ExecutedRefusal | undefined {
-  const code = refusalCodes[reader.u8()];
+  const code = executedRefusalCodes[reader.u8()];
   if (code === undefined) {
     reader.fail();
     return undefined;
