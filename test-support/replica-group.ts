@@ -74,10 +74,12 @@ export class ReplicaGroup {
       network,
       seed,
       limits,
-      roleChanged: () => {},
-      broken: (reason) => this.broken.push(`${id}: ${reason}`),
-      dropped: () => {},
-      peerChanged: () => {},
+      observer: {
+        roleChanged: () => {},
+        broken: (reason) => this.broken.push(`${id}: ${reason}`),
+        dropped: () => {},
+        peerChanged: () => {},
+      },
     });
     network.listen(`${id}:1`, (connect) => core.acceptPeer(connect));
     this.running.set(id, { core, log, executor });

@@ -19,6 +19,13 @@ export function randomStream(seed: number, name: string): Random {
   return random;
 }
 
+/** The number that 6 bytes of entropy make. */
+export function seedOf(bytes: Uint8Array): number {
+  let seed = 0;
+  for (const byte of bytes.subarray(0, 6)) seed = seed * 256 + byte;
+  return seed;
+}
+
 /** Uniform in [0, 2^32). */
 export function nextUint32(random: Random): number {
   const sum = (((random.a + random.b) | 0) + random.counter) | 0;

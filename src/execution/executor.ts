@@ -40,6 +40,8 @@ export interface ExecutorParts {
   readonly machine: LowLevelMachine;
   readonly hash: Hash;
   readonly limits: ReplicatedLimits;
+  /** Told of each entry and what its requests are answered, once it is executed: it only looks. */
+  readonly executed?: ((entry: Entry, executed: readonly Executed[]) => void) | undefined;
 }
 
 export interface ExecutorStatistics {
@@ -84,6 +86,7 @@ export class Executor {
   readonly #rules: Uint8Array;
   readonly #sessions: SessionTable;
   readonly #keys: IdempotencyTable;
+  readonly #observe: ExecutorParts["executed"];
   #index: LogIndex = noIndex;
   #time: AgreedTime = 0;
   #broken: string | undefined = undefined;
@@ -91,7 +94,8 @@ export class Executor {
   #commandsExecuted = 0;
   #commandsRepeated = 0;
 
-  constructor({ machine, hash, limits }: ExecutorParts) {
+  constructor({ machine, hash, limits, executed }: ExecutorParts) {
+    this.#observe = executed;
     this.#machine = machine.open({ hash });
     this.#hash = hash;
     this.#rules = hash.sha256(encodeUtf8(fingerprintOf(limits)));
@@ -147,6 +151,7 @@ export class Executor {
     const executed = this.#executeAll(requests);
     this.#sessions.trim();
     this.#midEntry = false;
+    this.#observe?.(entry, executed);
     return executed;
   }
 

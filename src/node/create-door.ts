@@ -16,6 +16,7 @@ import { ClientCore } from "../client/client-core.js";
 import { defaultClientLimits, type ClientLimits } from "../client/limits.js";
 import type { ClientLinks } from "../client/links.js";
 import type { AskRefusal, CommandOutcome, Completion, QueryAnswer } from "../client/outcome.js";
+import { ClientTurns } from "../client/turns.js";
 import type {
   AdmissionRefusal,
   ClientMessage,
@@ -25,7 +26,6 @@ import type {
 } from "../model/request.js";
 import { requestLimits } from "../model/request-limits.js";
 import type { Clock } from "../ports/clock.js";
-import { ClientTurns } from "./client-turns.js";
 import { createNodeClock } from "./clock.js";
 import { nodeHash } from "./hash.js";
 

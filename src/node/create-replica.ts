@@ -1,29 +1,23 @@
 /**
- * A replica on this machine: `startReplica` opens its directory, its log and its ports, and joins the pure parts.
+ * A replica on this machine: `startReplica` checks what it is told, opens the replica over this machine's ports, and listens.
  *
- * Owns: the order of opening and closing. Leaves to others: everything that happens between. Called by programs
- * (`quorate/server`) and by the bundled process.
+ * Owns: checking options, listening, the order of closing. Leaves to others: opening (`replica/open-replica.ts`) and everything that
+ * happens afterwards. Called by programs (`quorate/server`) and by the bundled process.
  */
-import { randomBytes } from "node:crypto";
-
-import { checkLimits, defaultLimits, fingerprintOf, type Limits } from "../api/config.js";
+import { checkLimits, defaultLimits, type Limits } from "../api/config.js";
 import type { Door } from "../api/door.js";
 import type { LowLevelMachine } from "../api/low-level.js";
 import type { Replica, ReplicaStatus } from "../api/replica.js";
-import { createRaftState } from "../consensus/raft/state.js";
 import type { RoleView } from "../consensus/vocabulary.js";
-import { Executor } from "../execution/executor.js";
 import { isReplicaId, type ReplicaId } from "../model/ids.js";
-import type { Member, Membership } from "../model/membership.js";
-import { Repair } from "../replica/repair.js";
-import { ReplicaCore } from "../replica/replica.js";
+import type { Member } from "../model/membership.js";
 import type { Clock } from "../ports/clock.js";
-import { openDataDirectory, type DataDirectory } from "../storage/data-dir.js";
-import { openLog, type OpenedLog } from "../storage/wal.js";
-import type { Identity } from "../transport/gate.js";
+import { openReplica, type OpenedReplica } from "../replica/open-replica.js";
+import type { ReplicaCore } from "../replica/replica.js";
 import { createNodeClock } from "./clock.js";
 import { createDoor } from "./create-door.js";
 import { nodeDisk } from "./disk.js";
+import { nodeEntropy } from "./entropy.js";
 import { nodeHash } from "./hash.js";
 import { accepted, isLoopback, listen, nodeNetwork, parseAddress, type Listener } from "./network.js";
 import { quorateVersion } from "./version.js";
@@ -64,46 +58,41 @@ export class CannotStart extends Error {
 export async function startReplica(machine: LowLevelMachine, options: ReplicaOptions): Promise<Replica> {
   const limits = options.limits ?? defaultLimits;
   const self = checkOptions(options, limits);
-  const directory = openDirectory(machine, options, limits);
+  const clock = createNodeClock();
+  const opened = openReplica(
+    machine,
+    { ...options, limits },
+    { clock, disk: nodeDisk, network: nodeNetwork, hash: nodeHash, entropy: nodeEntropy },
+    {
+      roleChanged: (role) => options.onRole?.(role),
+      broken: (reason) => options.onBroken?.(reason),
+      peerChanged: (peer, isConnected, cause) => options.onPeer?.(peer, isConnected, cause),
+      dropped: (reason, detail) => options.onDropped?.(reason, detail),
+    },
+  );
+  if (opened.kind === "refused") throw new CannotStart(opened.code, opened.message);
   const listeners: Listener[] = [];
-  let opened: OpenedLog | undefined;
-  let core: ReplicaCore | undefined;
   try {
-    opened = openLogIn(directory, limits);
-    refuseAmnesia(options, opened);
-    const clock = createNodeClock();
-    const created = createCore(machine, { options, limits, directory, opened, clock });
-    core = created;
-    listeners.push(await listen(self.peer, (socket) => created.acceptPeer(accepted(socket))));
-    listeners.push(await listen(self.client, (socket) => created.acceptClient(accepted(socket))));
-    return new RunningReplica({ core, clock, directory, opened, listeners });
+    listeners.push(await listen(self.peer, (socket) => opened.core.acceptPeer(accepted(socket))));
+    listeners.push(await listen(self.client, (socket) => opened.core.acceptClient(accepted(socket))));
+    return new RunningReplica({ opened, clock, listeners });
   } catch (cause) {
     // It may have voted already: the lock is given back only once nothing of it runs any more.
-    await shutDown({ core, directory, opened, listeners });
+    await shutDown({ opened, listeners });
     throw cause;
   }
 }
 
 interface ShutDown {
-  readonly core: ReplicaCore | undefined;
-  readonly directory: DataDirectory;
-  readonly opened: OpenedLog | undefined;
+  readonly opened: OpenedReplica;
   readonly listeners: readonly Listener[];
 }
 
-async function shutDown({ core, directory, opened, listeners }: ShutDown): Promise<void> {
+async function shutDown({ opened, listeners }: ShutDown): Promise<void> {
   for (const listener of listeners) listener.close();
-  core?.stop();
-  if (opened !== undefined) await new Promise<void>((resolve) => opened.log.close(resolve));
-  directory.release();
-}
-
-interface Opened {
-  readonly options: ReplicaOptions;
-  readonly limits: Limits;
-  readonly directory: DataDirectory;
-  readonly opened: OpenedLog;
-  readonly clock: Clock;
+  opened.core.stop();
+  await new Promise<void>((resolve) => opened.log.log.close(resolve));
+  opened.directory.release();
 }
 
 function checkOptions(options: ReplicaOptions, limits: Limits): Member {
@@ -129,126 +118,8 @@ function checkOptions(options: ReplicaOptions, limits: Limits): Member {
   return self;
 }
 
-function openDirectory(machine: LowLevelMachine, options: ReplicaOptions, limits: Limits): DataDirectory {
-  const { id, clusterId, dataDir, members, bootstrap } = options;
-  const incarnation = members.find((member) => member.id === id)?.incarnation ?? 1;
-  const directory = openDataDirectory({
-    disk: nodeDisk,
-    hash: nodeHash,
-    path: dataDir,
-    clusterId,
-    replicaId: id,
-    machine: machine.name,
-    segmentBytes: limits.storage.segmentBytes,
-    bootstrap: bootstrap ? { membership: { members }, incarnation, entropy: randomBytes(8) } : undefined,
-  });
-  if (directory.kind === "refused") throw new CannotStart(directory.code, directory.message);
-  const known = idsOf(directory.identity.membership.members);
-  if (known === idsOf(members)) return directory;
-  directory.release();
-  throw new CannotStart(
-    "OTHER_MEMBERS",
-    `Cannot start replica ${id}: the members of its cluster are ${known}, as ${dataDir} remembers, and not ${idsOf(members)}; they cannot be changed, only their addresses`,
-  );
-}
-
-function idsOf(members: readonly Member[]): string {
-  return members
-    .map(({ id }) => id)
-    .sort()
-    .join(", ");
-}
-
-function openLogIn(directory: DataDirectory, limits: Limits): OpenedLog {
-  const log = openLog({
-    disk: nodeDisk,
-    hash: nodeHash,
-    clock: createNodeClock(),
-    directory: directory.path,
-    logIdentity: directory.identity.logIdentity,
-    ...limits.storage,
-    cacheBytes: limits.raft.logCacheBytes,
-  });
-  if (log.kind === "refused") throw new CannotStart(log.code, log.message);
-  return log;
-}
-
-/** It could neither vote nor follow: better told at once than found out by its silence. Rejoining is a later release's. */
-function refuseAmnesia({ id, dataDir }: ReplicaOptions, { recovered }: OpenedLog): void {
-  if (recovered.amnesia === undefined) return;
-  const why = `the log in ${dataDir} is damaged so that it may have forgotten what it promised (${recovered.amnesia})`;
-  throw new CannotStart("amnesiac", `Cannot start replica ${id}: ${why}; nothing on its disk was changed`);
-}
-
-function createCore(machine: LowLevelMachine, { options, limits, directory, opened, clock }: Opened): ReplicaCore {
-  const { log, recovered } = opened;
-  const seed = randomBytes(6).readUIntBE(0, 6);
-  const membership = membershipOf(directory, options.members);
-  const identity: Identity = {
-    clusterId: options.clusterId,
-    id: options.id,
-    incarnation: directory.identity.incarnation,
-    process: randomBytes(8).toString("hex"),
-    machine: machine.name,
-    machineVersion: machine.version,
-    foundation: `${foundersOf(directory)};${fingerprintOf(limits)}`,
-  };
-  const others = membership.members.map(({ id }) => id).filter((id) => id !== options.id);
-  return new ReplicaCore({
-    identity,
-    membership,
-    state: createRaftState(
-      {
-        self: options.id,
-        membership,
-        hardState: recovered.hardState,
-        log: recovered,
-        settings: limits.raft,
-        seed,
-        trust: recovered.damaged.length > 0 ? "damaged" : "whole",
-      },
-      clock.monotonic(),
-    ),
-    log,
-    executor: new Executor({ machine, hash: nodeHash, limits }),
-    repair: new Repair({ damaged: recovered.damaged, peers: others, log, hash: nodeHash, seed, limits: limits.repair }),
-    clock,
-    hash: nodeHash,
-    network: nodeNetwork,
-    seed,
-    limits,
-    roleChanged: options.onRole ?? (() => {}),
-    broken: options.onBroken ?? (() => {}),
-    dropped: options.onDropped ?? (() => {}),
-    peerChanged: options.onPeer ?? (() => {}),
-  });
-}
-
-/** The members at bootstrap, sorted: each replica was told them by hand, so they are compared. */
-function foundersOf(directory: DataDirectory): string {
-  const { members } = directory.identity.membership;
-  return `members=${members
-    .map(({ id, role }) => `${id}:${role}`)
-    .sort()
-    .join(",")}`;
-}
-
-/** Who takes part is what the directory remembers, and the same ids; where they are is what this run was told. */
-function membershipOf(directory: DataDirectory, members: readonly Member[]): Membership {
-  return {
-    members: directory.identity.membership.members.map((known) => {
-      const told = members.find(({ id }) => id === known.id);
-      return told === undefined ? known : { ...known, peer: told.peer, client: told.client };
-    }),
-  };
-}
-
-interface Running {
-  readonly core: ReplicaCore;
+interface Running extends ShutDown {
   readonly clock: Clock;
-  readonly directory: DataDirectory;
-  readonly opened: OpenedLog;
-  readonly listeners: readonly Listener[];
 }
 
 class RunningReplica implements Replica {
@@ -260,13 +131,13 @@ class RunningReplica implements Replica {
   }
 
   status(): ReplicaStatus {
-    const { core, directory } = this.#running;
+    const { core, directory } = this.#running.opened;
     return { ...core.status(), quorateVersion, incarnation: directory.identity.incarnation };
   }
 
   openDoor(name: string): Door {
-    const { core, clock } = this.#running;
-    return createDoor({ name, clock, connect: (receive) => core.openLocal(receive) });
+    const { opened, clock } = this.#running;
+    return createDoor({ name, clock, connect: (receive) => opened.core.openLocal(receive) });
   }
 
   stop(): Promise<void> {
@@ -275,7 +146,7 @@ class RunningReplica implements Replica {
   }
 
   async #stop(): Promise<void> {
-    const { core } = this.#running;
+    const { core } = this.#running.opened;
     core.stopTaking();
     await drained(core);
     await shutDown(this.#running);

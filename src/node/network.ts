@@ -9,11 +9,18 @@ import type { Connection, ConnectionHandlers, Network } from "../ports/network.j
 
 export const nodeNetwork: Network = {
   connect(address, handlers) {
-    const { host, port } = parseAddress(address);
-    const socket = net.connect({ host, port, ...socketOptions });
-    return new SocketConnection(socket, handlers);
+    const parsed = readAddress(address);
+    if (parsed === undefined) return neverOpened(`cannot read address ${address}: it is not host:port`, handlers);
+    return new SocketConnection(net.connect({ ...parsed, ...socketOptions }), handlers);
   },
 };
+
+/** What another process told us may not be an address at all: that is a failure to open like any other. */
+function neverOpened(cause: string, handlers: ConnectionHandlers): Connection {
+  queueMicrotask(() => handlers.closed(cause));
+  const nothing = (): void => {};
+  return { bufferedBytes: 0, send: nothing, pauseReading: nothing, resumeReading: nothing, close: nothing };
+}
 
 /** The other end of an idle connection may vanish without a word: the operating system looks after half a minute. */
 const socketOptions = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 };
@@ -44,13 +51,23 @@ export function accepted(socket: net.Socket): (handlers: ConnectionHandlers) => 
   return (handlers) => new SocketConnection(socket, handlers);
 }
 
+interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
 /** `host:port`, with `[…]` around an IPv6 host. Throws on anything else. */
-export function parseAddress(address: string): { readonly host: string; readonly port: number } {
+export function parseAddress(address: string): Address {
+  const parsed = readAddress(address);
+  if (parsed === undefined) throw new Error(`Cannot read address ${address}: it is not host:port`);
+  return parsed;
+}
+
+function readAddress(address: string): Address | undefined {
   const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(address);
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
-  if (host === undefined || !(port <= 65_535)) throw new Error(`Cannot read address ${address}: it is not host:port`);
-  return { host, port };
+  return host === undefined || !(port <= 65_535) ? undefined : { host, port };
 }
 
 export function formatAddress(host: string, port: number): string {

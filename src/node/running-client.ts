@@ -2,27 +2,28 @@
  * A client core with its sockets and timers: asks what the surface wants asked, and waits for the answer.
  *
  * Owns: connecting and closing, Promises, `AbortSignal`, canonical form of inputs. Leaves to others: types and errors
- * (`create-client.ts`, `client-ends.ts`), sockets (`client-links.ts`), everything about sessions and retries (`client/`).
+ * (`create-client.ts`, `client-ends.ts`), everything about links, sessions and retries (`client/`).
  *
  * Invariant: a call reaches the core before it returns to its caller, unless a schema validates asynchronously; so calls are
  * executed in their order.
  */
-import { randomBytes } from "node:crypto";
-
 import type { CancelSignal } from "../api/cancel-signal.js";
 import type { CallOptions } from "../api/client-types.js";
 import { InvalidInput } from "../api/errors.js";
 import type { AdmitOutcome, LowLevelMachine } from "../api/low-level.js";
-import { ClientCore, type ClientStatus } from "../client/client-core.js";
+import { hexOf } from "../base/bytes.js";
+import type { ClientCore, ClientStatus } from "../client/client-core.js";
 import { defaultClientLimits, type ClientLimits } from "../client/limits.js";
+import { NetworkedClient } from "../client/networked-client.js";
 import type { CommandOutcome, Completion, QueryAnswer, Resolution } from "../client/outcome.js";
 import { requestNumber, sessionId } from "../model/ids.js";
 import type { Clock } from "../ports/clock.js";
 import { encodeValue, NotCanonical } from "../wire/canonical.js";
 import { executedEnd, resolvedResultOf, type End } from "./client-ends.js";
-import { SocketLinks } from "./client-links.js";
-import { ClientTurns } from "./client-turns.js";
 import { createNodeClock } from "./clock.js";
+import { nodeEntropy } from "./entropy.js";
+import { nodeHash } from "./hash.js";
+import { nodeNetwork } from "./network.js";
 
 export interface ConnectOptions {
   /** `host:port` of replicas' client ports, at least one. Any replica serves everything; the leader's is found by itself. */
@@ -60,9 +61,7 @@ export class RunningClient {
   readonly #machine: LowLevelMachine;
   readonly #clock: Clock = createNodeClock();
   readonly #timeoutMs: number;
-  readonly #core: ClientCore;
-  readonly #links: SocketLinks;
-  readonly #turns: ClientTurns;
+  readonly #client: NetworkedClient;
   #closed: Promise<void> | undefined;
   #onReady: () => void = () => {};
   #onClosed: () => void = () => {};
@@ -70,37 +69,19 @@ export class RunningClient {
   constructor(machine: LowLevelMachine, options: ConnectOptions) {
     this.#machine = machine;
     this.#timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
-    const name = options.name ?? `client-${randomBytes(4).toString("hex")}`;
-    this.#links = new SocketLinks({
+    this.#client = new NetworkedClient({
       clock: this.#clock,
-      name,
-      machine: machine.name,
-      machineVersion: machine.version,
-      clusterId: options.clusterId ?? "",
-      ready: (address) => {
-        this.#core.linkReady(address, this.#clock.monotonic());
-        this.#onReady();
-        this.#turns.arm();
-      },
-      closed: (address, cause) => {
-        this.#core.linkClosed(address, cause, this.#clock.monotonic());
-        this.#onReady();
-        this.#turns.arm();
-      },
-      message: (address, message) => {
-        this.#core.receive(address, message, this.#clock.monotonic());
-        this.#turns.arm();
-      },
-    });
-    this.#core = new ClientCore({
+      network: nodeNetwork,
+      hash: nodeHash,
+      entropy: nodeEntropy,
       endpoints: options.endpoints,
-      links: this.#links,
       limits: { ...defaultClientLimits, ...options.limits },
-      seed: randomBytes(6).readUIntBE(0, 6),
-      principal: "",
-      drawNonce: () => randomBytes(16).toString("hex"),
+      machine,
+      clusterId: options.clusterId ?? "",
+      name: options.name ?? `client-${hexOf(nodeEntropy.bytes(4))}`,
+      linkChanged: () => this.#onReady(),
+      closed: () => this.#onClosed(),
     });
-    this.#turns = new ClientTurns(this.#core, this.#clock, () => this.#onClosed());
   }
 
   /** Until a replica has answered. Nothing stays open if none does. */
@@ -116,16 +97,15 @@ export class RunningClient {
         resolve(how);
       };
       this.#onReady = () => {
-        if (this.#core.status().connectedTo !== undefined) finish("connected");
-        else if (endpoints.every((address) => this.#links.isHopeless(address))) finish("WRONG_CLUSTER");
+        if (this.#client.core.status().connectedTo !== undefined) finish("connected");
+        else if (endpoints.every((address) => this.#client.isHopeless(address))) finish("WRONG_CLUSTER");
       };
       signal?.addEventListener("abort", onAbort);
       if (signal?.aborted === true) return finish("CANCELLED");
-      this.#core.start(this.#clock.monotonic());
-      this.#turns.arm();
+      this.#client.input((core, now) => core.start(now));
     });
     if (end === "connected") return;
-    const causes = this.#core.describeEndpoints();
+    const causes = this.#client.core.describeEndpoints();
     this.#abort();
     const limit = end === "NOT_CONNECTED" ? ` within ${timeoutMs} ms` : end === "CANCELLED" ? ": cancelled" : "";
     throw new CannotConnect(end, `Cannot connect to the machine ${this.#machine.name}${limit}: ${causes}`);
@@ -146,15 +126,14 @@ export class RunningClient {
     const session = sessionId(token.session);
     const number = requestNumber(token.number);
     if (session === undefined || number === undefined) throw new InvalidInput("Cannot resolve: this is not a token");
-    const resolution = await this.#waitFor<Resolution>(options, (completion, deadline, now) => {
-      const pending = this.#core.resolve({ token: { session, number }, deadline, completion }, now);
-      return () => this.#core.cancel(pending, this.#clock.monotonic());
-    });
+    const resolution = await this.#waitFor<Resolution>(options, (core, { now, ...waiting }) =>
+      core.resolve({ token: { session, number }, ...waiting }, now),
+    );
     return resolvedResultOf(resolution);
   }
 
   status(): ClientStatus {
-    return this.#core.status();
+    return this.#client.core.status();
   }
 
   /** Ends what is in flight, then the session, then the connections; gives up waiting after `closeMs`. */
@@ -165,15 +144,13 @@ export class RunningClient {
         cancelTimer();
         resolve();
       };
-      this.#core.close(this.#clock.monotonic());
-      this.#turns.arm();
+      this.#client.input((core, now) => core.close(now));
     });
     return this.#closed;
   }
 
   #abort(): void {
-    this.#core.abort(this.#clock.monotonic());
-    this.#turns.arm();
+    this.#client.input((core, now) => core.abort(now));
   }
 
   /** Without a turn in between, unless the machine's schema is asynchronous. */
@@ -190,50 +167,56 @@ export class RunningClient {
   }
 
   async #command(name: string, input: Uint8Array, options: CallOptions | undefined): Promise<End> {
-    const outcome = await this.#waitFor<CommandOutcome>(options, (completion, deadline, now) => {
-      const pending = this.#core.command({ name, input, idempotency: undefined, deadline, completion }, now);
-      return () => this.#core.cancel(pending, this.#clock.monotonic());
-    });
+    const outcome = await this.#waitFor<CommandOutcome>(options, (core, { now, ...waiting }) =>
+      core.command({ name, input, idempotency: undefined, ...waiting }, now),
+    );
     if (outcome.status === "refused") return outcome;
     if (outcome.status === "unknown") return { status: "unknown", token: outcome.token, reason: outcome.cause };
     return executedEnd(name, outcome.reply, { index: outcome.index, ageMs: 0 });
   }
 
   async #query(name: string, input: Uint8Array, options: CallOptions | undefined): Promise<End> {
-    const answer = await this.#waitFor<QueryAnswer>(options, (completion, deadline, now) => {
-      const pending = this.#core.query({ name, input, deadline, completion }, now);
-      return () => this.#core.cancel(pending, this.#clock.monotonic());
-    });
+    const answer = await this.#waitFor<QueryAnswer>(options, (core, { now, ...waiting }) =>
+      core.query({ name, input, ...waiting }, now),
+    );
     return answer.status === "refused" ? answer : executedEnd(name, answer.outcome, answer);
   }
 
-  /** `start` asks the core and answers how to cancel that. */
+  /** `ask` gives the core what is asked. */
   #waitFor<Outcome>(
     options: CallOptions | undefined,
-    start: (completion: Completion<Outcome>, deadline: number, now: number) => () => void,
+    ask: (core: ClientCore, waiting: Waiting<Outcome>) => Pending,
   ): Promise<Outcome> {
     return new Promise((resolve) => {
       const signal = options?.signal;
       let isSettled = false;
-      let cancel = (): void => {};
-      const onAbort = (): void => {
-        cancel();
-        this.#turns.arm();
+      let pending: Pending | undefined;
+      const cancel = (): void => {
+        const asked = pending;
+        if (asked !== undefined) this.#client.input((core, now) => core.cancel(asked, now));
       };
       const completion: Completion<Outcome> = {
         settle: (outcome) => {
           isSettled = true;
-          signal?.removeEventListener("abort", onAbort);
+          signal?.removeEventListener("abort", cancel);
           resolve(outcome);
         },
       };
-      const now = this.#clock.monotonic();
-      cancel = start(completion, now + (options?.timeoutMs ?? this.#timeoutMs), now);
+      pending = this.#client.input((core, now) =>
+        ask(core, { completion, deadline: now + (options?.timeoutMs ?? this.#timeoutMs), now }),
+      );
       if (signal?.aborted === true) cancel();
-      else if (!isSettled) signal?.addEventListener("abort", onAbort);
-      this.#turns.arm();
+      else if (!isSettled) signal?.addEventListener("abort", cancel);
     });
   }
+}
+
+type Pending = Parameters<ClientCore["cancel"]>[0];
+
+interface Waiting<Outcome> {
+  readonly completion: Completion<Outcome>;
+  readonly deadline: number;
+  readonly now: number;
 }
 
 function askIfAdmitted(admitted: AdmitOutcome, ask: (bytes: Uint8Array) => Promise<End>): Promise<End> {

@@ -3,14 +3,14 @@
  *
  * Owns: the turn. Messages between the halves are queued and given over in order, never from within one another; a turn ends when
  * both queues are empty, and only then do frames leave. Leaves to others: everything that decides. Built by
- * `node/create-replica.ts` from ports and recovered state.
+ * `open-replica.ts` from ports and recovered state.
  */
 import type { Limits } from "../api/config.js";
 import type { ReplicaStatus } from "../api/replica.js";
 import type { RaftState } from "../consensus/raft/state.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import type { Executor } from "../execution/executor.js";
-import { noTerm } from "../model/ids.js";
+import { noTerm, type ReplicaId } from "../model/ids.js";
 import type { Membership } from "../model/membership.js";
 import type { ClientMessage, ReplicaMessage } from "../model/request.js";
 import type { Clock } from "../ports/clock.js";
@@ -44,10 +44,17 @@ export interface ReplicaParts {
   readonly network: Network;
   readonly seed: number;
   readonly limits: Limits;
-  readonly roleChanged: (role: RoleView) => void;
-  readonly broken: (reason: string) => void;
-  readonly dropped: (reason: string, detail: string) => void;
-  readonly peerChanged: (peer: string, isConnected: boolean, cause: string) => void;
+  readonly observer: ReplicaObserver;
+}
+
+/** Told of what happens while it happens: it only looks. */
+export interface ReplicaObserver {
+  roleChanged(role: RoleView): void;
+  /** The replica has stepped aside for good, for example because its disk failed: stop it. */
+  broken(reason: string): void;
+  peerChanged(peer: ReplicaId, isConnected: boolean, cause: string): void;
+  /** Something was dropped or refused before it could be answered. */
+  dropped(reason: string, detail: string): void;
 }
 
 /** A door's connection: in this process, without sockets. */
@@ -198,7 +205,7 @@ export class ReplicaCore {
   }
 
   #createPeers(): Peers {
-    const { clock, hash, network, seed, limits, identity, membership, peerChanged } = this.#parts;
+    const { clock, hash, network, seed, limits, identity, membership, observer } = this.#parts;
     const { peerFrameBytesMax, handshakeMs, redialMsMin, redialMsMax, peerSilenceMsMax } = limits.transport;
     return new Peers({
       network,
@@ -214,12 +221,12 @@ export class ReplicaCore {
       membership,
       connected: (peer) => {
         this.#engine.connected(peer);
-        peerChanged(peer, true, "connected");
+        observer.peerChanged(peer, true, "connected");
         this.#again();
       },
       disconnected: (peer, cause) => {
         this.#engine.disconnected(peer);
-        peerChanged(peer, false, cause);
+        observer.peerChanged(peer, false, cause);
         this.#again();
       },
       message: (peer, type, payload) => this.#engine.receive(peer, type, payload),
@@ -307,7 +314,7 @@ export class ReplicaCore {
     const message = this.#leaderMessage();
     for (const connection of this.#local.keys()) this.#answer(connection, message);
     this.#clients.sendAll(replicaMessageTypes.leader, encodeReplicaMessage(message));
-    this.#parts.roleChanged(role);
+    this.#parts.observer.roleChanged(role);
   }
 
   #leaderMessage(): ReplicaMessage {
@@ -321,11 +328,11 @@ export class ReplicaCore {
     this.#broken = reason;
     this.#cancelTick();
     this.#peers.stop();
-    this.#parts.broken(reason);
+    this.#parts.observer.broken(reason);
   }
 
   #drop(reason: string, detail: string): void {
     this.#framesDropped[reason] = (this.#framesDropped[reason] ?? 0) + 1;
-    this.#parts.dropped(reason, detail);
+    this.#parts.observer.dropped(reason, detail);
   }
 }

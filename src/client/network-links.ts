@@ -1,22 +1,24 @@
 /**
- * The client core's links over TCP: one `Link` for each address that the core opens.
+ * The client core's links over the network port: one `Link` for each address that the core opens.
  *
  * Owns: handshakes as a client, and that all replicas talked to belong to one cluster: sessions of two clusters have the same
- * numbers and must never be mixed. Leaves to others: which address to open and when (`client/routes.ts`). Used by
- * `create-client.ts`.
+ * numbers and must never be mixed. Leaves to others: which address to open and when (`routes.ts`). Used by
+ * `networked-client.ts`.
  */
 import { defaultLimits } from "../api/config.js";
-import type { ClientLinks } from "../client/links.js";
 import type { ClientMessage, ReplicaMessage } from "../model/request.js";
 import type { Clock } from "../ports/clock.js";
+import type { Hash } from "../ports/hash.js";
+import type { Network } from "../ports/network.js";
 import { Link } from "../transport/link.js";
 import { clientMessageTypes, decodeReplicaMessage, encodeClientMessage } from "../wire/client-codec.js";
 import { protocolVersion, type HandshakeRefusal, type Hello, type Refused, type Welcome } from "../wire/handshake.js";
-import { nodeHash } from "./hash.js";
-import { nodeNetwork } from "./network.js";
+import type { ClientLinks } from "./links.js";
 
-export interface SocketLinksOptions {
+export interface NetworkLinksOptions {
   readonly clock: Clock;
+  readonly hash: Hash;
+  readonly network: Network;
   /** For the replicas' logs. */
   readonly name: string;
   readonly machine: string;
@@ -36,13 +38,13 @@ const hopeless: ReadonlySet<HandshakeRefusal> = new Set<HandshakeRefusal>([
   "WRONG_MACHINE",
 ]);
 
-export class SocketLinks implements ClientLinks {
-  readonly #options: SocketLinksOptions;
+export class NetworkLinks implements ClientLinks {
+  readonly #options: NetworkLinksOptions;
   readonly #links = new Map<string, Link>();
   readonly #hopeless = new Set<string>();
   #clusterId: string;
 
-  constructor(options: SocketLinksOptions) {
+  constructor(options: NetworkLinksOptions) {
     this.#options = options;
     this.#clusterId = options.clusterId;
   }
@@ -53,27 +55,21 @@ export class SocketLinks implements ClientLinks {
   }
 
   open(address: string): void {
-    const { clock } = this.#options;
+    const { clock, hash, network } = this.#options;
     const { clientFrameBytesMax: frameBytesMax, handshakeMs } = defaultLimits.transport;
     const opening = {
       side: "dialer",
       hello: this.#hello(),
       accept: (welcome: Welcome) => this.#objectionTo(welcome),
     } as const;
-    const link = new Link({ clock, hash: nodeHash }, { frameBytesMax, handshakeMs }, opening, {
+    const link = new Link({ clock, hash }, { frameBytesMax, handshakeMs }, opening, {
       ready: () => this.#onReady(address, link),
       message: (_link, type, payload) => this.#onMessage(address, link, type, payload),
       closed: (_link, cause, refusal) => this.#onClosed(address, link, { cause, refusal }),
       drained: () => {},
     });
     this.#links.set(address, link);
-    try {
-      link.attach((handlers) => nodeNetwork.connect(address, handlers));
-    } catch (cause) {
-      // An address that a replica told and nobody can read.
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      queueMicrotask(() => this.#onClosed(address, link, { cause: reason, refusal: undefined }));
-    }
+    link.attach((handlers) => network.connect(address, handlers));
   }
 
   close(address: string): void {

@@ -1,9 +1,10 @@
 /**
  * Keeps the client core's time: calls `tick` when the core wants it, and no more often.
  *
- * Owns: one timer. Leaves to others: what happens then. Used by `create-client.ts` and `create-door.ts` after each input.
+ * Owns: one timer. Leaves to others: what happens then. Used by `networked-client.ts` and `node/create-door.ts` after
+ * each input.
  */
-import type { ClientCore } from "../client/client-core.js";
+import type { ClientCore } from "./client-core.js";
 import type { CancelTimer, Clock } from "../ports/clock.js";
 
 export class ClientTurns {

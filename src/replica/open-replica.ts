@@ -1,0 +1,228 @@
+/**
+ * Opens a replica over the ports: its directory, its log, its core, in this order.
+ *
+ * Owns: what must fit before anything runs (identity, members, a log that has forgotten nothing), and how the pure parts are joined.
+ * Leaves to others: checking options, listening, the end of the process. Called by `node/create-replica.ts` and, with simulated ports,
+ * by `sim/sim-replica.ts`. A refusal leaves nothing open and nothing on disk changed but the count of starts.
+ */
+import { fingerprintOf, type Limits } from "../api/config.js";
+import type { LowLevelMachine } from "../api/low-level.js";
+import { hexOf } from "../base/bytes.js";
+import { seedOf } from "../base/random.js";
+import { createRaftState, type RaftState } from "../consensus/raft/state.js";
+import { Executor, type ExecutorParts } from "../execution/executor.js";
+import type { ReplicaId } from "../model/ids.js";
+import type { Member, Membership } from "../model/membership.js";
+import type { Clock } from "../ports/clock.js";
+import type { Disk } from "../ports/disk.js";
+import type { Entropy } from "../ports/entropy.js";
+import type { Hash } from "../ports/hash.js";
+import type { Network } from "../ports/network.js";
+import { openDataDirectory, type DataDirectory, type DataDirectoryRefused } from "../storage/data-dir.js";
+import { openLog, type OpenedLog } from "../storage/wal.js";
+import type { LogRefused } from "../storage/log-store.js";
+import type { Identity } from "../transport/gate.js";
+import { Repair } from "./repair.js";
+import { ReplicaCore, type ReplicaObserver } from "./replica.js";
+
+export interface ReplicaPorts {
+  readonly clock: Clock;
+  readonly disk: Disk;
+  readonly network: Network;
+  readonly hash: Hash;
+  readonly entropy: Entropy;
+}
+
+export interface OpenReplicaOptions {
+  readonly id: ReplicaId;
+  readonly clusterId: string;
+  readonly dataDir: string;
+  /** All replicas, this one included, with the addresses of this run. */
+  readonly members: readonly Member[];
+  readonly bootstrap: boolean;
+  readonly limits: Limits;
+  readonly executed?: ExecutorParts["executed"];
+}
+
+export interface OpenedReplica {
+  readonly kind: "opened";
+  readonly core: ReplicaCore;
+  readonly directory: DataDirectory;
+  readonly log: OpenedLog;
+  /** For looking: only `step` changes it. */
+  readonly state: RaftState;
+  readonly executor: Executor;
+}
+
+export interface OpenRefused {
+  readonly kind: "refused";
+  readonly code: DataDirectoryRefused["code"] | LogRefused["code"] | "OTHER_MEMBERS" | "amnesiac";
+  /** For people: the action, the fact, what to do. */
+  readonly message: string;
+}
+
+/** Throws `DiskError` if the disk fails; the directory's lock is given back then too. */
+export function openReplica(
+  machine: LowLevelMachine,
+  options: OpenReplicaOptions,
+  ports: ReplicaPorts,
+  observer: ReplicaObserver,
+): OpenedReplica | OpenRefused {
+  const directory = openDirectory(machine, options, ports);
+  if (directory.kind === "refused") return directory;
+  try {
+    const refusal = checkMembers(options, directory);
+    const log = refusal ?? openLogIn(directory, options, ports);
+    const opened = log.kind === "refused" ? log : (refusalOfAmnesia(options, log) ?? log);
+    if (opened.kind === "opened") return join(machine, options, { ports, observer, directory, log: opened });
+    directory.release();
+    return opened;
+  } catch (cause) {
+    directory.release();
+    throw cause;
+  }
+}
+
+function openDirectory(
+  machine: LowLevelMachine,
+  { id, clusterId, dataDir, members, bootstrap, limits }: OpenReplicaOptions,
+  { disk, hash, entropy }: ReplicaPorts,
+): DataDirectory | DataDirectoryRefused {
+  const incarnation = members.find((member) => member.id === id)?.incarnation ?? 1;
+  return openDataDirectory({
+    disk,
+    hash,
+    path: dataDir,
+    clusterId,
+    replicaId: id,
+    machine: machine.name,
+    segmentBytes: limits.storage.segmentBytes,
+    bootstrap: bootstrap ? { membership: { members }, incarnation, entropy: entropy.bytes(8) } : undefined,
+  });
+}
+
+function checkMembers(
+  { id, dataDir, members }: OpenReplicaOptions,
+  { identity }: DataDirectory,
+): OpenRefused | undefined {
+  const known = idsOf(identity.membership.members);
+  if (known === idsOf(members)) return undefined;
+  const message = `Cannot start replica ${id}: the members of its cluster are ${known}, as ${dataDir} remembers, and not ${idsOf(members)}; they cannot be changed, only their addresses`;
+  return { kind: "refused", code: "OTHER_MEMBERS", message };
+}
+
+function idsOf(members: readonly Member[]): string {
+  return members
+    .map(({ id }) => id)
+    .sort()
+    .join(", ");
+}
+
+function openLogIn(
+  directory: DataDirectory,
+  { limits }: OpenReplicaOptions,
+  { disk, hash, clock }: ReplicaPorts,
+): OpenedLog | LogRefused {
+  return openLog({
+    disk,
+    hash,
+    clock,
+    directory: directory.path,
+    logIdentity: directory.identity.logIdentity,
+    ...limits.storage,
+    cacheBytes: limits.raft.logCacheBytes,
+  });
+}
+
+/** It could neither vote nor follow: better told at once than found out by its silence. Rejoining is a later release's. */
+function refusalOfAmnesia({ id, dataDir }: OpenReplicaOptions, { recovered, log }: OpenedLog): OpenRefused | undefined {
+  if (recovered.amnesia === undefined) return undefined;
+  log.close(() => {});
+  const why = `the log in ${dataDir} is damaged so that it may have forgotten what it promised (${recovered.amnesia})`;
+  const message = `Cannot start replica ${id}: ${why}; nothing on its disk was changed`;
+  return { kind: "refused", code: "amnesiac", message };
+}
+
+interface Joined {
+  readonly ports: ReplicaPorts;
+  readonly observer: ReplicaObserver;
+  readonly directory: DataDirectory;
+  readonly log: OpenedLog;
+}
+
+function join(
+  machine: LowLevelMachine,
+  options: OpenReplicaOptions,
+  { ports, observer, directory, log: opened }: Joined,
+): OpenedReplica {
+  const { id, limits } = options;
+  const { clock, hash, network, entropy } = ports;
+  const { log, recovered } = opened;
+  const seed = seedOf(entropy.bytes(6));
+  const membership = membershipOf(directory, options.members);
+  const state = createRaftState(
+    {
+      self: id,
+      membership,
+      hardState: recovered.hardState,
+      log: recovered,
+      settings: limits.raft,
+      seed,
+      trust: recovered.damaged.length > 0 ? "damaged" : "whole",
+    },
+    clock.monotonic(),
+  );
+  const peers = membership.members.map((member) => member.id).filter((other) => other !== id);
+  const executor = new Executor({ machine, hash, limits, executed: options.executed });
+  const core = new ReplicaCore({
+    identity: identityOf(machine, options, directory, hexOf(entropy.bytes(8))),
+    membership,
+    state,
+    log,
+    executor,
+    repair: new Repair({ damaged: recovered.damaged, peers, log, hash, seed, limits: limits.repair }),
+    clock,
+    hash,
+    network,
+    seed,
+    limits,
+    observer,
+  });
+  return { kind: "opened", core, directory, log: opened, state, executor };
+}
+
+function identityOf(
+  machine: LowLevelMachine,
+  { id, clusterId, limits }: OpenReplicaOptions,
+  directory: DataDirectory,
+  process: string,
+): Identity {
+  return {
+    clusterId,
+    id,
+    incarnation: directory.identity.incarnation,
+    process,
+    machine: machine.name,
+    machineVersion: machine.version,
+    foundation: `${foundersOf(directory)};${fingerprintOf(limits)}`,
+  };
+}
+
+/** The members at bootstrap, sorted: each replica was told them by hand, so they are compared. */
+function foundersOf(directory: DataDirectory): string {
+  const { members } = directory.identity.membership;
+  return `members=${members
+    .map(({ id, role }) => `${id}:${role}`)
+    .sort()
+    .join(",")}`;
+}
+
+/** Who takes part is what the directory remembers, and the same ids; where they are is what this run was told. */
+function membershipOf(directory: DataDirectory, members: readonly Member[]): Membership {
+  return {
+    members: directory.identity.membership.members.map((known) => {
+      const told = members.find(({ id }) => id === known.id);
+      return told === undefined ? known : { ...known, peer: told.peer, client: told.client };
+    }),
+  };
+}
