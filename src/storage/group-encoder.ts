@@ -11,8 +11,8 @@ import type { LogWrite } from "../model/log.js";
 import type { LogChain, NewRecord } from "./wal-chain.js";
 import { recordBytes } from "./wal-format.js";
 
-/** Room for a table of identities and a truncation besides the entries. */
-const slackBytes = 8 * 1024;
+/** Room for a truncation or a marker besides the entries; a table of identities, once in many records, makes the buffer grow. */
+const slackBytes = 1024;
 
 /** A write of which some records may already have gone out: it may span two segments. */
 export interface WaitingWrite {

@@ -161,8 +161,8 @@ export class LogWriter implements LogStore {
     if (!this.#waitsForSegment) return;
     this.#waitsForSegment = false;
     if (failure === undefined) return this.#pump();
-    const code = failure.code === "full" ? "full" : "broken";
-    this.#fail({ kind: "storageFailure", code, message: `Cannot extend the log: ${failure.message}` });
+    if (failure.code !== "full") return this.#break(failure);
+    this.#fail({ kind: "storageFailure", code: "full", message: `Cannot extend the log: ${failure.message}` });
   }
 
   #pump(): void {
@@ -292,11 +292,13 @@ export class LogWriter implements LogStore {
     });
   }
 
-  #writeMarker(): void {
+  /** Whether there was room for it: a marker is never worth a new segment, since the next record there says the same. */
+  #writeMarker(): boolean {
     this.#unclaimed = false;
     const encoder = this.#newEncoder([]);
-    // A marker is never worth a new segment: the next record there says the same.
-    if (encoder.add(this.#parts.chain.marker())) this.#issue("marker", encoder, []);
+    if (!encoder.add(this.#parts.chain.marker())) return false;
+    this.#issue("marker", encoder, []);
+    return true;
   }
 
   #cancelMarker(): void {
@@ -337,7 +339,7 @@ export class LogWriter implements LogStore {
   #endIfIdle(): void {
     const done = this.#closing;
     if (done === undefined || this.#closed || !this.#isIdle()) return;
-    if (this.#unclaimed && this.#broken === undefined) return this.#writeMarker();
+    if (this.#unclaimed && this.#broken === undefined && this.#writeMarker()) return;
     this.#closed = true;
     this.#parts.hardState.close(() => this.#parts.segments.close(() => done()));
   }

@@ -5,7 +5,7 @@
  * what is in the log now (`wal.ts` asks only for entries that are durable). Bytes in place are never rewritten but by a repair,
  * so a reader needs no lock; it stops where a truncation has meanwhile cut the log.
  */
-import type { Entry } from "../model/entry.js";
+import { entryBytes, type Entry } from "../model/entry.js";
 import type { LogIndex } from "../model/ids.js";
 import { after } from "../model/ids.js";
 import type { Disk, DiskFile } from "../ports/disk.js";
@@ -131,7 +131,7 @@ function takeRecords(parts: ReaderParts, cursor: Cursor, bytes: Uint8Array): Sto
 
 /** Whether there was room for it; there always is for the first. */
 function takeEntry(cursor: Cursor, entry: Entry): boolean {
-  const total = cursor.bytes + entry.payload.length;
+  const total = cursor.bytes + entryBytes(entry);
   if (cursor.entries.length > 0 && total > cursor.request.bytesMax) return false;
   cursor.entries.push(entry);
   cursor.bytes = total;

@@ -142,8 +142,10 @@ class RecoveryWalk {
   /** Whether to go on with the record. */
   #crossGap(header: RecordHeader, segmentAt: number): boolean {
     const lost = this.#lostBefore(header);
-    if (header.previousPosition === this.#replay.lastPosition && lost === 0) return true;
-    this.#replay.breakRun();
+    const isChained = header.previousPosition === this.#replay.lastPosition && lost === 0;
+    // Also a whole chain may lead over unreadable bytes: a repaired record does not know of a marker that was lost before it.
+    if (!isChained || header.position !== this.#end) this.#replay.breakRun();
+    if (isChained) return true;
     const isDamage = this.#end < this.#syncedUpTo;
     const names = lost > 0 && isDamage ? this.#namesBefore(header, segmentAt) : undefined;
     const verdict = this.#verdict(
