@@ -99,7 +99,10 @@ export function onVotesChanged(state: RaftState, turn: Turn): void {
 
   const possible = state.voters.filter((id) => canStillGrant(state, role, id)).length;
   if (possible >= quorumOf(state.voters.length)) return;
-  if (role.kind === "candidate") state.hurryUntil = turn.now + state.settings.electionTimeoutMsMin;
+  if (role.kind === "candidate") {
+    state.undecided += 1;
+    state.hurryUntil = turn.now + state.settings.electionTimeoutMsMin;
+  }
   if (turn.now < state.hurryUntil) hurryElection(state, turn);
 }
 

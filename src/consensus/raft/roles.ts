@@ -20,9 +20,14 @@ export function setElectionDeadline(state: RaftState, turn: Turn): void {
   state.electionDeadline = turn.now + nextBetween(state.random, electionTimeoutMsMin, electionTimeoutMsMax);
 }
 
-/** A sooner try, for when there is surely no leader: still random, so that two do not meet again and again. */
+/**
+ * A sooner try, for when there is surely no leader: still random, so that two do not meet again and again. Timers are looked at once a
+ * tick, so a range that is not much longer than a tick may separate nobody: it doubles until somebody wins.
+ */
 export function hurryElection(state: RaftState, turn: Turn): void {
-  const soon = turn.now + nextBetween(state.random, 0, state.settings.reconnectElectionMsMax);
+  const { reconnectElectionMsMax, electionTimeoutMsMin } = state.settings;
+  const range = Math.min(electionTimeoutMsMin, reconnectElectionMsMax * 2 ** Math.min(state.undecided, 30));
+  const soon = turn.now + nextBetween(state.random, 0, range);
   state.electionDeadline = Math.min(state.electionDeadline, soon);
 }
 
@@ -60,6 +65,7 @@ export function follow(state: RaftState, turn: Turn, leader: ReplicaId): void {
     role.heardAt = turn.now;
   }
   state.hasDeferred = false;
+  state.undecided = 0;
   setElectionDeadline(state, turn);
 }
 
@@ -68,6 +74,7 @@ export function lead(state: RaftState, turn: Turn): void {
   const { log, term } = state;
   invariant(state.role.kind === "candidate", "only a candidate becomes leader");
   const noopIndex = after(log.lastIndex);
+  state.undecided = 0;
   state.role = {
     kind: "leader",
     noopIndex,

@@ -19,7 +19,7 @@ export interface RaftSettings {
   /** An election starts a random time in this range after the leader was last heard. */
   readonly electionTimeoutMsMin: number;
   readonly electionTimeoutMsMax: number;
-  /** After the link to the leader broke, and after an election that nobody can win, the next try waits 0 to this long. */
+  /** After the link to the leader broke, and after an election that nobody can win, the next try waits 0 to this long, or to twice as long after each further such election, up to the shortest time-out. */
   readonly reconnectElectionMsMax: number;
   /** Entries in one AppendEntries; a single larger entry still travels alone. */
   readonly appendBytesMax: number;
@@ -66,6 +66,8 @@ export interface RaftState {
   electionDeadline: number;
   /** Until then an election that cannot be won is tried again soon instead of after a whole time-out. */
   hurryUntil: number;
+  /** Elections in a row that nobody won, since a leader was last heard: the range of the next hurried try doubles with each. */
+  undecided: number;
   /** Attempts at a pre-vote, over all terms. */
   attempt: number;
   /** The own election was once put off in favour of another's since a leader was last heard. */
@@ -189,6 +191,7 @@ export function createRaftState(options: RaftOptions, now: number): RaftState {
     role: followerOf(undefined, now),
     electionDeadline: alone ? now : now + patience,
     hurryUntil: now,
+    undecided: 0,
     attempt: 0,
     hasDeferred: false,
     unreachable: new Set(),
