@@ -54,6 +54,8 @@ export class Engine {
   #reading = false;
   #encoded: { readonly message: RaftMessage; readonly bytes: Uint8Array } | undefined;
   #entriesProposed = 0;
+  /** How often a part of the log was replaced. */
+  #truncations = 0;
   #newestRepaired: Entry | undefined;
 
   constructor(parts: EngineParts) {
@@ -177,7 +179,10 @@ export class Engine {
     if (newest !== undefined && newest.kind !== "noop" && this.#role?.role !== "leader") {
       this.#time.observe(newest.time, this.#parts.clock.monotonic());
     }
-    if (write.truncateFrom !== undefined) this.#parts.repair.truncated(write.truncateFrom);
+    if (write.truncateFrom !== undefined) {
+      this.#truncations += 1;
+      this.#parts.repair.truncated(write.truncateFrom);
+    }
     this.#parts.log.write(write, (failure) => {
       if (failure !== undefined) return this.#stepAside(failure);
       if (this.#broken !== undefined) return;
@@ -187,10 +192,12 @@ export class Engine {
     });
   }
 
+  /** What cannot be read was cut off meanwhile, or is damaged: a leader that cannot show its log to others must not lead (D9). */
   #load({ peer, from, bytesMax }: Extract<RaftEffect, { readonly kind: "load" }>): void {
+    const truncations = this.#truncations;
     this.#parts.log.read(from, bytesMax, (result) => {
       if (Array.isArray(result)) return this.#turn({ kind: "loaded", peer, from, entries: result as readonly Entry[] });
-      // A damaged entry is not sent: the peer asks again, and by then it may be repaired.
+      if (truncations === this.#truncations) return this.#stepAside(result as StorageFailure);
       this.#parts.dropped("log read", (result as StorageFailure).message);
     });
   }
