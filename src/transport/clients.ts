@@ -29,6 +29,9 @@ export interface ClientsOptions {
   readonly dropped: (reason: string, detail: string) => void;
 }
 
+/** A congested client is looked at so often. */
+const lookMs = 10;
+
 export class Clients {
   readonly #options: ClientsOptions;
   readonly #open = new Map<number, Link>();
@@ -89,8 +92,7 @@ export class Clients {
     if (link.bufferedBytes > this.#options.outputBytesMax && !this.#paused.has(connection)) {
       this.#paused.add(connection);
       link.pauseReading();
-      // What is gathered in this turn may leave at once, and then nothing would ever report that the queue ran empty.
-      this.#options.clock.after(10, () => this.#resume(connection, link));
+      this.#look(connection, link);
     }
   }
 
@@ -104,8 +106,17 @@ export class Clients {
   }
 
   stop(): void {
-    for (const link of this.#open.values()) link.close("done");
+    // An end that is not read from never learns that the other has closed, and would stay for ever.
+    for (const [connection, link] of this.#open) link.close(this.#paused.has(connection) ? "broken" : "done");
     for (const link of this.#waiting) link.close("broken");
+  }
+
+  /** The queue's running empty is not always told: it may leave within this turn, or never reach the system's own mark. */
+  #look(connection: number, link: Link): void {
+    this.#options.clock.after(lookMs, () => {
+      this.#resume(connection, link);
+      if (this.#paused.has(connection)) this.#look(connection, link);
+    });
   }
 
   #resume(connection: number, link: Link): void {

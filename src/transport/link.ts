@@ -134,6 +134,8 @@ export class Link {
 
   #onMessage({ type, payload }: Message): void {
     if (this.#state === "ready" && type !== handshakeType) return this.#handlers.message(this, type, payload);
+    // Whoever was refused may not try again over the same connection, which is being closed.
+    if (this.#refusal !== undefined) return;
     if (this.#state === "hello" && type === handshakeType) return this.#onHandshake(payload);
     // Closed while this frame was being taken apart: the rest of it is dropped.
     if (this.#state !== "closed") this.#break("message out of place");
