@@ -91,8 +91,8 @@ interface ClientOwn<Asked> {
   $close(): Promise<void>;
 }
 
-type CommandsIn<M> = M extends Machine<infer Commands, infer _Queries, infer _Events> ? Commands : never;
-type QueriesIn<M> = M extends Machine<infer _Commands, infer Queries, infer _Events> ? Queries : never;
+export type CommandsIn<M> = M extends Machine<infer Commands, infer _Queries, infer _Events> ? Commands : never;
+export type QueriesIn<M> = M extends Machine<infer _Commands, infer Queries, infer _Events> ? Queries : never;
 
 /** `Client<typeof machine>`. */
 export type Client<M> = Methods<CommandsIn<M>> & Methods<QueriesIn<M>> & ClientOwn<CommandsIn<M> & QueriesIn<M>>;

@@ -15,6 +15,8 @@ export interface LowLevelMachine {
   /** What may be asked of it, sorted by name: an unknown name is refused before it is ordered. */
   readonly commandNames: readonly string[];
   readonly queryNames: readonly string[];
+  /** Fields of its input that a command or query reads, as far as its source shows: a simulator that is given no workload asks. */
+  inputFields?(name: string): readonly string[];
   open(environment: MachineEnvironment): MachineInstance;
   /**
    * Looks at an input before it is ordered, at the replica that a client talks to (Standard Schema). Answers what is ordered

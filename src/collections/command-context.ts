@@ -25,23 +25,13 @@ class PositionContext implements SweepContext {
     this.#stream = stream;
   }
 
-  random(): number {
-    return nextFraction(this.#draws());
+  // Getters, so that a machine may take them out of the context by destructuring it.
+  get random(): () => number {
+    return () => nextFraction(this.#draws());
   }
 
-  uuid(): string {
-    const draws = this.#draws();
-    const words = [nextUint32(draws), nextUint32(draws), nextUint32(draws), nextUint32(draws)];
-    const hex = words.map((word) => word.toString(16).padStart(8, "0")).join("");
-    // RFC 9562: version 4, variant 10.
-    const variant = "89ab"[parseInt(hex.charAt(16), 16) & 3] ?? "8";
-    return [
-      hex.slice(0, 8),
-      hex.slice(8, 12),
-      `4${hex.slice(13, 16)}`,
-      `${variant}${hex.slice(17, 20)}`,
-      hex.slice(20),
-    ].join("-");
+  get uuid(): () => string {
+    return () => uuidOf(this.#draws());
   }
 
   /** Most commands never draw. */
@@ -49,6 +39,20 @@ class PositionContext implements SweepContext {
     this.#random ??= randomStream(this.index, this.#stream);
     return this.#random;
   }
+}
+
+function uuidOf(draws: Random): string {
+  const words = [nextUint32(draws), nextUint32(draws), nextUint32(draws), nextUint32(draws)];
+  const hex = words.map((word) => word.toString(16).padStart(8, "0")).join("");
+  // RFC 9562: version 4, variant 10.
+  const variant = "89ab"[parseInt(hex.charAt(16), 16) & 3] ?? "8";
+  return [
+    hex.slice(0, 8),
+    hex.slice(8, 12),
+    `4${hex.slice(13, 16)}`,
+    `${variant}${hex.slice(17, 20)}`,
+    hex.slice(20),
+  ].join("-");
 }
 
 class CommandContext extends PositionContext implements Context {

@@ -95,6 +95,7 @@ function createMachine<Commands, Queries, Events extends EventTypes>(
     commandNames: Object.keys(commands).sort(),
     queryNames: Object.keys(queries).sort(),
     open: (environment: MachineEnvironment) => new TypedInstance(parts, environment),
+    inputFields: (asked) => fieldsRead(parts.commands.get(asked) ?? parts.queries.get(asked)),
     admit: (asked, input) => admitInput(schemas.get(asked), input),
   };
 }
@@ -110,6 +111,18 @@ function checkNames(machine: string, commands: object, queries: object): void {
   if (new Set(all).size < all.length) {
     throw new TypeError(`Cannot declare ${machine}: a command and a query may not share a name`);
   }
+}
+
+/** Reads `(state, { a, b }, …)` and `(state, input, …) => … input.a …` out of the source; anything else shows nothing. */
+function fieldsRead(run: Run | undefined): readonly string[] {
+  const source = run === undefined ? "" : String(run);
+  const destructured = /^[^(]*\(\s*[\w$]+\s*,\s*\{([^}]*)\}/.exec(source)?.[1];
+  if (destructured !== undefined)
+    return [...destructured.matchAll(/(?:^|,)\s*([\w$]+)/g)].map((found) => found[1] ?? "");
+  const name = /^[^(]*\(\s*[\w$]+\s*,\s*([\w$]+)/.exec(source)?.[1];
+  if (name === undefined) return [];
+  const read = source.matchAll(new RegExp(`(?<![\\w$.])${name.replaceAll("$", "\\$")}\\.([\\w$]+)(?!\\s*\\()`, "g"));
+  return [...new Set([...read].map((found) => found[1] ?? ""))];
 }
 
 function runsOf(parts: Readonly<Record<string, WrittenPart>>, schemas: Map<string, StandardSchema>): Map<string, Run> {
