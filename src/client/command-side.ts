@@ -248,6 +248,7 @@ export class CommandSide {
     const { desk } = this.#parts;
     const isRepeated = command.copies > 0 || command.doubtful || command.refusal !== undefined;
     command.copies += 1;
+    command.session = session;
     if (command.stage === "settling") {
       desk.counters.resolves += 1;
       return desk.send({ kind: "request", request: { kind: "resolve", session, number } });

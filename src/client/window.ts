@@ -12,7 +12,7 @@
  *  A3 a number is given once; nothing but its own command or a `resolve` is ever sent under it.
  */
 import { invariant } from "../base/invariant.js";
-import { firstRequest, nextRequest, type RequestNumber } from "../model/ids.js";
+import { firstRequest, nextRequest, type RequestNumber, type SessionId } from "../model/ids.js";
 import type { ClientLimits } from "./limits.js";
 import type { AskRefusal, CommandAsk, CommandOutcome, Completion } from "./outcome.js";
 
@@ -29,6 +29,8 @@ export class PendingCommand {
    */
   stage: "waiting" | "sent" | "settling" | "done" = "waiting";
   number: RequestNumber | undefined;
+  /** Under which it was sent: with the number, the name of what was asked. */
+  session: SessionId | undefined;
   /** Sent over the present link and not answered. */
   copies = 0;
   /** A copy was sent whose fate nobody knows: a refusal of another copy proves nothing. */

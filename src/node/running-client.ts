@@ -190,11 +190,7 @@ export class RunningClient {
     return new Promise((resolve) => {
       const signal = options?.signal;
       let isSettled = false;
-      let pending: Pending | undefined;
-      const cancel = (): void => {
-        const asked = pending;
-        if (asked !== undefined) this.#client.input((core, now) => core.cancel(asked, now));
-      };
+      let cancel = (): void => {};
       const completion: Completion<Outcome> = {
         settle: (outcome) => {
           isSettled = true;
@@ -202,9 +198,10 @@ export class RunningClient {
           resolve(outcome);
         },
       };
-      pending = this.#client.input((core, now) =>
+      const pending = this.#client.input((core, now) =>
         ask(core, { completion, deadline: now + (options?.timeoutMs ?? this.#timeoutMs), now }),
       );
+      cancel = () => this.#client.input((core, now) => core.cancel(pending, now));
       if (signal?.aborted === true) cancel();
       else if (!isSettled) signal?.addEventListener("abort", cancel);
     });
