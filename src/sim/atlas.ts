@@ -1,0 +1,54 @@
+/**
+ * Where damage may be put, so that "everything must be recovered" stays a fair demand.
+ *
+ * Owns: the fault budget. Disks of at most f hosts are ever spoiled (damaged, wiped, put back to an older copy), so what is committed
+ * has a good copy on a majority of the others. Damage is put only where the log itself knows that it was durable (a later record
+ * claims it): the very last batch cannot be told from one that was never finished, and damage to it counts against f
+ * (docs/internals/storage.md). An old copy of a disk is put back only when nothing depends on what it has forgotten: nobody can
+ * notice it before it is contradicted. Called by `nemesis.ts`.
+ */
+import { isHardStateDurable } from "../consensus/raft/state.js";
+import { quorumOf } from "../model/membership.js";
+import { DiskError } from "../ports/disk.js";
+import type { SimReplica } from "./sim-replica.js";
+import type { World } from "./world.js";
+
+/** This host is among the f that may be spoiled. */
+export function maySpoil(world: World, replica: SimReplica): boolean {
+  return world.spoiled.has(replica.id) || world.spoiled.size < world.tolerated;
+}
+
+/** A file of the log with settled bytes. */
+export function settledFile(replica: SimReplica, draw: number): string | undefined {
+  const directory = `${replica.dataDir}/log`;
+  const settled = filesIn(replica, directory).filter((path) => replica.disk.damageable(path).length > 0);
+  return settled[Math.floor(draw * settled.length)];
+}
+
+/** None, if the disk was wiped or never founded. */
+function filesIn({ disk }: SimReplica, directory: string): readonly string[] {
+  try {
+    return disk.list(directory).map((name) => `${directory}/${name}`);
+  } catch (cause) {
+    if (cause instanceof DiskError && cause.code === "notFound") return [];
+    throw cause;
+  }
+}
+
+/**
+ * What it has promised and will have forgotten is promised by enough others: a majority without it has its whole log on disk, all
+ * others know its term, and nobody stands for election in a term for which it may have voted.
+ */
+export function mayRestoreOldDisk(world: World, replica: SimReplica): boolean {
+  const own = replica.raft;
+  if (own === undefined) return false;
+  const others = world.replicas.filter((other) => other !== replica).map(({ raft }) => raft);
+  const last = own.log.last;
+  let holders = 0;
+  for (const other of others) {
+    if (other === undefined || other.term < own.term || !isHardStateDurable(other)) return false;
+    if (other.role.kind === "candidate") return false;
+    if (other.writes.durableIndex >= last.index && other.log.has(last)) holders += 1;
+  }
+  return holders >= quorumOf(world.replicas.length);
+}

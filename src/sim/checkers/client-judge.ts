@@ -1,0 +1,172 @@
+/**
+ * Holds what clients were told against the order that was decided.
+ *
+ * Owns: rules V7 to V11. The order is a certificate: if every answered command stands in it with the output that was answered, every
+ * query reflects the state at its position, and whoever began after another had ended stands behind it, then what clients saw is
+ * linearizable (Herlihy and Wing, 1990, section 2), whatever the machine. That the certificate itself is one order is for
+ * `order-judge.ts`; that it was not needed, for the search in `linearizability.ts`. Called by simulated clients, and at the end of a run.
+ */
+import { hexOf } from "../../base/bytes.js";
+import { Executor, type ExecutorParts } from "../../execution/executor.js";
+import type { LogIndex } from "../../model/ids.js";
+import type { QueryOutcome, Reply } from "../../model/request.js";
+import { decodeBatch } from "../../wire/request-codec.js";
+import type { Floor, Operation } from "../operation.js";
+import { equalPlain } from "./equal.js";
+import { describeReply, type Decided, type OrderJudge } from "./order-judge.js";
+import { must, RuleBroken } from "./violation.js";
+
+export class ClientJudge {
+  readonly #order: OrderJudge;
+  readonly operations: Operation[] = [];
+  #floor: Floor = { index: 0, ordinal: 0 };
+
+  constructor(order: OrderJudge) {
+    this.#order = order;
+  }
+
+  begin(operation: Omit<Operation, "number" | "floor" | "endedAt" | "end">): Operation {
+    const begun: Operation = {
+      ...operation,
+      number: this.operations.length + 1,
+      floor: this.#floor,
+      endedAt: undefined,
+      end: undefined,
+    };
+    this.operations.push(begun);
+    return begun;
+  }
+
+  /** A reply to `number` of `session`. Where it stands is what the order says; the reply's own index may be a later repeat's. */
+  answered(operation: Operation, key: { readonly session: number; readonly number: number }, reply: Reply): void {
+    const position = this.#order.positionOf(key.session, key.number);
+    if (position === undefined) {
+      throw new RuleBroken(
+        "V7",
+        `${nameOf(operation)} is answered with ${describeReply(reply)}, and nobody executed request ${key.number} of session ${key.session}`,
+      );
+    }
+    must(equalPlain(position.reply, reply), "V7", () => {
+      return `${nameOf(operation)} is answered with ${describeReply(reply)}, and the order has ${describeReply(position.reply)} at ${position.index}`;
+    });
+    must(isBehind(position, operation.floor), "V10", () => {
+      return `${nameOf(operation)} stands at ${placeOf(position)}, and ${placeOf(operation.floor)} had ended before it began`;
+    });
+    operation.end = { kind: "answered", reply, position: { index: position.index, ordinal: position.ordinal } };
+    this.#raise(position);
+  }
+
+  read(operation: Operation, outcome: QueryOutcome, index: LogIndex): void {
+    must(index >= operation.floor.index, "V10", () => {
+      return `${nameOf(operation)} reads the state at ${index}, and ${placeOf(operation.floor)} had ended before it began`;
+    });
+    must(
+      index <= this.#order.decided.length,
+      "V11",
+      () => `${nameOf(operation)} reads the state at ${index}, which nobody has`,
+    );
+    operation.end = { kind: "read", outcome, index };
+    this.#raise({ index, ordinal: Number.MAX_SAFE_INTEGER });
+  }
+
+  /** At the end: the order is executed once more by itself, and every query is asked again at its position. */
+  replay(parts: ExecutorParts): void {
+    const executor = new Executor(parts);
+    const queries = new Map<number, Operation[]>();
+    for (const operation of this.operations) {
+      if (operation.end?.kind !== "read") continue;
+      const { index } = operation.end;
+      const present = queries.get(index);
+      if (present === undefined) queries.set(index, [operation]);
+      else present.push(operation);
+    }
+    for (const operation of queries.get(0) ?? []) checkQuery(executor, operation);
+    for (const { entry, executed, by } of this.#order.decided) {
+      const again = executor.execute(entry);
+      must(equalPlain(executed, again), "V6", () => {
+        const at = executed.findIndex((each, place) => !equalPlain(each, again[place]));
+        return `entry ${entry.index} executed alone gives ${describeReply(again[at]?.reply)} for its request ${at}, and ${by} gave ${describeReply(executed[at]?.reply)}`;
+      });
+      for (const operation of queries.get(entry.index) ?? []) checkQuery(executor, operation);
+    }
+  }
+
+  /**
+   * At the end: how often each input was executed, beside what clients were told of it. It needs no numbers of sessions, so it sees
+   * also a command that was sent again under another.
+   */
+  checkCounts(): void {
+    const executed = executedInputs(this.#order.decided);
+    const answered = new Map<string, Operation[]>();
+    const possible = new Map<string, number>();
+    for (const operation of this.operations) {
+      if (operation.kind !== "command") continue;
+      const key = inputKey(operation.name, operation.input);
+      if (operation.end?.kind === "answered") answered.set(key, [...(answered.get(key) ?? []), operation]);
+      if (operation.end?.kind === "answered" || operation.end?.kind === "unknown" || operation.end === undefined)
+        possible.set(key, (possible.get(key) ?? 0) + 1);
+    }
+    for (const operation of this.operations) {
+      if (operation.kind !== "command") continue;
+      const key = inputKey(operation.name, operation.input);
+      const count = executed.get(key) ?? 0;
+      const most = possible.get(key) ?? 0;
+      const isNever = operation.end?.kind === "refused" || operation.end?.kind === "notExecuted";
+      must(count <= most, isNever ? "V9" : "V8", () => {
+        return `${nameOf(operation)} (${operation.end?.kind}): its input is executed ${count} times, and at most ${most} may be`;
+      });
+      const least = answered.get(key)?.length ?? 0;
+      must(count >= least, "V7", () => `${nameOf(operation)}: ${least} were answered and ${count} executed`);
+    }
+  }
+
+  #raise(floor: Floor): void {
+    if (isBehind(floor, this.#floor)) this.#floor = { index: floor.index, ordinal: floor.ordinal };
+  }
+}
+
+function checkQuery(executor: Executor, operation: Operation): void {
+  if (operation.end?.kind !== "read") return;
+  const { outcome, index } = operation.end;
+  const again = executor.query(operation.name, operation.input);
+  must(equalPlain(outcome, again), "V11", () => {
+    return `${nameOf(operation)} at ${index} is answered with ${describeOutcome(outcome)}, and the state says ${describeOutcome(again)}`;
+  });
+}
+
+function executedInputs(decided: readonly Decided[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const { entry, executed } of decided) {
+    if (entry.kind !== "batch") continue;
+    const requests = decodeBatch(entry.payload) ?? [];
+    requests.forEach((request, at) => {
+      const result = executed[at];
+      if (request.kind !== "command" || result === undefined || result.repeated) return;
+      if (result.reply.status !== "ok" && result.reply.status !== "rejected" && result.reply.status !== "failed")
+        return;
+      const key = inputKey(request.name, request.input);
+      counts.set(key, (counts.get(key) ?? 0) + 1);
+    });
+  }
+  return counts;
+}
+
+function inputKey(name: string, input: Uint8Array): string {
+  return `${name} ${hexOf(input)}`;
+}
+
+function isBehind(position: Floor, floor: Floor): boolean {
+  return position.index > floor.index || (position.index === floor.index && position.ordinal > floor.ordinal);
+}
+
+function placeOf({ index, ordinal }: Floor): string {
+  return ordinal === Number.MAX_SAFE_INTEGER ? `entry ${index}` : `entry ${index}, request ${ordinal}`;
+}
+
+function describeOutcome(outcome: QueryOutcome): string {
+  return outcome.status === "ok" ? `output ${hexOf(outcome.output)}` : outcome.status;
+}
+
+export function nameOf({ number, client, name }: Operation): string {
+  return `operation ${number} (${name} of ${client})`;
+}

@@ -1,0 +1,17 @@
+/**
+ * Equality of plain data with binary in it: entries, replies, outcomes.
+ *
+ * Owns: the comparison. Called by the checkers for everything that must be the same on all replicas.
+ */
+import { equalBytes } from "../../base/bytes.js";
+
+export function equalPlain(left: unknown, right: unknown): boolean {
+  if (left === right) return true;
+  if (typeof left !== "object" || typeof right !== "object" || left === null || right === null) return false;
+  if (left instanceof Uint8Array) return right instanceof Uint8Array && equalBytes(left, right);
+  const names = Object.keys(left);
+  if (names.length !== Object.keys(right).length) return false;
+  return names.every((name) =>
+    equalPlain((left as Record<string, unknown>)[name], (right as Record<string, unknown>)[name]),
+  );
+}

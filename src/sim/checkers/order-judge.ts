@@ -1,0 +1,183 @@
+/**
+ * Watches what every replica executes and who leads: agreement, elections, durability, equal outputs and states.
+ *
+ * Owns: the one order as it is decided (rules V2 to V6 and V8), by whoever executes an index first. Leaves to others: what clients were
+ * told (`client-judge.ts`). Called by each simulated replica as things happen, in simulated time.
+ */
+import { hexOf } from "../../base/bytes.js";
+import { isHardStateDurable, type RaftState } from "../../consensus/raft/state.js";
+import type { Executed } from "../../execution/executor.js";
+import type { Entry } from "../../model/entry.js";
+import type { LogIndex, ReplicaId } from "../../model/ids.js";
+import { quorumOf } from "../../model/membership.js";
+import type { Reply } from "../../model/request.js";
+import { equalPlain } from "./equal.js";
+import { must } from "./violation.js";
+
+/** What the judge may see of a replica, dead or alive: of a dead one, as it was last. */
+export interface Watched {
+  readonly id: ReplicaId;
+  readonly raft: RaftState | undefined;
+}
+
+export interface Decided {
+  readonly entry: Entry;
+  readonly executed: readonly Executed[];
+  readonly by: ReplicaId;
+}
+
+/** Where a command stands in the order. */
+export interface Position {
+  readonly index: LogIndex;
+  readonly ordinal: number;
+  readonly reply: Reply;
+}
+
+/** The digest of the whole state is compared at every index that is a multiple of this. */
+const digestEvery = 64;
+
+export class OrderJudge {
+  readonly decided: Decided[] = [];
+  readonly #positions = new Map<string, Position>();
+  readonly #leaders = new Map<number, ReplicaId>();
+  /** By term and voter: the candidate that counted its vote. */
+  readonly #votes = new Map<string, ReplicaId>();
+  readonly #digests = new Map<number, { readonly digest: string; readonly by: ReplicaId }>();
+  readonly #voters: readonly Watched[];
+  #digestsCompared = 0;
+
+  constructor(voters: readonly Watched[]) {
+    this.#voters = voters;
+  }
+
+  get digestsCompared(): number {
+    return this.#digestsCompared;
+  }
+
+  /** Terms in which somebody led. */
+  get terms(): number {
+    return this.#leaders.size;
+  }
+
+  positionOf(session: number, number: number): Position | undefined {
+    return this.#positions.get(`${session}:${number}`);
+  }
+
+  /** `digest` is asked for only where states are compared. */
+  onExecuted(by: ReplicaId, entry: Entry, executed: readonly Executed[], digest: () => Uint8Array): void {
+    const known = this.decided[entry.index - 1];
+    if (known === undefined) this.#decide(by, entry, executed);
+    else this.#compare(known, by, entry, executed);
+    if (entry.index % digestEvery === 0) this.compareDigest(by, entry.index, digest());
+  }
+
+  compareDigest(by: ReplicaId, index: LogIndex, bytes: Uint8Array): void {
+    const digest = hexOf(bytes);
+    const known = this.#digests.get(index);
+    if (known === undefined) return void this.#digests.set(index, { digest, by });
+    this.#digestsCompared += 1;
+    must(known.digest === digest, "V6", () => `after entry ${index} the states of ${known.by} and ${by} differ`);
+  }
+
+  /** `raft` has just become leader of its term. */
+  onLeader(by: ReplicaId, raft: RaftState): void {
+    const { term, log } = raft;
+    const other = this.#leaders.get(term);
+    must(other === undefined || other === by, "V2", () => `${other} and ${by} both lead term ${term}`);
+    if (other === by) return;
+    this.#leaders.set(term, by);
+    for (const { entry } of this.decided) {
+      if (entry.term >= term) continue;
+      const has = entry.index <= log.lastIndex && log.termAt(entry.index) === entry.term;
+      must(has, "V4", () => `${by} leads term ${term} without entry ${entry.index} of term ${entry.term}`);
+    }
+  }
+
+  /** A replica has started again; `before` is what it knew when its process ended. */
+  onRestart(by: ReplicaId, before: RaftState, now: RaftState): void {
+    const { durableIndex } = before.writes;
+    const id = { index: durableIndex, term: before.log.termAt(durableIndex) };
+    must(now.log.has(id), "V17", () => {
+      return `${by} had its log on disk up to ${durableIndex} (term ${id.term}), and starts with ${now.log.lastIndex} entries up to term ${now.log.last.term}`;
+    });
+    if (!isHardStateDurable(before)) return;
+    const isKept = now.term > before.term || (now.term === before.term && isVoteKept(before, now));
+    must(isKept, "V17", () => {
+      return `${by} had term ${before.term} and its vote for ${before.votedFor} on disk, and starts with term ${now.term} and a vote for ${now.votedFor}`;
+    });
+  }
+
+  /** Looks at the votes that a candidate has counted. */
+  onVotes(candidate: ReplicaId, term: number, granted: ReadonlySet<ReplicaId>): void {
+    for (const voter of granted) {
+      const key = `${term}:${voter}`;
+      const other = this.#votes.get(key);
+      if (other === undefined) this.#votes.set(key, candidate);
+      else must(other === candidate, "V2", () => `${voter} voted for ${other} and for ${candidate} in term ${term}`);
+    }
+  }
+
+  #decide(by: ReplicaId, entry: Entry, executed: readonly Executed[]): void {
+    must(entry.index === this.decided.length + 1, "V3", () => {
+      return `${by} executes entry ${entry.index}, and ${this.decided.length} is the last that anybody executed`;
+    });
+    this.#checkDurable(by, entry);
+    this.decided.push({ entry, executed, by });
+    executed.forEach((each, ordinal) => this.#place(entry.index, ordinal, each));
+  }
+
+  #place(index: LogIndex, ordinal: number, { key, reply, repeated }: Executed): void {
+    if (key.kind !== "command" || repeated) return;
+    if (reply.status !== "ok" && reply.status !== "rejected" && reply.status !== "failed") return;
+    const name = `${key.session}:${key.number}`;
+    const earlier = this.#positions.get(name);
+    must(earlier === undefined, "V8", () => {
+      return `request ${key.number} of session ${key.session} is executed at ${earlier?.index} and at ${index}`;
+    });
+    this.#positions.set(name, { index, ordinal, reply });
+  }
+
+  #compare(known: Decided, by: ReplicaId, entry: Entry, executed: readonly Executed[]): void {
+    const { entry: first, executed: expected, by: other } = known;
+    must(equalPlain(first, entry), "V3", () => {
+      return `at ${entry.index} ${other} executes ${describeEntry(first)} and ${by} executes ${describeEntry(entry)}`;
+    });
+    must(equalPlain(expected, executed), "V6", () => {
+      const at = expected.findIndex((each, place) => !equalPlain(each, executed[place]));
+      return `the outputs of entry ${entry.index} differ at its request ${at}: ${describeReply(expected[at]?.reply)} on ${other}, ${describeReply(executed[at]?.reply)} on ${by}`;
+    });
+  }
+
+  #checkDurable(by: ReplicaId, { index, term }: Entry): void {
+    const holders = this.#voters.filter(({ raft }) => {
+      return raft !== undefined && raft.writes.durableIndex >= index && raft.log.has({ index, term });
+    });
+    must(holders.length >= quorumOf(this.#voters.length), "V5", () => {
+      return `${by} executes entry ${index}, which only ${holders.map(({ id }) => id).join(", ") || "nobody"} has on disk`;
+    });
+  }
+}
+
+function isVoteKept(before: RaftState, now: RaftState): boolean {
+  return before.votedFor === undefined || before.votedFor === now.votedFor;
+}
+
+function describeEntry({ index, term, kind, payload }: Entry): string {
+  return `a ${kind} of term ${term} with ${payload.length} bytes (index ${index})`;
+}
+
+export function describeReply(reply: Reply | undefined): string {
+  if (reply === undefined) return "nothing";
+  switch (reply.status) {
+    case "ok":
+      return `output ${hexOf(reply.output)}`;
+    case "rejected":
+      return `rejection ${reply.code}`;
+    case "failed":
+      return `failure "${reply.message}"`;
+    case "refused":
+      return `refusal ${reply.refusal.code}`;
+    default:
+      return reply.status;
+  }
+}

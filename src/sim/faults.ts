@@ -1,0 +1,83 @@
+/**
+ * The classes of faults and one planned fault: plain data, so that a plan can be printed, cut down and run again.
+ *
+ * Owns: the names, and which of them belong to a class. Leaves to others: drawing a plan (`plan.ts`), doing it (`nemesis.ts`).
+ */
+
+export const faultKinds = [
+  // The network between hosts.
+  "loss",
+  "duplication",
+  "reordering",
+  "delay",
+  "partition",
+  "bridge",
+  "oneWay",
+  "isolate",
+  "clog",
+  "reset",
+  "narrow",
+  // Processes.
+  "kill",
+  "killAll",
+  "power",
+  "powerAll",
+  "pause",
+  "stop",
+  "startCrash",
+  "twin",
+  "clientKill",
+  "clientPause",
+  // Clocks.
+  "clockDrift",
+  "clockJump",
+  // Disks.
+  "slowDisk",
+  "stuckDisk",
+  "syncError",
+  "readError",
+  "fullDisk",
+  "bitRot",
+  "lostWrite",
+  "misdirectedWrite",
+  "wipe",
+  "oldDisk",
+] as const;
+
+export type FaultKind = (typeof faultKinds)[number];
+
+export const faultClasses: Readonly<Record<string, readonly FaultKind[]>> = {
+  network: ["loss", "duplication", "reordering", "delay", "reset", "narrow", "clog"],
+  partition: ["partition", "bridge", "oneWay", "isolate"],
+  crash: ["kill", "killAll", "power", "powerAll", "stop", "startCrash", "twin", "clientKill"],
+  pause: ["pause", "clientPause"],
+  clock: ["clockDrift", "clockJump"],
+  disk: ["slowDisk", "stuckDisk", "syncError", "readError", "fullDisk"],
+  damage: ["bitRot", "lostWrite", "misdirectedWrite", "wipe", "oldDisk"],
+};
+
+/** One fault of a plan. Whom it meets is drawn when it comes, from `draws`, since "the leader" is somebody else in every run. */
+export interface PlannedFault {
+  /** Its name in a plan, from 1. */
+  readonly number: number;
+  readonly kind: FaultKind;
+  /** Milliseconds of simulated time. */
+  readonly at: number;
+  readonly lastsMs: number;
+  /** Four numbers in [0, 1). */
+  readonly draws: readonly [number, number, number, number];
+}
+
+/** "all", "none", or kinds and classes: an unknown name is answered as a sentence. */
+export function readFaults(given: "all" | "none" | readonly string[]): readonly FaultKind[] | string {
+  if (given === "all") return faultKinds;
+  if (given === "none") return [];
+  const kinds = new Set<FaultKind>();
+  for (const name of given) {
+    const found = faultClasses[name] ?? faultKinds.filter((kind) => kind === name);
+    if (found.length === 0)
+      return `Cannot inject "${name}": the classes are ${Object.keys(faultClasses).join(", ")}, and the kinds ${faultKinds.join(", ")}`;
+    for (const kind of found) kinds.add(kind);
+  }
+  return faultKinds.filter((kind) => kinds.has(kind));
+}

@@ -1,0 +1,122 @@
+/**
+ * Reachable markers: rare things that a sweep must have made happen, or it has shown less than it seems.
+ *
+ * Owns: the list, and how each is noticed from outside: the product is not changed for it. Leaves to others: making them happen (swarm,
+ * nemesis). A sweep prints which were never reached.
+ */
+import type { LogIndex, ReplicaId, Term } from "../model/ids.js";
+import type { RaftState, Role } from "../consensus/raft/state.js";
+import type { ClientStatus } from "../client/client-core.js";
+import type { OpenedReplica } from "../replica/open-replica.js";
+import type { SimDisk } from "./sim-disk.js";
+
+export const markerNames = [
+  "a pre-vote was asked for and not won",
+  "an election was begun and not won",
+  "a leader stepped down in its own term",
+  "a leader heard of a higher term",
+  "a follower replaced a conflicting tail",
+  "a follower refused entries that do not follow its log",
+  "entries were read from disk for a follower",
+  "the window of a follower was full",
+  "a log went on in another segment",
+  "a replica started with damaged entries",
+  "damaged entries were repaired while running",
+  "a replica stepped aside",
+  "a start failed because of the disk",
+  "a start was refused",
+  "a second process was refused the data directory",
+  "a request was answered from a stored reply",
+  "a request was refused as OVERLOADED",
+  "a request was refused as GAP",
+  "a query was refused for want of a leader",
+  "a session expired",
+  "a session was evicted",
+  "a client sent a request again",
+  "a client changed to another replica",
+  "a client lost its session",
+  "an unknown outcome was resolved as executed",
+  "an unknown outcome was resolved as not executed",
+  "an outcome stayed unknown",
+  "a link was given up as silent",
+  "an entry only moved the time",
+] as const;
+
+export type Marker = (typeof markerNames)[number];
+
+interface Seen {
+  readonly role: Role["kind"];
+  readonly term: Term;
+  readonly lastIndex: LogIndex;
+}
+
+export class Markers {
+  readonly reached = new Set<Marker>();
+  readonly #seen = new Map<ReplicaId, Seen>();
+
+  reach(marker: Marker): void {
+    this.reached.add(marker);
+  }
+
+  /** What became of an operation. */
+  ended(kind: "unknown" | "executed" | "notExecuted"): void {
+    if (kind === "unknown") this.reach("an outcome stayed unknown");
+    else if (kind === "executed") this.reach("an unknown outcome was resolved as executed");
+    else this.reach("an unknown outcome was resolved as not executed");
+  }
+
+  /** After each callback of a replica: so it must be cheap. */
+  look(id: ReplicaId, raft: RaftState): void {
+    const before = this.#seen.get(id);
+    const { role, term, log } = raft;
+    const { lastIndex } = log;
+    if (before !== undefined && before.role === role.kind && before.term === term && before.lastIndex === lastIndex)
+      return;
+    this.#seen.set(id, { role: role.kind, term, lastIndex });
+    if (before === undefined) return;
+    if (before.role !== role.kind) this.#roleChanged(before, role.kind, term);
+    if (lastIndex < before.lastIndex) this.reach("a follower replaced a conflicting tail");
+    if (role.kind !== "leader") return;
+    for (const { progress, loading } of role.followers.values()) {
+      if (loading !== undefined) this.reach("entries were read from disk for a follower");
+      if (progress.mode === "replicate" && progress.inflight.messages.length >= raft.settings.inflightCountMax)
+        this.reach("the window of a follower was full");
+      if (progress.mode === "probe" && progress.next <= progress.match + 1 && progress.match > 0)
+        this.reach("a follower refused entries that do not follow its log");
+    }
+  }
+
+  /** A process is gone, and what it knew with it. */
+  forget(id: ReplicaId): void {
+    this.#seen.delete(id);
+  }
+
+  /** At the end of a replica's process, and of the run. */
+  count({ core, executor, log, directory }: OpenedReplica, disk: SimDisk): void {
+    if (disk.list(`${directory.path}/log`).length > 2) this.reach("a log went on in another segment");
+    const { counters } = core.status();
+    const { requestsRefused, commandsRepeated } = counters;
+    const { expired, evicted } = executor.statistics.sessions;
+    if (commandsRepeated > 0) this.reach("a request was answered from a stored reply");
+    if (requestsRefused["OVERLOADED"] !== undefined) this.reach("a request was refused as OVERLOADED");
+    if (requestsRefused["NO_LEADER"] !== undefined) this.reach("a query was refused for want of a leader");
+    if (expired > 0) this.reach("a session expired");
+    if (evicted > 0) this.reach("a session was evicted");
+    if (log.recovered.damaged.length > 0 && core.status().checks["whole"] === true)
+      this.reach("damaged entries were repaired while running");
+  }
+
+  countClient({ counters, moves }: ClientStatus): void {
+    if (counters.retries > 0) this.reach("a client sent a request again");
+    if (counters.sessionsLost > 0) this.reach("a client lost its session");
+    if (counters.refusals.has("GAP")) this.reach("a request was refused as GAP");
+    if (moves > 0) this.reach("a client changed to another replica");
+  }
+
+  #roleChanged(before: Seen, role: Role["kind"], term: Term): void {
+    if (before.role === "preCandidate" && role === "follower") this.reach("a pre-vote was asked for and not won");
+    if (before.role === "candidate" && role !== "leader") this.reach("an election was begun and not won");
+    if (before.role !== "leader") return;
+    this.reach(before.term === term ? "a leader stepped down in its own term" : "a leader heard of a higher term");
+  }
+}

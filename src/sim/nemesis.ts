@@ -1,0 +1,345 @@
+/**
+ * Does what a plan's faults say, and takes it back when their time is over.
+ *
+ * Owns: one function for each kind of fault, whom it meets, and which faults count: only one that was in force while an operation was
+ * under way. Leaves to others: which faults come (`plan.ts`), what may be damaged (`atlas.ts`). Faults touch packets, disk blocks,
+ * clocks and processes; nothing above.
+ */
+import { mayRestoreOldDisk, maySpoil, settledFile } from "./atlas.js";
+import { faultKinds, type FaultKind, type PlannedFault } from "./faults.js";
+import type { SimReplica } from "./sim-replica.js";
+import type { World } from "./world.js";
+
+/** Takes the fault back; "once" if there is nothing to take back, undefined if it could not be done now. */
+type Applied = (() => void) | "once" | undefined;
+
+interface Force {
+  readonly kind: FaultKind;
+  readonly operationsBefore: number;
+  readonly wasUnderWay: boolean;
+  undo: () => void;
+}
+
+export class Nemesis {
+  readonly #world: World;
+  readonly #inForce = new Set<Force>();
+  readonly counts: Record<FaultKind, number>;
+
+  constructor(world: World, faults: readonly PlannedFault[]) {
+    this.#world = world;
+    this.counts = Object.fromEntries(faultKinds.map((kind) => [kind, 0])) as Record<FaultKind, number>;
+    for (const fault of faults) world.scheduler.after(fault.at, () => this.#begin(fault));
+  }
+
+  /** Everything is taken back at once. */
+  endAll(): void {
+    for (const force of [...this.#inForce]) this.#end(force);
+  }
+
+  #begin(fault: PlannedFault): void {
+    const world = this.#world;
+    if (world.scheduler.now >= world.plan.healAtMs) return;
+    let applied: Applied;
+    world.attempt("nemesis", () => {
+      applied = apply[fault.kind](world, fault);
+    });
+    if (applied === undefined) return;
+    const force: Force = {
+      kind: fault.kind,
+      operationsBefore: world.judge.operations.length,
+      wasUnderWay: world.outstanding > 0,
+      undo: applied === "once" ? () => {} : applied,
+    };
+    this.#inForce.add(force);
+    world.scheduler.after(fault.lastsMs, () => this.#end(force));
+  }
+
+  #end(force: Force): void {
+    if (!this.#inForce.delete(force)) return;
+    const world = this.#world;
+    if (force.wasUnderWay || world.judge.operations.length > force.operationsBefore) this.counts[force.kind] += 1;
+    world.attempt("nemesis", () => force.undo());
+  }
+}
+
+/** Among those that run, more often the leader than chance would. */
+function runningOf(world: World, { draws }: PlannedFault): SimReplica | undefined {
+  const running = world.replicas.filter(({ isUp }) => isUp);
+  if (draws[1] < 0.4 && world.leader !== undefined) return world.leader;
+  return running[Math.floor(draws[0] * running.length)];
+}
+
+function anyOf(world: World, { draws }: PlannedFault): SimReplica | undefined {
+  return world.replicas[Math.floor(draws[0] * world.replicas.length)];
+}
+
+function say(world: World, what: string): void {
+  world.trace.add("nemesis", what);
+}
+
+function all(undos: readonly (() => void)[]): () => void {
+  return () => {
+    for (const undo of undos) undo();
+  };
+}
+
+/** Both ways between two sets of hosts. */
+function cut(world: World, left: readonly string[], right: readonly string[]): () => void {
+  return all(left.flatMap((one) => right.flatMap((other) => [world.block(one, other), world.block(other, one)])));
+}
+
+/** Two different hosts, of which at least the first is a replica's. */
+function pairOf(world: World, fault: PlannedFault): readonly [string, string] | undefined {
+  const from = runningOf(world, fault)?.id;
+  const others = world.hosts.filter((host) => host !== from);
+  const to = others[Math.floor(fault.draws[2] * others.length)];
+  if (from === undefined || to === undefined) return undefined;
+  return fault.draws[3] < 0.5 ? [from, to] : [to, from];
+}
+
+function ends(how: "kill" | "powerCut"): (world: World, fault: PlannedFault) => Applied {
+  return (world, fault) => {
+    const replica = runningOf(world, fault);
+    if (replica === undefined) return undefined;
+    replica[how]();
+    return () => replica.start();
+  };
+}
+
+function endsAll(how: "kill" | "powerCut"): (world: World, fault: PlannedFault) => Applied {
+  return (world, { draws }) => {
+    // A group that is always down shows nothing.
+    if (draws[0] < 0.5) return undefined;
+    const running = world.replicas.filter(({ process }) => process !== undefined);
+    for (const replica of running) replica[how]();
+    return all(running.map((replica) => () => replica.start()));
+  };
+}
+
+function onDisk(
+  what: string,
+  begin: (replica: SimReplica) => void,
+  end: (replica: SimReplica) => void,
+): (world: World, fault: PlannedFault) => Applied {
+  return (world, fault) => {
+    const replica = anyOf(world, fault);
+    if (replica === undefined) return undefined;
+    begin(replica);
+    say(world, `${what} ${replica.id}`);
+    return () => {
+      end(replica);
+      say(world, `${what} ${replica.id}: over`);
+    };
+  };
+}
+
+/** Damage at rest, to what the log itself knows to be durable. */
+function damages(
+  how: "flipRandomBit" | "loseWrite" | "misdirectWrite",
+): (world: World, fault: PlannedFault) => Applied {
+  return (world, fault) => {
+    const replica = anyOf(world, fault);
+    if (replica === undefined || !maySpoil(world, replica)) return undefined;
+    const path = settledFile(replica, fault.draws[2]);
+    const done = path === undefined ? undefined : replica.disk[how](path);
+    if (done?.applied !== true) return undefined;
+    world.spoiled.add(replica.id);
+    say(world, `damages the disk of ${replica.id}: ${done.detail}`);
+    return "once";
+  };
+}
+
+const nothing = (): Applied => undefined;
+
+const apply: Readonly<Record<FaultKind, (world: World, fault: PlannedFault) => Applied>> = {
+  // Always there, in the plan of the network.
+  loss: nothing,
+  duplication: nothing,
+  reordering: nothing,
+  delay: nothing,
+  partition(world, fault) {
+    const cutAt = fault.draws[0] * 0.8 + 0.1;
+    const side = (host: string): boolean => hashOf(host, fault.draws[1]) < cutAt;
+    const left = world.hosts.filter(side);
+    const right = world.hosts.filter((host) => !side(host));
+    if (left.length === 0 || right.length === 0) return undefined;
+    say(world, `parts ${left.join(" ")} from ${right.join(" ")}`);
+    return all([cut(world, left, right), () => say(world, `heals ${left.join(" ")} and ${right.join(" ")}`)]);
+  },
+  bridge(world, fault) {
+    // The rest still hears both: a partial partition.
+    const one = runningOf(world, fault)?.id;
+    const others = world.replicas.map(({ id }) => id).filter((id) => id !== one);
+    const other = others[Math.floor(fault.draws[2] * others.length)];
+    if (one === undefined || other === undefined) return undefined;
+    say(world, `parts ${one} from ${other}, and from nobody else`);
+    return cut(world, [one], [other]);
+  },
+  oneWay(world, fault) {
+    const pair = pairOf(world, fault);
+    if (pair === undefined) return undefined;
+    say(world, `lets nothing through from ${pair[0]} to ${pair[1]}`);
+    return world.block(pair[0], pair[1]);
+  },
+  isolate(world, fault) {
+    const replica = runningOf(world, fault);
+    if (replica === undefined) return undefined;
+    const others = world.hosts.filter((host) => host !== replica.id);
+    const way = fault.draws[3];
+    say(world, `isolates ${replica.id}${way < 0.3 ? ", which hears nobody" : way < 0.6 ? ", whom nobody hears" : ""}`);
+    if (way < 0.3) return all(others.map((host) => world.block(host, replica.id)));
+    if (way < 0.6) return all(others.map((host) => world.block(replica.id, host)));
+    return cut(world, [replica.id], others);
+  },
+  clog(world, fault) {
+    const pair = pairOf(world, fault);
+    if (pair === undefined) return undefined;
+    say(world, `holds everything from ${pair[0]} to ${pair[1]}`);
+    return world.clog(pair[0], pair[1]);
+  },
+  reset(world, fault) {
+    const pair = pairOf(world, fault);
+    if (pair === undefined) return undefined;
+    say(world, `resets the connections between ${pair[0]} and ${pair[1]}`);
+    world.network.reset(pair[0], pair[1]);
+    return "once";
+  },
+  narrow(world, fault) {
+    const pair = pairOf(world, fault);
+    if (pair === undefined) return undefined;
+    const bytesPerMs = 1 + fault.draws[2] * 50;
+    say(world, `lets ${Math.round(bytesPerMs)} bytes a millisecond through from ${pair[0]} to ${pair[1]}`);
+    world.network.setPath(pair[0], pair[1], { bytesPerMs });
+    return () => world.network.setPath(pair[0], pair[1], { bytesPerMs: Infinity });
+  },
+  kill: ends("kill"),
+  killAll: endsAll("kill"),
+  power: ends("powerCut"),
+  powerAll: endsAll("powerCut"),
+  pause(world, fault) {
+    const replica = runningOf(world, fault);
+    if (replica === undefined) return undefined;
+    say(world, `pauses ${replica.id}`);
+    replica.pause();
+    return () => {
+      say(world, `lets ${replica.id} go on`);
+      replica.resume();
+    };
+  },
+  stop(world, fault) {
+    runningOf(world, fault)?.stop();
+    return "once";
+  },
+  startCrash(world, fault) {
+    const replica = runningOf(world, fault);
+    if (replica === undefined) return undefined;
+    replica.powerCut();
+    const operations = 1 + Math.floor(fault.draws[2] * 12);
+    say(world, `lets the next start of ${replica.id} end at its disk operation ${operations}`);
+    replica.disk.crashAfterOperations(operations);
+    replica.start();
+    return () => replica.start();
+  },
+  twin(world, fault) {
+    const replica = runningOf(world, fault);
+    if (replica === undefined) return undefined;
+    replica.startTwin();
+    return "once";
+  },
+  clientKill(world, { draws }) {
+    const client = world.clients[Math.floor(draws[0] * world.clients.length)];
+    if (client === undefined) return undefined;
+    say(world, `kills ${client.id}`);
+    client.kill();
+    return () => client.start();
+  },
+  clientPause(world, { draws }) {
+    const process = world.clients[Math.floor(draws[0] * world.clients.length)]?.process;
+    if (process === undefined) return undefined;
+    say(world, `pauses ${process.name}`);
+    process.pause();
+    return () => process.resume();
+  },
+  clockDrift(world, fault) {
+    const process = runningOf(world, fault)?.process;
+    if (process === undefined) return undefined;
+    const rate = 0.33 + fault.draws[2] * (fault.draws[3] < 0.5 ? 0.67 : 2.67);
+    say(world, `lets the clock of ${process.name} run ${rate.toFixed(2)} times as fast`);
+    process.setClock({ rate, wallOffsetMs: 0 });
+    return () => process.setClock({ rate: 1, wallOffsetMs: 0 });
+  },
+  clockJump(world, fault) {
+    const process = runningOf(world, fault)?.process;
+    if (process === undefined) return undefined;
+    const wallOffsetMs = Math.round((fault.draws[2] - 0.5) * 7_200_000);
+    say(world, `moves the wall clock of ${process.name} by ${wallOffsetMs} ms`);
+    process.setClock({ rate: 1, wallOffsetMs });
+    return () => process.setClock({ rate: 1, wallOffsetMs: 0 });
+  },
+  slowDisk(world, fault) {
+    const latencyMsMin = 1 + fault.draws[2] * 100;
+    return onDisk(
+      "slows the disk of",
+      ({ disk }) => {
+        disk.speed = { latencyMsMin, latencyMsMax: 3 * latencyMsMin, spikeChance: 0, spikeMsMax: 0 };
+      },
+      ({ disk }) => {
+        disk.speed = world.plan.disk;
+      },
+    )(world, fault);
+  },
+  stuckDisk: onDisk(
+    "lets nothing complete on the disk of",
+    ({ disk }) => disk.stick(),
+    ({ disk }) => disk.unstick(),
+  ),
+  syncError: onDisk(
+    "lets the next write fail on the disk of",
+    ({ disk }) => disk.failSyncs(/./, 1),
+    ({ disk }) => disk.failSyncs(/./, 0),
+  ),
+  readError: onDisk(
+    "lets the next read fail on the disk of",
+    ({ disk }) => disk.failReads(/./, 1),
+    ({ disk }) => disk.failReads(/./, 0),
+  ),
+  fullDisk: onDisk(
+    "fills the disk of",
+    ({ disk }) => disk.setFull(true),
+    ({ disk }) => disk.setFull(false),
+  ),
+  bitRot: damages("flipRandomBit"),
+  lostWrite: damages("loseWrite"),
+  misdirectedWrite: damages("misdirectWrite"),
+  wipe(world, fault) {
+    const replica = anyOf(world, fault);
+    if (replica === undefined || fault.draws[3] < 0.5 || !maySpoil(world, replica)) return undefined;
+    world.spoiled.add(replica.id);
+    replica.powerCut();
+    say(world, `wipes the disk of ${replica.id}`);
+    replica.disk.wipe();
+    return () => replica.start();
+  },
+  oldDisk(world, fault) {
+    const replica = anyOf(world, fault);
+    if (replica === undefined || !replica.isUp || !maySpoil(world, replica)) return undefined;
+    const copy = replica.disk.copy();
+    say(world, `copies the disk of ${replica.id}`);
+    return () => {
+      if (!maySpoil(world, replica) || !mayRestoreOldDisk(world, replica)) return;
+      world.spoiled.add(replica.id);
+      replica.powerCut();
+      replica.disk.restore(copy);
+      replica.isStale = true;
+      say(world, `puts the copy back into ${replica.id}`);
+      replica.start();
+    };
+  },
+};
+
+/** In [0, 1): on which side a host is, by the fault's own draw. */
+function hashOf(host: string, draw: number): number {
+  let hash = Math.floor(draw * 0x7fff_ffff);
+  for (let at = 0; at < host.length; at += 1) hash = Math.imul(hash ^ host.charCodeAt(at), 0x0100_0193);
+  return ((hash ^ (hash >>> 15)) >>> 0) / 0x1_0000_0000;
+}

@@ -1,0 +1,233 @@
+/**
+ * What one run will be, drawn from its seed: sizes, limits, how bad the network and the disks are, and which faults come when.
+ *
+ * Owns: the ranges. Swarm testing (Groce et al., "Swarm Testing", ISSTA 2012): each seed switches every kind of fault on or off by
+ * itself and draws how hard it is, since a run with everything on hides what only shows when something is off. Limits are small,
+ * so that every run fills windows, batches, session tables and segments. A plan is plain data; `shrink.ts` makes smaller ones of it.
+ */
+import { defaultLimits, type Limits } from "../api/config.js";
+import { randomStream } from "../base/random.js";
+import { defaultClientLimits, type ClientLimits } from "../client/limits.js";
+import { Draw } from "./draw.js";
+import { type FaultKind, type PlannedFault } from "./faults.js";
+
+export interface PlanOptions {
+  readonly seed: number;
+  readonly replicas: number;
+  readonly clients: number;
+  readonly operations: number;
+  readonly faults: readonly FaultKind[];
+  /** The end of the phase with faults, in milliseconds; undefined: as long as the operations take. */
+  readonly untilMs: number | undefined;
+  /** Operations a second, of all clients together; undefined: drawn. */
+  readonly pace: number | undefined;
+  /** Default limits and a good network instead of drawn ones: for scenarios and for measuring. */
+  readonly calm: boolean;
+}
+
+export interface NetworkPlan {
+  readonly delayMsMin: number;
+  readonly delayMsMax: number;
+  readonly lossChance: number;
+  readonly duplicateChance: number;
+  readonly reorderChance: number;
+}
+
+export interface DiskPlan {
+  readonly latencyMsMin: number;
+  readonly latencyMsMax: number;
+  readonly spikeChance: number;
+  readonly spikeMsMax: number;
+}
+
+export interface Plan {
+  readonly seed: number;
+  readonly replicas: number;
+  readonly clients: number;
+  readonly operations: number;
+  /** When faults end and everything must become well. */
+  readonly healAtMs: number;
+  readonly limits: Limits;
+  readonly clientLimits: ClientLimits;
+  readonly network: NetworkPlan;
+  readonly disk: DiskPlan;
+  readonly turnMsMax: number;
+  /** Milliseconds between two questions of one client. */
+  readonly paceMs: number;
+  readonly outstandingMax: number;
+  readonly timeoutMsMax: number;
+  /** Of the standard workload: fewer keys meet more often. */
+  readonly keys: number;
+  readonly faults: readonly PlannedFault[];
+  /** Disk operations after which the very first start of a replica ends, by its place; undefined: it does not. */
+  readonly foundingEndsAt: readonly (number | undefined)[];
+}
+
+export const calmNetwork: NetworkPlan = {
+  delayMsMin: 0.05,
+  delayMsMax: 0.3,
+  lossChance: 0,
+  duplicateChance: 0,
+  reorderChance: 0,
+};
+export const calmDisk: DiskPlan = { latencyMsMin: 0.1, latencyMsMax: 0.4, spikeChance: 0, spikeMsMax: 0 };
+
+/** As a replica runs, but with segments that need little memory. */
+export const calmLimits: Limits = {
+  ...defaultLimits,
+  storage: { ...defaultLimits.storage, segmentBytes: 262_144 },
+};
+
+export function drawPlan(options: PlanOptions): Plan {
+  const { seed, replicas, clients, operations, calm } = options;
+  const draw = new Draw(randomStream(seed, "plan"));
+  const limits = calm ? calmLimits : drawLimits(draw, clients);
+  const opsPerSecond = options.pace ?? draw.spread(20, 2_000);
+  const healAtMs = options.untilMs ?? Math.max(2_000, Math.min(60_000, (operations / opsPerSecond) * 1_000));
+  const enabled = options.faults.filter(() => draw.chance(enabledChance(options.faults.length)));
+  return {
+    seed,
+    replicas,
+    clients,
+    operations,
+    healAtMs,
+    limits,
+    clientLimits: calm ? defaultClientLimits : drawClientLimits(draw),
+    network: calm ? calmNetwork : drawNetwork(draw, enabled),
+    disk: calm ? calmDisk : drawDisk(draw),
+    turnMsMax: calm ? 0.02 : draw.pick([0.01, 0.1, 1]),
+    paceMs: (clients * 1_000) / opsPerSecond,
+    outstandingMax: calm ? 16 : draw.pick([1, 2, 4, 16]),
+    timeoutMsMax: draw.pick([2_000, 10_000]),
+    keys: draw.between(1, 4),
+    faults: drawFaults(draw, enabled, healAtMs),
+    foundingEndsAt: Array.from({ length: replicas }, () =>
+      enabled.includes("startCrash") && draw.chance(0.3) ? draw.between(1, 30) : undefined,
+    ),
+  };
+}
+
+/** Whoever asks for a few kinds wants to see them together. */
+function enabledChance(kinds: number): number {
+  return Math.min(1, Math.max(0.4, 3 / kinds));
+}
+
+/** Ranges in the order of those of TigerBeetle's simulator: a few percent of loss is much for a stream. */
+function drawNetwork(draw: Draw, enabled: readonly FaultKind[]): NetworkPlan {
+  const chance = (kind: FaultKind, max: number): number => (enabled.includes(kind) ? draw.fraction() * max : 0);
+  const delayMsMin = draw.spread(0.05, 2);
+  return {
+    delayMsMin,
+    delayMsMax: delayMsMin + draw.spread(0.1, enabled.includes("delay") ? 40 : 5),
+    lossChance: chance("loss", 0.05),
+    duplicateChance: chance("duplication", 0.05),
+    reorderChance: chance("reordering", 0.1),
+  };
+}
+
+function drawDisk(draw: Draw): DiskPlan {
+  const latencyMsMin = draw.spread(0.05, 2);
+  return {
+    latencyMsMin,
+    latencyMsMax: latencyMsMin + draw.spread(0.1, 10),
+    spikeChance: draw.chance(0.5) ? 0 : draw.fraction() * 0.02,
+    spikeMsMax: draw.spread(10, 300),
+  };
+}
+
+function drawClientLimits(draw: Draw): ClientLimits {
+  const attemptMs = draw.pick([200, 500, 1_000]);
+  return {
+    ...defaultClientLimits,
+    inFlightMax: draw.pick([1, 2, 4, 16]),
+    attemptMs,
+    attemptMsMax: attemptMs * draw.pick([2, 8]),
+    connectMs: draw.pick([300, 1_000, 2_000]),
+    backOffMsMax: draw.pick([100, 1_000]),
+    keepAliveMs: draw.pick([500, 3_000, 30_000]),
+    suspectMs: draw.pick([31_000, 90_000]),
+    settledMax: draw.pick([1, 16, 1_024]),
+  };
+}
+
+function drawLimits(draw: Draw, clients: number): Limits {
+  const heartbeatMs = draw.pick([20, 30, 50, 100]);
+  const electionTimeoutMsMin = heartbeatMs * draw.pick([3, 5, 10]);
+  const segmentBytes = draw.pick([16_384, 32_768, 65_536, 262_144]);
+  const batchBytesMax = draw.pick([256, 1_024, 4_096]);
+  return {
+    ...defaultLimits,
+    sessions: {
+      sessionsMax: draw.pick([2 * clients + 2, 4 * clients, 1_000]),
+      expiryMs: draw.pick([1_000, 5_000, 60_000]),
+      expirationsPerEntryMax: draw.pick([1, 16]),
+      repliesMax: draw.pick([16, 64, 1_024]),
+      replyBytesMax: draw.pick([4_096, 65_536]),
+      replyBytesTotalMax: draw.pick([65_536, 1_048_576]),
+      tombstonesMax: draw.pick([4, 64]),
+    },
+    raft: {
+      heartbeatMs,
+      electionTimeoutMsMin,
+      electionTimeoutMsMax: electionTimeoutMsMin * draw.pick([1.2, 2, 3]),
+      reconnectElectionMsMax: draw.pick([1, 10, 30]),
+      appendBytesMax: draw.pick([128, 1_024, 16_384, 1_048_576]),
+      inflightCountMax: draw.pick([1, 2, 8, 64]),
+      inflightBytesMax: draw.pick([256, 4_096, 1_048_576]),
+      logCacheBytes: draw.pick([512, 4_096, 65_536, 1_048_576]),
+      tickMs: draw.pick([5, 10]),
+    },
+    admission: {
+      queueCountMax: draw.pick([2, 16, 256]),
+      queueBytesMax: draw.pick([2_048, 65_536]),
+      batchCountMax: draw.pick([1, 4, 64]),
+      batchBytesMax,
+      pipelineMax: draw.pick([1, 2, 4]),
+      waitingMax: draw.pick([8, 64, 1_024]),
+      waitingBytesMax: draw.pick([8_192, 1_048_576]),
+      waitingPerConnectionMax: draw.pick([4, 64, 1_024]),
+      queriesMax: draw.pick([4, 64, 1_024]),
+      queryMs: draw.pick([500, 5_000]),
+    },
+    execution: {
+      requestsPerTurnMax: draw.pick([1, 8, 1_024]),
+      bytesPerTurnMax: draw.pick([256, 131_072]),
+      deliveredBytesMax: draw.pick([512, 8_192, 1_048_576]),
+    },
+    transport: {
+      ...defaultLimits.transport,
+      handshakeMs: draw.pick([500, 5_000]),
+      redialMsMin: draw.pick([5, 20]),
+      peerSilenceMsMax: draw.pick([600, 3_000]),
+    },
+    storage: { segmentBytes, groupsInFlightMax: draw.pick([1, 2, 4]) },
+    repair: {
+      requestsInFlightMax: draw.pick([1, 8]),
+      readsInFlightMax: draw.pick([1, 16]),
+      replyMsMin: 100,
+      replyMsMax: 2_000,
+    },
+  };
+}
+
+/** Kinds that only set how bad the network always is (`drawNetwork`), and are no events. */
+const standing: ReadonlySet<FaultKind> = new Set(["loss", "duplication", "reordering", "delay"]);
+
+function drawFaults(draw: Draw, enabled: readonly FaultKind[], healAtMs: number): readonly PlannedFault[] {
+  const kinds = enabled.filter((kind) => !standing.has(kind));
+  if (kinds.length === 0) return [];
+  const faults: PlannedFault[] = [];
+  const gapMs = draw.spread(50, 3_000);
+  for (let at = 0; faults.length < 500;) {
+    at += -Math.log(1 - draw.fraction()) * gapMs;
+    if (at >= healAtMs) break;
+    faults.push({
+      number: faults.length + 1,
+      kind: draw.pick(kinds),
+      at,
+      lastsMs: draw.spread(5, 5_000),
+      draws: [draw.fraction(), draw.fraction(), draw.fraction(), draw.fraction()],
+    });
+  }
+  return faults;
+}

@@ -1,0 +1,246 @@
+/**
+ * One simulated client: a process with the production client, which asks what the workload says and writes down what it is told.
+ *
+ * Owns: when it asks (at random times, several at once), that unknown outcomes are asked after, and what its process's end means: what
+ * it waited for stays unknown. Leaves to others: judging (`checkers/client-judge.ts`), everything about sessions and retries
+ * (`client/`). Owned by `world.ts`.
+ */
+import type { LowLevelMachine } from "../api/low-level.js";
+import type { ClientCore } from "../client/client-core.js";
+import type { ClientLimits } from "../client/limits.js";
+import { NetworkedClient } from "../client/networked-client.js";
+import type { CommandOutcome, OutcomeToken, QueryAnswer, Resolution } from "../client/outcome.js";
+import type { PendingCommand } from "../client/window.js";
+import { encodeValue } from "../wire/canonical.js";
+import type { ClientJudge } from "./checkers/client-judge.js";
+import { nameOf } from "./checkers/client-judge.js";
+import { describeReply } from "./checkers/order-judge.js";
+import { Draw } from "./draw.js";
+import type { Markers } from "./markers.js";
+import type { Operation } from "./operation.js";
+import { SimProcess } from "./process.js";
+import type { Scheduler } from "./scheduler.js";
+import { simHash } from "./sim-hash.js";
+import type { SimNetwork } from "./sim-network.js";
+import type { Trace } from "./trace.js";
+import { WorkloadFailed, type PlainAsk, type PlainWorkload } from "./workload.js";
+
+export interface SimClientParts {
+  readonly scheduler: Scheduler;
+  readonly network: SimNetwork;
+  readonly trace: Trace;
+  readonly judge: ClientJudge;
+  readonly markers: Markers;
+  readonly machine: LowLevelMachine;
+  readonly workload: PlainWorkload;
+  readonly endpoints: readonly string[];
+  readonly clusterId: string;
+  readonly limits: ClientLimits;
+  /** Milliseconds between two questions, on average, and how many may be unanswered. */
+  readonly paceMs: number;
+  readonly outstandingMax: number;
+  /** A question is given up after a time up to this. */
+  readonly timeoutMsMax: number;
+  readonly turnMsMax: number;
+  /** Whether one more operation may be asked; counts it. */
+  readonly takeOperation: () => boolean;
+  readonly threw: (who: string, cause: unknown) => void;
+}
+
+export class SimClient {
+  readonly id: string;
+  readonly #parts: SimClientParts;
+  readonly #draw: Draw;
+  readonly #pace: Draw;
+  readonly #outstanding = new Set<Operation>();
+  #starts = 0;
+  #process: SimProcess | undefined;
+  #client: NetworkedClient | undefined;
+
+  constructor(id: string, parts: SimClientParts) {
+    this.id = id;
+    this.#parts = parts;
+    this.#draw = new Draw(parts.scheduler.random(`workload ${id}`));
+    this.#pace = new Draw(parts.scheduler.random(`pace ${id}`));
+  }
+
+  get outstanding(): number {
+    return this.#outstanding.size;
+  }
+
+  get status(): ReturnType<ClientCore["status"]> | undefined {
+    return this.#client?.core.status();
+  }
+
+  get process(): SimProcess | undefined {
+    return this.#process;
+  }
+
+  start(): void {
+    const { scheduler, network, machine, endpoints, clusterId, limits, turnMsMax, threw } = this.#parts;
+    this.#starts += 1;
+    const process = new SimProcess(scheduler, `${this.id}.${this.#starts}`, {
+      turnMsMax,
+      onThrow: (cause) => threw(this.id, cause),
+    });
+    this.#process = process;
+    const entropy = new Draw(scheduler.random(`entropy ${process.name}`));
+    process.run(() => {
+      this.#client = new NetworkedClient({
+        clock: process.clock,
+        network: network.attach(process, this.id),
+        hash: simHash,
+        entropy: { bytes: (count) => Uint8Array.from({ length: count }, () => entropy.between(0, 255)) },
+        endpoints: rotated(endpoints, this.#pace.between(0, endpoints.length - 1)),
+        limits,
+        machine,
+        clusterId,
+        name: this.id,
+        linkChanged: () => {},
+        closed: () => {},
+      });
+      this.#client.input((core, now) => core.start(now));
+      if (this.#parts.paceMs < Infinity) this.#askLater(process);
+    });
+  }
+
+  /** Nobody will ever know what became of what it waited for. */
+  kill(): void {
+    const process = this.#process;
+    if (process === undefined) return;
+    process.kill();
+    this.#parts.network.onProcessEnd(process, "killed");
+    for (const operation of this.#outstanding) this.#end(operation, { kind: "unknown", cause: "the client has died" });
+    this.#process = undefined;
+    this.#client = undefined;
+  }
+
+  /** Asks now; the operation's end is written when it is known. Refused without effect if no client runs. */
+  ask({ kind, name, value }: PlainAsk, timeoutMs: number): Operation | undefined {
+    const { machine, judge, scheduler, trace } = this.#parts;
+    const client = this.#client;
+    if (client === undefined) return undefined;
+    const input = admit(machine, name, value);
+    const operation = judge.begin({ client: this.id, kind, name, value, input, calledAt: scheduler.now });
+    this.#outstanding.add(operation);
+    trace.addOften(this.id, operation.number, () => `asks ${operation.number}: ${name} ${textOf(value)}`);
+    client.input((core, now) => {
+      const deadline = now + timeoutMs;
+      if (kind === "query") {
+        const completion = { settle: (answer: QueryAnswer) => this.#onQuery(operation, answer) };
+        return core.query({ name, input, deadline, completion }, now);
+      }
+      const completion = { settle: (outcome: CommandOutcome) => this.#onCommand(operation, outcome, () => asked) };
+      const asked = core.command({ name, input, idempotency: undefined, deadline, completion }, now);
+      return asked;
+    });
+    return operation;
+  }
+
+  #askLater(process: SimProcess): void {
+    const delay = -Math.log(1 - this.#pace.fraction()) * this.#parts.paceMs;
+    process.post(delay, () => {
+      this.#askLater(process);
+      if (this.#outstanding.size >= this.#parts.outstandingMax || !this.#parts.takeOperation()) return;
+      this.ask(
+        drawn(this.#parts.workload, this.#draw),
+        this.#pace.spread(this.#parts.timeoutMsMax / 20, this.#parts.timeoutMsMax),
+      );
+    });
+  }
+
+  #onCommand(operation: Operation, outcome: CommandOutcome, askedAs: () => PendingCommand): void {
+    switch (outcome.status) {
+      case "answered": {
+        const { session, number } = askedAs();
+        this.#parts.judge.answered(operation, { session: session ?? 0, number: number ?? 0 }, outcome.reply);
+        return this.#finish(operation, () => describeReply(outcome.reply));
+      }
+      case "refused":
+        return this.#end(operation, { kind: "refused", refusal: outcome.refusal });
+      case "unknown":
+        if (this.#pace.chance(0.3)) return this.#end(operation, { kind: "unknown", cause: outcome.cause });
+        return this.#resolve(operation, outcome.token);
+    }
+  }
+
+  #onQuery(operation: Operation, answer: QueryAnswer): void {
+    if (answer.status === "refused") return this.#end(operation, { kind: "refused", refusal: answer.refusal });
+    this.#parts.judge.read(operation, answer.outcome, answer.index);
+    this.#finish(operation, () => `${answer.outcome.status} at ${answer.index}`);
+  }
+
+  #resolve(operation: Operation, token: OutcomeToken): void {
+    const completion = { settle: (resolution: Resolution) => this.#onResolved(operation, token, resolution) };
+    // Asked from within an answer: the core takes it as an input of its own, once that one has ended.
+    this.#process?.post(0, () => {
+      this.#client?.input((core, now) =>
+        core.resolve({ token, deadline: now + this.#parts.timeoutMsMax, completion }, now),
+      );
+    });
+  }
+
+  #onResolved(operation: Operation, token: OutcomeToken, resolution: Resolution): void {
+    switch (resolution.status) {
+      case "executed":
+        if (resolution.reply === undefined)
+          return this.#end(operation, { kind: "unknown", cause: "executed, its reply is gone" });
+        this.#parts.judge.answered(operation, token, resolution.reply);
+        this.#parts.markers.ended("executed");
+        return this.#finish(operation, () => `resolved as ${describeReply(resolution.reply)}`);
+      case "notExecuted":
+        return this.#end(operation, { kind: "notExecuted" });
+      case "lost":
+      case "refused":
+        return this.#end(operation, { kind: "unknown", cause: `resolve: ${resolution.status}` });
+    }
+  }
+
+  #end(operation: Operation, end: NonNullable<Operation["end"]>): void {
+    operation.end = end;
+    if (end.kind === "unknown" || end.kind === "notExecuted") this.#parts.markers.ended(end.kind);
+    this.#finish(operation, () => (end.kind === "refused" ? `refused ${end.refusal.code}` : end.kind));
+  }
+
+  #finish(operation: Operation, how: () => string): void {
+    const { scheduler, trace } = this.#parts;
+    operation.endedAt = scheduler.now;
+    this.#outstanding.delete(operation);
+    trace.addOften(this.id, -operation.number, () => `${nameOf(operation)}: ${how()}`);
+  }
+}
+
+/** What a client asks is not the product's fault. */
+function drawn(workload: PlainWorkload, draw: Draw): PlainAsk {
+  try {
+    return workload(draw);
+  } catch (cause) {
+    throw new WorkloadFailed(`The workload threw: ${cause instanceof Error ? cause.message : String(cause)}`);
+  }
+}
+
+function admit(machine: LowLevelMachine, name: string, value: unknown): Uint8Array {
+  if (!machine.commandNames.includes(name) && !machine.queryNames.includes(name))
+    throw new WorkloadFailed(`Cannot ask ${name}: ${machine.name} has no such command or query`);
+  let admitted: ReturnType<LowLevelMachine["admit"]>;
+  try {
+    admitted = machine.admit(name, encodeValue(value));
+  } catch (cause) {
+    throw new WorkloadFailed(`Cannot ask ${name}: ${cause instanceof Error ? cause.message : String(cause)}`);
+  }
+  if ("then" in admitted)
+    throw new WorkloadFailed(`Cannot ask ${name}: its schema validates asynchronously, and a simulation does not wait`);
+  if (admitted.status === "invalid") throw new WorkloadFailed(`Cannot ask ${name}: ${admitted.message}`);
+  return admitted.input;
+}
+
+function rotated<Item>(items: readonly Item[], by: number): readonly Item[] {
+  return [...items.slice(by), ...items.slice(0, by)];
+}
+
+/** For people. */
+function textOf(value: unknown): string {
+  if (typeof value !== "object" || value === null) return String(value);
+  const fields = Object.entries(value).map(([name, field]) => `${name}=${String(field)}`);
+  return fields.join(" ");
+}

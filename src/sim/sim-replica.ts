@@ -1,0 +1,304 @@
+/**
+ * One simulated replica: a host with a disk, and the process on it, which is the production replica over simulated ports.
+ *
+ * Owns: its starts and ends, and what a supervisor would do (start again what has stopped); what the judges are told of it. Leaves to
+ * others: when faults come (`nemesis.ts`), what is right (`checkers/`). Owned by `world.ts`.
+ */
+import type { Limits } from "../api/config.js";
+import type { LowLevelMachine } from "../api/low-level.js";
+import type { RaftState } from "../consensus/raft/state.js";
+import type { RoleView } from "../consensus/vocabulary.js";
+import type { Member } from "../model/membership.js";
+import { DiskError } from "../ports/disk.js";
+import { openReplica, type OpenedReplica } from "../replica/open-replica.js";
+import type { OrderJudge } from "./checkers/order-judge.js";
+import { Draw } from "./draw.js";
+import type { Markers } from "./markers.js";
+import { SimProcess } from "./process.js";
+import type { Scheduler } from "./scheduler.js";
+import { ProcessEnded, type SimDisk } from "./sim-disk.js";
+import { simHash } from "./sim-hash.js";
+import type { SimNetwork } from "./sim-network.js";
+import type { Trace } from "./trace.js";
+
+export interface SimReplicaParts {
+  readonly scheduler: Scheduler;
+  readonly network: SimNetwork;
+  readonly disk: SimDisk;
+  readonly trace: Trace;
+  readonly judge: OrderJudge;
+  readonly machine: LowLevelMachine;
+  readonly members: readonly Member[];
+  readonly clusterId: string;
+  readonly limits: Limits;
+  readonly turnMsMax: number;
+  /** Something of it threw: the run is over unless it is a fault that we made. */
+  readonly threw: (who: string, cause: unknown) => void;
+  /** Start was refused, for good as far as this disk goes. */
+  readonly refused: (id: string, code: string, message: string) => void;
+  readonly markers: Markers;
+}
+
+const dataDir = "data";
+/** A supervisor waits so long before it starts a process again. */
+const restartMs = 1_000;
+
+export class SimReplica {
+  readonly id: string;
+  readonly disk: SimDisk;
+  /** It was given an old copy of its disk: nobody notices yet, and it may be left behind for ever. */
+  isStale = false;
+  readonly #parts: SimReplicaParts;
+  readonly #member: Member;
+  #process: SimProcess | undefined;
+  #opened: OpenedReplica | undefined;
+  #raft: RaftState | undefined;
+  #starts = 0;
+  #isFounded = false;
+  #isRetired = false;
+  /** The process that was asked to stop. */
+  #stopping: SimProcess | undefined;
+  #lostBecause: string | undefined;
+
+  constructor(member: Member, parts: SimReplicaParts) {
+    this.id = member.id;
+    this.disk = parts.disk;
+    this.#member = member;
+    this.#parts = parts;
+  }
+
+  get process(): SimProcess | undefined {
+    return this.#process;
+  }
+
+  get opened(): OpenedReplica | undefined {
+    return this.#opened;
+  }
+
+  /** As it is, or was when the process ended. */
+  get raft(): RaftState | undefined {
+    return this.#raft;
+  }
+
+  get isUp(): boolean {
+    return this.#opened !== undefined;
+  }
+
+  /** Why its disk can never be used again, if so. */
+  get lostBecause(): string | undefined {
+    return this.#lostBecause;
+  }
+
+  get dataDir(): string {
+    return dataDir;
+  }
+
+  /** Leads, has settled earlier terms, and knows it. */
+  get isLeading(): boolean {
+    const { role } = this.#raft ?? {};
+    return this.isUp && role?.kind === "leader" && (this.#raft?.commitIndex ?? 0) >= role.noopIndex;
+  }
+
+  start(): void {
+    if (this.#process !== undefined || this.#lostBecause !== undefined || this.#isRetired) return;
+    this.#starts += 1;
+    const { scheduler, turnMsMax, threw, trace } = this.#parts;
+    const process: SimProcess = new SimProcess(scheduler, `${this.id}.${this.#starts}`, {
+      turnMsMax,
+      onThrow: (cause) => {
+        if (!(cause instanceof ProcessEnded)) return threw(this.id, cause);
+        this.powerCut();
+        this.#startLater();
+      },
+      afterEach: () => this.#look(),
+    });
+    this.#process = process;
+    trace.add(this.id, `starts (${process.name})`);
+    process.run(() => this.#open(process));
+  }
+
+  /** kill -9: what was written is in the system's cache. */
+  kill(): void {
+    this.#end("killed", "is killed");
+  }
+
+  /** kill -9, and nobody starts it again. */
+  retire(): void {
+    this.#isRetired = true;
+    this.kill();
+  }
+
+  /** The machine loses power: what was not synced is lost or torn, and nobody is told. */
+  powerCut(): void {
+    this.#end("hostLost", "loses power");
+    this.disk.powerCut();
+  }
+
+  /** A second process on the same directory. It must be refused. */
+  startTwin(): void {
+    const { scheduler, trace, turnMsMax, threw } = this.#parts;
+    if (this.#process === undefined) return;
+    const twin = new SimProcess(scheduler, `${this.id}.twin`, { turnMsMax, onThrow: (cause) => threw(this.id, cause) });
+    twin.run(() => {
+      const opened = this.#openOver(twin);
+      trace.add(this.id, opened.kind === "refused" ? `refuses a second process: ${opened.code}` : "runs twice");
+      if (opened.kind === "opened") threw(this.id, new Error("two processes have one data directory"));
+      this.#parts.markers.reach("a second process was refused the data directory");
+    });
+    twin.kill();
+  }
+
+  /** As SIGTERM: takes nothing new, answers what it has, closes its log. */
+  stop(): void {
+    const process = this.#process;
+    const opened = this.#opened;
+    if (process === undefined || opened === undefined || this.#stopping === process) return;
+    this.#stopping = process;
+    this.#parts.trace.add(this.id, "is asked to stop");
+    opened.core.stopTaking();
+    const end = this.#parts.scheduler.now + 2_000;
+    const look = (): void => {
+      if (this.#process !== process) return;
+      if (opened.core.pending > 0 && this.#parts.scheduler.now < end) return process.post(10, look);
+      opened.core.stop();
+      opened.log.log.close(() => {
+        opened.directory.release();
+        if (this.#process === process) this.#end("killed", "has stopped");
+        this.#startLater();
+      });
+    };
+    process.run(look);
+  }
+
+  /** Tells the markers what this process has counted so far. */
+  report(): void {
+    if (this.#opened !== undefined) this.#parts.markers.count(this.#opened, this.disk);
+  }
+
+  pause(): void {
+    this.#process?.pause();
+  }
+
+  resume(): void {
+    this.#process?.resume();
+  }
+
+  #end(how: "killed" | "hostLost", what: string): void {
+    const process = this.#process;
+    if (process === undefined) return;
+    this.#parts.trace.add(this.id, what);
+    this.report();
+    this.#parts.markers.forget(this.id);
+    process.kill();
+    this.#parts.network.onProcessEnd(process, how);
+    this.#process = undefined;
+    this.#opened = undefined;
+  }
+
+  #startLater(): void {
+    this.#parts.scheduler.after(restartMs, () => this.start());
+  }
+
+  #open(process: SimProcess): void {
+    const { trace, network, refused, markers } = this.#parts;
+    let opened: ReturnType<typeof openReplica>;
+    try {
+      opened = this.#openOver(process);
+    } catch (cause) {
+      if (!(cause instanceof DiskError)) throw cause;
+      this.#end("killed", `cannot start: ${cause.message}`);
+      markers.reach("a start failed because of the disk");
+      return this.#startLater();
+    }
+    if (opened.kind === "refused") {
+      this.#end("killed", `is refused: ${opened.code}`);
+      markers.reach("a start was refused");
+      if (opened.code !== "held") this.#lostBecause = opened.code;
+      return refused(this.id, opened.code, opened.message);
+    }
+    this.#isFounded = true;
+    this.#opened = opened;
+    if (this.#raft !== undefined && !this.isStale) this.#parts.judge.onRestart(this.id, this.#raft, opened.state);
+    this.#raft = opened.state;
+    const { recovered } = opened.log;
+    trace.add(
+      this.id,
+      `runs with ${recovered.lastIndex} entries of terms up to ${recovered.hardState.term}${damageText(recovered.damaged.length)}`,
+    );
+    if (recovered.damaged.length > 0) markers.reach("a replica started with damaged entries");
+    network.listen(process, this.#member.peer, (connect) => opened.core.acceptPeer(connect));
+    network.listen(process, this.#member.client, (connect) => opened.core.acceptClient(connect));
+  }
+
+  #openOver(process: SimProcess): ReturnType<typeof openReplica> {
+    const { scheduler, network, disk, judge, machine, members, clusterId, limits, markers } = this.#parts;
+    const draw = new Draw(scheduler.random(`entropy ${process.name}`));
+    return openReplica(
+      machine,
+      {
+        id: this.id,
+        clusterId,
+        dataDir,
+        members,
+        bootstrap: !this.#isFounded,
+        limits,
+        executed: (entry, executed) => {
+          const { executor } = this.#opened ?? {};
+          if (entry.kind === "time") markers.reach("an entry only moved the time");
+          if (executor !== undefined) judge.onExecuted(this.id, entry, executed, () => executor.digest());
+        },
+      },
+      {
+        clock: process.clock,
+        disk: disk.attach(process),
+        network: network.attach(process, this.id),
+        hash: simHash,
+        entropy: { bytes: (count) => Uint8Array.from({ length: count }, () => draw.between(0, 255)) },
+      },
+      {
+        roleChanged: (role) => this.#onRole(role),
+        broken: (reason) => this.#onBroken(process, reason),
+        peerChanged: (peer, isConnected, cause) => {
+          this.#parts.trace.addOften(this.id, 1, () => (isConnected ? `hears ${peer}` : `has lost ${peer}: ${cause}`));
+          if (!isConnected && cause === "closed by this side") markers.reach("a link was given up as silent");
+        },
+        dropped: (reason, detail) => {
+          this.#parts.trace.addOften(this.id, 2, () => `drops ${reason}: ${detail}`);
+        },
+      },
+    );
+  }
+
+  #onRole({ role, term, leader }: RoleView): void {
+    this.#parts.trace.add(
+      this.id,
+      role === "leader"
+        ? `leads term ${term}`
+        : `is ${role} in term ${term}${leader === undefined ? "" : ` under ${leader}`}`,
+    );
+  }
+
+  #onBroken(process: SimProcess, reason: string): void {
+    this.#parts.trace.add(this.id, `steps aside: ${reason}`);
+    this.#parts.markers.reach("a replica stepped aside");
+    process.post(1, () => {
+      if (this.#process !== process) return;
+      this.#end("killed", "ends");
+      this.#startLater();
+    });
+  }
+
+  /** After each callback of the process. */
+  #look(): void {
+    const raft = this.#raft;
+    if (raft === undefined) return;
+    const { role, term } = raft;
+    if (role.kind === "candidate") this.#parts.judge.onVotes(this.id, term, role.granted);
+    if (role.kind === "leader") this.#parts.judge.onLeader(this.id, raft);
+    this.#parts.markers.look(this.id, raft);
+  }
+}
+
+function damageText(count: number): string {
+  return count === 0 ? "" : `, ${count} of them damaged`;
+}

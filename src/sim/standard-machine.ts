@@ -1,0 +1,101 @@
+/**
+ * The machine that sweeps run unless they are given another, with its workload: registers, lists and counters, whose histories a
+ * search can judge without knowing the order.
+ *
+ * Owns: the commands and how often each is asked. Written as a user would, with every collection and everything of the context, so
+ * that what they do is compared between replicas too. Leaves to others: reading its operations as histories (`histories.ts`).
+ */
+import { rejected } from "../api/rejected.js";
+import { define } from "../collections/define.js";
+import type { Draw } from "./draw.js";
+import type { Ask } from "./workload.js";
+
+const definition = define({
+  name: "registers",
+  version: 1,
+  state: ({ map, sortedMap, set, list, cell }) => ({
+    registers: map<string, number>(),
+    texts: sortedMap<string, string>(),
+    counters: map<string, number>(),
+    seen: set<string>(),
+    drawn: list<{ uuid: string; random: number; at: string; now: number }>(),
+    total: cell<bigint>(0n),
+  }),
+});
+
+export const standardMachine = definition.machine({
+  commands: {
+    write(state, { key, value }: { key: string; value: number }) {
+      state.registers.set(key, value);
+    },
+    cas(state, { key, from, to }: { key: string; from: number | null; to: number }) {
+      if ((state.registers.get(key) ?? null) !== from) return false;
+      state.registers.set(key, to);
+      return true;
+    },
+    append(state, { key, value }: { key: string; value: string }) {
+      state.texts.set(key, (state.texts.get(key) ?? "") + value);
+    },
+    add(state, { key, value }: { key: string; value: number }) {
+      const sum = (state.counters.get(key) ?? 0) + value;
+      state.counters.set(key, sum);
+      state.total.set(state.total.get() + BigInt(value));
+      return sum;
+    },
+    /** Everything that the context gives. */
+    draw(state, { key }: { key: string }, { uuid, random, now, index, ordinal, session }) {
+      const drawn = { uuid: uuid(), random: random(), at: `${index}.${ordinal}`, now };
+      if (state.drawn.length < 64) state.drawn.push(drawn);
+      else state.drawn.set(index % 64, drawn);
+      if (state.seen.has(key)) return rejected("seen", { key, session });
+      state.seen.add(key);
+      return drawn;
+    },
+    /** Changes much, and then throws: all of it must be taken back. */
+    spoil(state, { key }: { key: string }) {
+      state.registers.delete(key);
+      state.counters.set(key, -1);
+      state.total.set(-1n);
+      state.texts.clear();
+      throw new Error(`${key} is spoilt`);
+    },
+  },
+  queries: {
+    read: (state, { key }: { key: string }) => state.registers.get(key) ?? null,
+    get: (state, { key }: { key: string }) => state.texts.get(key) ?? "",
+    count: (state, { key }: { key: string }) => state.counters.get(key) ?? 0,
+    totals: (state) => ({ total: state.total.get(), seen: state.seen.size, drawn: state.drawn.length }),
+  },
+});
+
+/** Writes and appends carry values that no other has, so that a search can tell them apart; keys are few, so that they meet. */
+export function standardWorkload(keys: number): (draw: Draw) => Ask<typeof standardMachine> {
+  return (draw) => {
+    const key = (prefix: string): string => `${prefix}${draw.between(1, keys)}`;
+    const unique = draw.between(1, 1_000_000_000);
+    switch (draw.between(0, 11)) {
+      case 0:
+      case 1:
+        return { command: "write", input: { key: key("r"), value: draw.chance(0.2) ? unique % 3 : unique } };
+      case 2:
+        return { command: "cas", input: { key: key("r"), from: draw.between(0, 2), to: unique % 3 } };
+      case 3:
+      case 4:
+        return { query: "read", input: { key: key("r") } };
+      case 5:
+        return { command: "append", input: { key: key("l"), value: `${unique.toString(36)},` } };
+      case 6:
+        return { query: "get", input: { key: key("l") } };
+      case 7:
+      case 8:
+        return { command: "add", input: { key: key("c"), value: draw.between(1, 9) } };
+      case 9:
+        return { query: "count", input: { key: key("c") } };
+      case 10:
+        if (draw.chance(0.5)) return { command: "add", input: { key: key("c"), value: 1 } };
+        return { command: "draw", input: { key: `s${unique % 500}` } };
+      default:
+        return draw.chance(0.5) ? { command: "spoil", input: { key: key("c") } } : { query: "totals" };
+    }
+  };
+}

@@ -1,0 +1,228 @@
+/**
+ * A whole cluster with its clients on simulated hosts: built from a plan, moved on by the scheduler.
+ *
+ * Owns: the parts and how they are joined, what is broken in the network now (blocks and clogs are counted, since faults overlap), and
+ * the first violation, which ends the run. Leaves to others: when faults come (`nemesis.ts`, `scenario.ts`), phases (`simulate.ts`).
+ */
+import type { LowLevelMachine } from "../api/low-level.js";
+import type { ReplicaId } from "../model/ids.js";
+import type { Member } from "../model/membership.js";
+import { InvariantViolation } from "../base/invariant.js";
+import { checkQueues } from "./checkers/queues.js";
+import { ClientJudge } from "./checkers/client-judge.js";
+import { OrderJudge } from "./checkers/order-judge.js";
+import { RuleBroken, rules, type Violation } from "./checkers/violation.js";
+import { Draw } from "./draw.js";
+import { Markers } from "./markers.js";
+import type { Plan } from "./plan.js";
+import { Scheduler } from "./scheduler.js";
+import { SimClient } from "./sim-client.js";
+import { SimDisk } from "./sim-disk.js";
+import { SimNetwork } from "./sim-network.js";
+import { SimReplica } from "./sim-replica.js";
+import { Trace } from "./trace.js";
+import { WorkloadFailed, type PlainWorkload } from "./workload.js";
+
+export interface WorldOptions {
+  readonly machine: LowLevelMachine;
+  readonly workload: PlainWorkload;
+  readonly plan: Plan;
+  /** Keeps the trace's lines. */
+  readonly trace: boolean;
+  /** The replicas that a client knows, by its number from 0; default: all. */
+  readonly endpointsOf?: ((client: number) => readonly ReplicaId[] | "all") | undefined;
+}
+
+const clusterId = "simulated";
+const queueCheckMs = 250;
+const replicaIds = ["a", "b", "c", "d", "e", "f", "g"];
+
+export class World {
+  readonly plan: Plan;
+  readonly machine: LowLevelMachine;
+  readonly scheduler: Scheduler;
+  readonly trace: Trace;
+  readonly network: SimNetwork;
+  readonly replicas: readonly SimReplica[];
+  readonly clients: readonly SimClient[];
+  readonly order: OrderJudge;
+  readonly judge: ClientJudge;
+  readonly markers = new Markers();
+  /** Hosts whose disk somebody has damaged: only of these a start may be refused. */
+  readonly spoiled = new Set<string>();
+  /** Operations that clients may still ask. */
+  operationsLeft: number;
+  violation: Violation | undefined;
+  readonly #blocks = new Map<string, number>();
+  readonly #clogs = new Map<string, number>();
+
+  constructor({ machine, workload, plan, trace, endpointsOf }: WorldOptions) {
+    this.plan = plan;
+    this.machine = machine;
+    this.operationsLeft = plan.operations;
+    this.scheduler = new Scheduler(plan.seed);
+    this.trace = new Trace(this.scheduler, trace);
+    this.network = new SimNetwork(this.scheduler, { path: plan.network });
+    const members: readonly Member[] = replicaIds.slice(0, plan.replicas).map((id) => {
+      return { id, role: "voter", incarnation: 1, peer: `${id}:1`, client: `${id}:2` };
+    });
+    const replicas: SimReplica[] = [];
+    this.replicas = replicas;
+    this.order = new OrderJudge(replicas);
+    this.judge = new ClientJudge(this.order);
+    for (const member of members) replicas.push(this.#replica(member, members));
+    this.clients = Array.from({ length: plan.clients }, (_, at) => {
+      const known = endpointsOf?.(at) ?? "all";
+      const endpoints = members.filter(({ id }) => known === "all" || known.includes(id)).map(({ client }) => client);
+      return this.#client(`c${at + 1}`, endpoints, workload);
+    });
+  }
+
+  get hosts(): readonly string[] {
+    return [...this.replicas, ...this.clients].map(({ id }) => id);
+  }
+
+  /** Replicas that may be lost for good while safety and progress are demanded. */
+  get tolerated(): number {
+    return Math.floor((this.replicas.length - 1) / 2);
+  }
+
+  get outstanding(): number {
+    return this.clients.reduce((sum, client) => sum + client.outstanding, 0);
+  }
+
+  get leader(): SimReplica | undefined {
+    const leading = this.replicas.filter((replica) => replica.isLeading);
+    return leading.sort((left, right) => (right.raft?.term ?? 0) - (left.raft?.term ?? 0))[0];
+  }
+
+  /** Looks at every queue now and then (rule V13). */
+  #watchQueues(): void {
+    this.scheduler.after(queueCheckMs, () => {
+      this.#watchQueues();
+      this.attempt("simulator", () => {
+        for (const { id, opened } of this.replicas) if (opened !== undefined) checkQueues(id, opened, this.plan.limits);
+      });
+    });
+  }
+
+  /** A stream of draws by name. */
+  draw(name: string): Draw {
+    return new Draw(this.scheduler.random(name));
+  }
+
+  start(): void {
+    this.#watchQueues();
+    for (const [at, replica] of this.replicas.entries()) {
+      const operations = this.plan.foundingEndsAt[at];
+      if (operations !== undefined) replica.disk.crashAfterOperations(operations);
+      replica.start();
+    }
+    for (const client of this.clients) client.start();
+  }
+
+  /** Moves on to this time, or to the first violation. */
+  runUntil(time: number): void {
+    while (this.violation === undefined && this.scheduler.step(time));
+  }
+
+  /** Runs a check or a fault that is no event of a process; what it breaks ends the run. */
+  attempt(who: string, run: () => void): void {
+    try {
+      run();
+    } catch (cause) {
+      this.#threw(who, cause);
+    }
+  }
+
+  /** Packets from one host to another vanish until this is undone. */
+  block(from: string, to: string): () => void {
+    return this.#overlay(this.#blocks, from, to, (isBlocked) => this.network.setPath(from, to, { isBlocked }));
+  }
+
+  /** Packets from one host to another are held until this is undone. */
+  clog(from: string, to: string): () => void {
+    return this.#overlay(this.#clogs, from, to, (isClogged) => this.network.setPath(from, to, { isClogged }));
+  }
+
+  #overlay(counts: Map<string, number>, from: string, to: string, set: (isOn: boolean) => void): () => void {
+    const key = `${from}>${to}`;
+    const count = (counts.get(key) ?? 0) + 1;
+    counts.set(key, count);
+    if (count === 1) set(true);
+    let isUndone = false;
+    return () => {
+      if (isUndone) return;
+      isUndone = true;
+      const left = (counts.get(key) ?? 1) - 1;
+      counts.set(key, left);
+      if (left === 0) set(false);
+    };
+  }
+
+  #replica(member: Member, members: readonly Member[]): SimReplica {
+    const { scheduler, network, trace, order, machine, markers, plan } = this;
+    const disk = new SimDisk(scheduler, member.id);
+    disk.speed = plan.disk;
+    return new SimReplica(member, {
+      scheduler,
+      network,
+      disk,
+      trace,
+      judge: order,
+      machine,
+      members,
+      clusterId,
+      limits: plan.limits,
+      turnMsMax: plan.turnMsMax,
+      threw: (who, cause) => this.#threw(who, cause),
+      refused: (id, code, message) => {
+        if (this.spoiled.has(id)) return;
+        this.#threw(id, new RuleBroken("V15", `${code}: ${message}`));
+      },
+      markers,
+    });
+  }
+
+  #client(id: string, endpoints: readonly string[], workload: PlainWorkload): SimClient {
+    const { scheduler, network, trace, judge, machine, markers, plan } = this;
+    const { clientLimits: limits, paceMs, outstandingMax, timeoutMsMax, turnMsMax } = plan;
+    return new SimClient(id, {
+      scheduler,
+      network,
+      trace,
+      judge,
+      markers,
+      machine,
+      workload,
+      endpoints,
+      clusterId,
+      limits,
+      paceMs,
+      outstandingMax,
+      timeoutMsMax,
+      turnMsMax,
+      takeOperation: () => {
+        if (this.operationsLeft <= 0) return false;
+        this.operationsLeft -= 1;
+        return true;
+      },
+      threw: (who, cause) => this.#threw(who, cause),
+    });
+  }
+
+  #threw(who: string, cause: unknown): void {
+    if (cause instanceof WorkloadFailed) throw cause;
+    if (this.violation !== undefined) return;
+    const rule = cause instanceof RuleBroken ? cause.rule : "V1";
+    const fact = cause instanceof RuleBroken ? cause.message : `${who}: ${describeThrown(cause)}`;
+    this.violation = { rule, claim: rules[rule], fact, at: this.scheduler.now };
+    this.trace.add(who, `breaks ${rule}: ${fact}`);
+  }
+}
+
+/** The first lines of the stack, without the machine's paths, so that a trace is the same everywhere. */
+function describeThrown(cause: unknown): string {
+  if (cause instanceof InvariantViolation) return `invariant ${cause.message}`;
+  return cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
+}
