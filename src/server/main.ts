@@ -6,8 +6,10 @@
  */
 import { Command, CommanderError } from "commander";
 import { quorateVersion } from "../node/version.js";
+import { checkHistoryCommand } from "./commands/check-history.js";
 import { configCommand } from "./commands/config.js";
 import { devCommand } from "./commands/dev.js";
+import { simCommand } from "./commands/sim.js";
 import { startCommand } from "./commands/start.js";
 import { statusCommand } from "./commands/status.js";
 import { CommandFailure, exitCodes } from "./exit-codes.js";
@@ -22,7 +24,8 @@ async function main(): Promise<void> {
     .version(quorateVersion, "-V, --version")
     .showSuggestionAfterError()
     .helpCommand(true);
-  for (const make of [devCommand, startCommand, statusCommand, configCommand]) program.addCommand(make(exit));
+  for (const make of [devCommand, startCommand, statusCommand, configCommand, simCommand, checkHistoryCommand])
+    program.addCommand(make(exit));
   throwInsteadOfExit(program);
   try {
     await program.parseAsync();

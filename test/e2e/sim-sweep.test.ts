@@ -1,0 +1,67 @@
+/**
+ * The sweep that every change must survive, with its figures, and a sample of the planted bugs, which it must find. By the built command,
+ * as a user runs it. Longer ones are `npm run soak`'s.
+ */
+import { spawn } from "node:child_process";
+import { expect, test } from "vitest";
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+}
+
+function quorate(...words: readonly string[]): Promise<Ended> {
+  const child = spawn(process.execPath, ["dist/server/main.js", ...words], { stdio: ["ignore", "pipe", "inherit"] });
+  let stdout = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+  return new Promise((resolve) => child.on("close", (code) => resolve({ code, stdout })));
+}
+
+interface Sweep {
+  readonly seeds: number;
+  readonly violations: readonly object[];
+  readonly seconds: number;
+  readonly simulatedHours: number;
+  readonly faults: Readonly<Record<string, number>>;
+  readonly markers: { readonly never: readonly string[] };
+}
+
+test(
+  "500 seeds break no rule, with every kind of fault in force and every marker reached",
+  { timeout: 1_500_000 },
+  async () => {
+    const { code, stdout } = await quorate("sim", "--seeds", "500", "--json");
+    const sweep = JSON.parse(stdout) as Sweep;
+    console.log(stdout);
+
+    expect(sweep.violations).toEqual([]);
+    expect(code).toBe(0);
+    expect(sweep.seeds).toBe(500);
+    // A delay has no moment at which it is in force: it is how the network always is.
+    const absent = Object.keys(sweep.faults).filter((kind) => sweep.faults[kind] === 0 && kind !== "delay");
+    expect(absent).toEqual([]);
+    expect(sweep.markers.never).toEqual([]);
+  },
+);
+
+test("a sample of the planted bugs is found", { timeout: 1_500_000 }, async () => {
+  const { code, stdout } = await quorate(
+    "sim",
+    "--planted",
+    "all",
+    "--sample",
+    "8",
+    "--planted-minutes",
+    "3",
+    "--json",
+  );
+  const { found, of, planted } = JSON.parse(stdout) as {
+    found: number;
+    of: number;
+    planted: readonly { readonly id: string; readonly seed?: number; readonly rule?: string }[];
+  };
+  for (const { id, seed, rule } of planted) console.log(`${id}: seed ${seed}, ${rule}`);
+
+  expect(found).toBe(of);
+  expect(code).toBe(0);
+});
