@@ -370,13 +370,6 @@ export const plantedBugs: readonly PlantedBug[] = [
     to: "else if (false) {",
   },
   {
-    id: "C4-leader",
-    hazard: "a refusal by a leader of the past is believed",
-    file: "replica/host.js",
-    from: 'if (from !== this.#role?.leader) return this.#parts.dropped("refusal by no leader", `from ${from}`);',
-    to: "",
-  },
-  {
     id: "C5",
     hazard: "a pipelined request overtakes the one before it",
     file: "execution/session-table.js",
@@ -399,13 +392,6 @@ export const plantedBugs: readonly PlantedBug[] = [
     options: { faults: ["clientPause", "pause"] },
   },
   {
-    id: "C9",
-    hazard: "a request is said never to be executed and is executed later",
-    file: "execution/session-table.js",
-    from: "return this.#tombstone(session, number);",
-    to: 'return { status: "resolved", outcome: { kind: "tombstoned" } };',
-  },
-  {
     id: "F1",
     hazard: "requests wait without a limit",
     file: "replica/host.js",
@@ -413,33 +399,11 @@ export const plantedBugs: readonly PlantedBug[] = [
     to: "undefined;",
   },
   {
-    id: "F2",
-    hazard: "what is on its way to one follower is bounded by count and not by bytes",
-    file: "consensus/raft/replication.js",
-    from: "bytes < inflightBytesMax &&",
-    to: "",
-  },
-  {
     id: "F3",
     hazard: "a full window to a follower never empties",
     file: "consensus/raft/progress.js",
     from: "if (message.last > progress.match) break;",
     to: "break;",
-  },
-  {
-    id: "F10",
-    hazard: "a replica that has heard nobody for a time-out stands without a pre-vote",
-    file: "consensus/raft/election.js",
-    from: "if (isMajority(role.granted, state.voters)) return role.kind",
-    to: 'if (role.kind === "preCandidate" || isMajority(role.granted, state.voters)) return role.kind',
-    options: { faults: ["loss", "pause", "partition"] },
-  },
-  {
-    id: "N5",
-    hazard: "execution depends on something local",
-    file: "execution/executor.js",
-    from: "this.#sessions.trim();",
-    to: "if (entry.index % 97 === 0 && globalThis.__local === undefined) { globalThis.__local = 1; this.#commandsRepeated += 1; this.#time += 1; } this.#sessions.trim();",
   },
   {
     id: "P2",
