@@ -13,7 +13,7 @@ import type { ModelName, RecordedOp } from "../src/sim/checkers/sequential-model
 export type Operation = HistoryOperation<RecordedOp>;
 
 export function verdictOf(model: ModelName, operations: readonly Operation[]): string {
-  const limits = { stepsMax: 3_000_000, isOutOfTime: () => false };
+  const limits = { stepsMax: 100_000_000, isOutOfTime: () => false };
   return judgeHistory(model, new Map([["", operations]]), limits).kind;
 }
 
@@ -25,7 +25,7 @@ export function verdictOfText(model: ModelName, text: string): string {
     .map((line) => lineOf(model, line.trim()));
   const history = readHistory(JSON.stringify({ id: 1, model, ops }));
   if (typeof history === "string") throw new Error(history);
-  return judgeHistory(model, history.parts, { stepsMax: 3_000_000, isOutOfTime: () => false }).kind;
+  return judgeHistory(model, history.parts, { stepsMax: 100_000_000, isOutOfTime: () => false }).kind;
 }
 
 function lineOf(model: ModelName, line: string): object {

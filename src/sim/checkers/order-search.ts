@@ -61,13 +61,13 @@ export type SearchVerdict<Op> =
   | { readonly kind: "unknown" };
 
 export interface SearchLimits {
-  /** Configurations that are looked at, at most. */
+  /** Steps at most, each an operation looked at in one configuration. */
   readonly stepsMax: number;
   /** Asked every now and then. */
   readonly isOutOfTime: () => boolean;
 }
 
-export const usualSearchLimits: SearchLimits = { stepsMax: 5_000_000, isOutOfTime: () => false };
+export const usualSearchLimits: SearchLimits = { stepsMax: 50_000_000, isOutOfTime: () => false };
 
 /** What has happened so far, in one of the ways that are possible. */
 interface Configuration {
@@ -86,6 +86,7 @@ interface Known<Op> {
   /** The event of its call. */
   readonly calledAt: number;
   readonly name: string;
+  readonly isBlind: boolean;
 }
 
 interface Attempt<Op> {
@@ -121,6 +122,8 @@ interface Meter {
   readonly limits: SearchLimits;
 }
 
+/** Steps between two looks at the clock. */
+const stepsPerLook = 10_000;
 /** A narrow search looks at this many configurations for each that it keeps before it leaves a return. */
 const stepsPerKept = 64;
 
@@ -141,6 +144,10 @@ class OrderSearch<Op> {
   /** Configurations kept after each return. */
   readonly #width: number;
   readonly #underWay = new Map<HistoryOperation<Op>, Known<Op>>();
+  /** Those under way that are blind, and those that are not, in the order of their calls; and by name. */
+  #blind: Known<Op>[] = [];
+  #seeing: Known<Op>[] = [];
+  readonly #byName = new Map<string, Known<Op>[]>();
   readonly #classes = new Map<string, number>();
   /** By class: one of its operations, and how many were called. */
   readonly #unknown: { readonly op: Op; count: number }[] = [];
@@ -173,8 +180,13 @@ class OrderSearch<Op> {
   #call(operation: HistoryOperation<Op>): void {
     const name = this.#model.classOf(operation.op);
     if (operation.ret !== undefined) {
-      this.#underWay.set(operation, { number: this.#event, operation, calledAt: this.#event, name });
-      return;
+      return this.#begin({
+        number: this.#event,
+        operation,
+        calledAt: this.#event,
+        name,
+        isBlind: this.#model.isBlind(operation.op),
+      });
     }
     const known = this.#classes.get(name);
     const present = known === undefined ? undefined : this.#unknown[known];
@@ -183,6 +195,24 @@ class OrderSearch<Op> {
       this.#classes.set(name, this.#unknown.length);
       this.#unknown.push({ op: operation.op, count: 1 });
     }
+  }
+
+  #begin(known: Known<Op>): void {
+    this.#underWay.set(known.operation, known);
+    (known.isBlind ? this.#blind : this.#seeing).push(known);
+    const alike = this.#byName.get(known.name);
+    if (alike === undefined) this.#byName.set(known.name, [known]);
+    else alike.push(known);
+  }
+
+  #end(known: Known<Op>): void {
+    const others = (list: readonly Known<Op>[]): Known<Op>[] => list.filter((other) => other !== known);
+    this.#underWay.delete(known.operation);
+    if (known.isBlind) this.#blind = others(this.#blind);
+    else this.#seeing = others(this.#seeing);
+    const alike = others(this.#byName.get(known.name) ?? []);
+    if (alike.length === 0) this.#byName.delete(known.name);
+    else this.#byName.set(known.name, alike);
   }
 
   /** Every configuration in which it has taken effect. */
@@ -195,17 +225,16 @@ class OrderSearch<Op> {
     let left = stepsPerKept * this.#width;
     for (let configuration = open.pop(); configuration !== undefined && left > 0; configuration = open.pop()) {
       if (!seen.add(configuration)) continue;
-      this.#count();
       left -= 1;
       if (configuration.done.includes(known.number)) {
         found.push(this.#without(configuration, known.number));
         continue;
       }
       // Nobody saw its effect: another blind operation followed it at once.
-      if (this.#model.isBlind(operation.op) && configuration.blindAt >= known.calledAt) found.push(configuration);
+      if (known.isBlind && configuration.blindAt >= known.calledAt) found.push(configuration);
       this.#continue(configuration, known, open);
     }
-    this.#underWay.delete(operation);
+    this.#end(known);
     const kept = new Frontier();
     for (const configuration of found) kept.add(this.#settle(configuration));
     const all = kept.all();
@@ -214,14 +243,11 @@ class OrderSearch<Op> {
 
   /** One more operation takes effect. */
   #continue(from: Configuration, wanted: Known<Op>, open: Configuration[]): void {
-    for (const known of this.#underWay.values()) {
-      if (from.done.includes(known.number) || !this.#isFirst(known, from.done)) continue;
-      const next = this.#take(from, known.operation.op);
-      if (next === undefined) continue;
-      const done = insert(from.done, known.number);
-      const settled = this.#settle({ ...next, done });
-      if (known === wanted || this.#isWorthwhile(known.operation.op, done, { settled, wanted })) open.push(settled);
-    }
+    for (const known of this.#seeing) this.#try(from, known, wanted, open);
+    // Without anybody who could see it, a blind one is only tried if it is the wanted one.
+    if (this.#seeing.length === 0 && this.#unknown.length === 0) {
+      if (wanted.isBlind) this.#try(from, wanted, wanted, open);
+    } else for (const known of this.#blind) this.#try(from, known, wanted, open);
     for (const [at, { op, count }] of this.#unknown.entries()) {
       const used = from.used[at] ?? 0;
       if (used >= count) continue;
@@ -232,11 +258,21 @@ class OrderSearch<Op> {
     }
   }
 
+  #try(from: Configuration, known: Known<Op>, wanted: Known<Op>, open: Configuration[]): void {
+    this.#work(1);
+    if (from.done.includes(known.number) || !this.#isFirst(known, from.done)) return;
+    const next = this.#take(from, known.operation.op);
+    if (next === undefined) return;
+    const done = insert(from.done, known.number);
+    const settled = this.#settle({ ...next, done });
+    if (known === wanted || this.#isWorthwhile(known.operation.op, done, { settled, wanted })) open.push(settled);
+  }
+
   /** No other that does the same, and has not taken effect, returns before it. */
   #isFirst({ name, number, operation }: Known<Op>, done: readonly number[]): boolean {
     const returns = operation.ret ?? Infinity;
-    for (const other of this.#underWay.values()) {
-      if (other.name !== name || other.number === number || done.includes(other.number)) continue;
+    for (const other of this.#byName.get(name) ?? []) {
+      if (other.number === number || done.includes(other.number)) continue;
       const otherReturns = other.operation.ret ?? Infinity;
       if (otherReturns < returns || (otherReturns === returns && other.number < number)) return false;
     }
@@ -257,9 +293,8 @@ class OrderSearch<Op> {
 
   /** Something under way that is not blind fits this state, and did not before for all we know. */
   #isSeen({ state, done, used }: Configuration): boolean {
-    for (const { number, operation } of this.#underWay.values()) {
-      if (done.includes(number) || this.#model.isBlind(operation.op)) continue;
-      if (this.#model.step(state, operation.op) !== undefined) return true;
+    for (const { number, operation } of this.#seeing) {
+      if (!done.includes(number) && this.#model.step(state, operation.op) !== undefined) return true;
     }
     return this.#unknown.some(({ op, count }, at) => {
       if ((used[at] ?? 0) >= count || this.#model.isBlind(op)) return false;
@@ -270,15 +305,17 @@ class OrderSearch<Op> {
 
   /** Whatever fits and changes nothing takes effect at once; and `blindAt` says no more than what is under way needs. */
   #settle(configuration: Configuration): Configuration {
+    this.#work(this.#seeing.length);
     let { done } = configuration;
-    let blindAt = 0;
-    for (const { number, operation, calledAt } of this.#underWay.values()) {
-      if (done.includes(number)) continue;
-      if (this.#model.isBlind(operation.op)) {
-        if (calledAt <= configuration.blindAt) blindAt = Math.max(blindAt, calledAt);
-      } else if (this.#model.step(configuration.state, operation.op) === configuration.state)
-        done = insert(done, number);
+    for (const { number, operation } of this.#seeing) {
+      if (this.#model.step(configuration.state, operation.op) !== configuration.state || done.includes(number))
+        continue;
+      done = insert(done, number);
     }
+    const last = this.#blind.findLast(
+      ({ number, calledAt }) => calledAt <= configuration.blindAt && !done.includes(number),
+    );
+    const blindAt = last?.calledAt ?? 0;
     return { ...configuration, done, blindAt };
   }
 
@@ -286,11 +323,14 @@ class OrderSearch<Op> {
     return { ...configuration, done: configuration.done.filter((other) => other !== number) };
   }
 
-  #count(): void {
+  /** Counted in operations that are looked at, so that the clock is asked in time whatever there is of them. */
+  #work(count: number): void {
     const { limits } = this.#meter;
-    this.#meter.steps += 1;
+    const before = this.#meter.steps;
+    this.#meter.steps += count;
     if (this.#meter.steps > limits.stepsMax) throw new GivenUp();
-    if (this.#meter.steps % 1_000 === 0 && limits.isOutOfTime()) throw new GivenUp();
+    const isDue = Math.floor(before / stepsPerLook) !== Math.floor(this.#meter.steps / stepsPerLook);
+    if (isDue && limits.isOutOfTime()) throw new GivenUp();
   }
 }
 
