@@ -97,7 +97,7 @@ curl() { command curl --fail-with-body --silent --show-error "$@"; }`;
   const { status, stdout, stderr } = spawnSync("bash", ["-c", `${prelude}\n${withPorts(command, portsOf(cluster))}`], {
     cwd: repositoryRoot,
     encoding: "utf8",
-    timeout: 20_000,
+    timeout: 60_000,
   });
   if (status !== 0) return `${path}:${line}: ends with ${status}: ${stdout}${stderr}`;
   return expected === undefined || matchesShown(expected, stdout) ? undefined : `${path}:${line}: ${stdout}`;

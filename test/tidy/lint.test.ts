@@ -53,7 +53,7 @@ describe("lint and format", () => {
     expect(code, output).toBe(0);
   });
 
-  test("prettier would change nothing", () => {
+  test("prettier would change nothing", { timeout: 240_000 }, () => {
     const { code, output } = run(tool("prettier"), ["--list-different", "--cache", "."], repositoryRoot);
 
     expect(output.split("\n").filter((line) => line !== "")).toEqual([]);

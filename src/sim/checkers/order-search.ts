@@ -85,6 +85,8 @@ interface Known<Op> {
   readonly operation: HistoryOperation<Op>;
   /** The event of its call. */
   readonly calledAt: number;
+  /** The event of its return: at one time the events are in an order too. */
+  readonly returnsAt: number;
   readonly name: string;
   readonly isBlind: boolean;
 }
@@ -162,10 +164,12 @@ class OrderSearch<Op> {
   }
 
   run(events: readonly Event<Op>[]): SearchVerdict<Op> {
+    const returns = new Map<HistoryOperation<Op>, number>();
+    for (const [at, { kind, operation }] of events.entries()) if (kind === "return") returns.set(operation, at);
     for (const { kind, operation } of events) {
       this.#event += 1;
       if (kind === "call") {
-        this.#call(operation);
+        this.#call(operation, returns.get(operation));
         continue;
       }
       const before = this.#configurations;
@@ -177,10 +181,11 @@ class OrderSearch<Op> {
     return { kind: "linearizable" };
   }
 
-  #call(operation: HistoryOperation<Op>): void {
+  #call(operation: HistoryOperation<Op>, returnsAt: number | undefined): void {
     const name = this.#model.classOf(operation.op);
-    if (operation.ret !== undefined) {
+    if (returnsAt !== undefined) {
       return this.#begin({
+        returnsAt,
         number: this.#event,
         operation,
         calledAt: this.#event,
@@ -269,14 +274,9 @@ class OrderSearch<Op> {
   }
 
   /** No other that does the same, and has not taken effect, returns before it. */
-  #isFirst({ name, number, operation }: Known<Op>, done: readonly number[]): boolean {
-    const returns = operation.ret ?? Infinity;
-    for (const other of this.#byName.get(name) ?? []) {
-      if (other.number === number || done.includes(other.number)) continue;
-      const otherReturns = other.operation.ret ?? Infinity;
-      if (otherReturns < returns || (otherReturns === returns && other.number < number)) return false;
-    }
-    return true;
+  #isFirst({ name, returnsAt }: Known<Op>, done: readonly number[]): boolean {
+    const alike = this.#byName.get(name) ?? [];
+    return !alike.some((other) => other.returnsAt < returnsAt && !done.includes(other.number));
   }
 
   #take(from: Configuration, op: Op): Configuration | undefined {

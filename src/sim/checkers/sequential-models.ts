@@ -86,7 +86,7 @@ function counterOf(operations: readonly HistoryOperation<RecordedOp>[]): Sequent
         : `read ${"answer" in op ? canonicalText(op.answer ?? null) : ""}`,
     isPast(state, op) {
       if (!onlyGrows || !("answer" in op) || typeof op.answer !== "number") return false;
-      return Number(state) > (op.f === "add" ? op.answer - op.value : op.answer);
+      return Number(state) + (op.f === "add" ? op.value : 0) > op.answer;
     },
   };
 }
