@@ -1,7 +1,7 @@
 /**
  * Every limit and interval of a client, with its unit and default, checked once.
  *
- * Owns: the numbers and the relations between them. Called by `node/create-client.ts` and `node/create-door.ts`.
+ * Owns: the numbers and the relations between them. Called by `node/`, and by the simulator, which draws small ones.
  */
 
 export interface ClientLimits {

@@ -1,7 +1,7 @@
 /**
  * What the core needs of connections: nothing but addresses and messages.
  *
- * Owns: the contract between the core and whoever holds sockets (`node/create-client.ts`), an in-process link
+ * Owns: the contract between the core and whoever holds connections (`network-links.ts`), an in-process link
  * (`node/create-door.ts`) or a script (tests, simulator).
  */
 import type { ClientMessage } from "../model/request.js";

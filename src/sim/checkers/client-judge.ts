@@ -4,7 +4,7 @@
  * Owns: rules V7 to V11. The order is a certificate: if every answered command stands in it with the output that was answered, every
  * query reflects the state at its position, and whoever began after another had ended stands behind it, then what clients saw is
  * linearizable (Herlihy and Wing, 1990, section 2), whatever the machine. That the certificate itself is one order is for
- * `order-judge.ts`; that it was not needed, for the search in `linearizability.ts`. Called by simulated clients, and at the end of a run.
+ * `order-judge.ts`; that it was not needed, for the search in `order-search.ts`. Called by simulated clients, and at the end of a run.
  */
 import { hexOf } from "../../base/bytes.js";
 import { Executor, type ExecutorParts } from "../../execution/executor.js";

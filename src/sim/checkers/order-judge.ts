@@ -1,7 +1,7 @@
 /**
  * Watches what every replica executes and who leads: agreement, elections, durability, equal outputs and states.
  *
- * Owns: the one order as it is decided (rules V2 to V6 and V8), by whoever executes an index first. Leaves to others: what clients were
+ * Owns: the one order as it is decided (rules V2 to V6, V8 and V17), by whoever executes an index first. Leaves to others: what clients were
  * told (`client-judge.ts`). Called by each simulated replica as things happen, in simulated time.
  */
 import { hexOf } from "../../base/bytes.js";

@@ -2,7 +2,7 @@
  * A broken rule: what the whole system promises and a run has shown to be false.
  *
  * Owns: the rules of the simulator (V1 to V17) and the exception that ends a run. Rules of single parts have numbers of their own
- * (docs/internals/invariants.md); breaking one of those is V1 here. Thrown by checkers, caught by `simulation.ts`.
+ * (docs/internals/invariants.md); breaking one of those is V1 here. Thrown by checkers, caught by `world.ts`.
  */
 export const rules = {
   V1: "no replica breaks an invariant of its own or throws",
