@@ -1,6 +1,6 @@
 /** A log store whose writes become durable one millisecond later, and are lost in a crash before. */
-import type { Entry } from "../src/model/entry.js";
-import { logIndex, noIndex, noTerm, type LogIndex } from "../src/model/ids.js";
+import { noEntry, type Entry } from "../src/model/entry.js";
+import { noIndex, noTerm, type LogIndex } from "../src/model/ids.js";
 import type { DamagedEntry, HardState, LogWrite, TermRun } from "../src/model/log.js";
 import { nodeHash } from "../src/node/hash.js";
 import type { LogStore, RecoveredLog } from "../src/storage/log-store.js";
@@ -28,7 +28,7 @@ export class MemoryLogDisk {
       if (terms.at(-1)?.term !== term) terms.push({ firstIndex: index, term });
     return {
       hardState: this.hardState,
-      firstIndex: logIndex(1) as LogIndex,
+      start: noEntry,
       lastIndex: this.entries.at(-1)?.index ?? noIndex,
       terms,
       // A few of the newest: the rest is read from disk, as it is from a long log.
@@ -92,6 +92,10 @@ export class MemoryLogStore implements LogStore {
       this.#disk.damaged.delete(entry.index);
       done(undefined);
     });
+  }
+
+  compact(): void {
+    // It keeps everything: what a log gives back is tried on the real one.
   }
 
   close(done: () => void): void {

@@ -11,7 +11,7 @@ import { step, type RaftInput } from "../src/consensus/raft/step.js";
 import type { RaftEffect } from "../src/consensus/raft/turn.js";
 import { encodeUtf8 } from "../src/base/bytes.js";
 import { nextBetween, nextFraction, randomStream, type Random } from "../src/base/random.js";
-import type { Entry } from "../src/model/entry.js";
+import { noEntry, type Entry } from "../src/model/entry.js";
 import { logIndex, noTerm, type LogIndex, type ReplicaId } from "../src/model/ids.js";
 import type { LogWrite } from "../src/model/log.js";
 import type { Membership } from "../src/model/membership.js";
@@ -321,6 +321,7 @@ export class RaftCluster {
     const options = {
       ...{ self: id, membership, hardState: disk.hardState, trust },
       log: {
+        start: noEntry,
         lastIndex: indexOf(disk.entries.length),
         terms: termRunsOf(disk.entries),
         tail: disk.entries.slice(-(tailCount ?? 50)),
@@ -355,6 +356,8 @@ export class RaftCluster {
         return this.#execute(member, effect.upTo);
       case "load":
         return this.#load(member, effect);
+      case "fetchCheckpoint":
+        return this.#fail(`${member.id} lacks entries, though nobody has given any back`);
       case "role":
         if (effect.role.role === "leader") this.#judge.onLeader(member.id, effect.role.term, member.image);
         return;

@@ -9,7 +9,7 @@ import { createRaftState, type RaftSettings, type RaftState, type Trust } from "
 import { step, type RaftInput } from "../src/consensus/raft/step.js";
 import type { RaftEffect } from "../src/consensus/raft/turn.js";
 import { encodeUtf8 } from "../src/base/bytes.js";
-import type { Entry, EntryId, Proposal } from "../src/model/entry.js";
+import { noEntry, type Entry, type EntryId, type Proposal } from "../src/model/entry.js";
 import { logIndex, term, type LogIndex, type ReplicaId, type Term } from "../src/model/ids.js";
 import { testSettings } from "./raft-settings.js";
 import { termRunsOf } from "./raft-disk.js";
@@ -55,7 +55,7 @@ export class Core {
     this.state = createRaftState(
       {
         ...{ self: self ?? "a", membership: { members }, hardState, trust: trust ?? "whole", seed: 1 },
-        log: { lastIndex: i(tail.length), terms: termRunsOf(tail), tail },
+        log: { start: noEntry, lastIndex: i(tail.length), terms: termRunsOf(tail), tail },
         settings: { ...testSettings, ...settings },
       },
       0,

@@ -14,6 +14,10 @@ import type { TermRun } from "../model/log.js";
 
 /** The part of what was found on disk that ordering needs; `storage`'s recovered log is one. */
 export interface RecoveredEntries {
+  /** The entry before the first one: what came before it was given back. Index and term 0 if nothing was. */
+  readonly start: EntryId;
+  /** Agreed time of `start`, if it is known and `start` is the last entry. */
+  readonly startTime?: AgreedTime | undefined;
   readonly lastIndex: LogIndex;
   /** The terms of all entries as runs, growing. */
   readonly terms: readonly TermRun[];
@@ -24,7 +28,9 @@ export interface RecoveredEntries {
 const slotsMin = 64;
 
 export class MemoryLog {
-  readonly #runs: TermRun[];
+  #runs: TermRun[];
+  /** The entry before the first: a checkpoint covers it and all before it. */
+  #start: EntryId;
   #last: LogIndex;
   #lastTime: AgreedTime;
   /** False while the last entry is one whose content was damaged at the start. */
@@ -38,21 +44,29 @@ export class MemoryLog {
     const { lastIndex, terms, tail } = recovered;
     const newest = tail.at(-1);
     invariant((newest?.index ?? lastIndex) === lastIndex, "a recovered tail ends with the last entry");
+    this.#start = recovered.start;
     this.#runs = [...terms];
     this.#last = lastIndex;
-    this.#lastTime = newest?.time ?? 0;
+    const isEmpty = lastIndex === recovered.start.index;
+    this.#lastTime = newest?.time ?? (isEmpty ? (recovered.startTime ?? 0) : 0);
     this.#cachedFrom = tail[0]?.index ?? after(lastIndex);
     for (const [offset, entry] of tail.entries()) {
       invariant(entry.index === this.#cachedFrom + offset, "a recovered tail has no gaps");
       this.#cache(entry);
     }
-    this.#isTimeKnown = newest !== undefined || lastIndex === noIndex;
+    const isStartKnown = lastIndex === noIndex || (isEmpty && recovered.startTime !== undefined);
+    this.#isTimeKnown = newest !== undefined || isStartKnown;
     const lastTerm = this.termAt(lastIndex);
     invariant((newest?.term ?? lastTerm) === lastTerm, "a recovered tail agrees with the runs of terms");
   }
 
   get lastIndex(): LogIndex {
     return this.#last;
+  }
+
+  /** The last entry that is no longer here: what it names and all before it is decided. */
+  get start(): EntryId {
+    return this.#start;
   }
 
   /** Agreed time of the last entry; 0 before the first, and while it is not known. */
@@ -78,27 +92,29 @@ export class MemoryLog {
     return this.#cachedBytes;
   }
 
-  /** Term 0 for index 0. The index must be in the log. */
+  /** Of an entry of the log, or of the one before the first; 0 for index 0. */
   termAt(index: LogIndex): Term {
-    invariant(index <= this.#last, "only an entry of the log has a term");
-    if (index === noIndex) return noTerm;
+    invariant(index <= this.#last && index >= this.#start.index, "only an entry of the log has a term");
+    if (index === this.#start.index) return this.#start.term;
     return this.#runs[this.#runAt(index)]?.term ?? noTerm;
   }
 
+  /** What was given back was decided, so whoever names an entry there names the one that was here. */
   has(id: EntryId): boolean {
+    if (id.index < this.#start.index) return true;
     return id.index <= this.#last && this.termAt(id.index) === id.term;
   }
 
-  /** The last entry at or before `index` whose term is at most `term`: where two logs can agree at best (section 5.3). */
+  /** The last entry at or before `index` whose term is at most `term`, or the one before the first: where two logs can agree at best (section 5.3). */
   lastNotAbove(index: LogIndex, term: Term): EntryId {
     let from = minIndex(index, this.#last);
-    let run = from === noIndex ? -1 : this.#runAt(from);
+    let run = from <= this.#start.index ? -1 : this.#runAt(from);
     for (; run >= 0; run -= 1) {
       const { firstIndex, term: found } = this.#runs[run] ?? { firstIndex: noIndex, term: noTerm };
       if (found <= term) return { index: from, term: found };
       from = before(firstIndex);
     }
-    return { index: noIndex, term: noTerm };
+    return this.#start;
   }
 
   /** What was damaged is whole again; `newest` of it may be the last entry, whose time is known then. */
@@ -111,7 +127,7 @@ export class MemoryLog {
   /** At least one entry, then as many as fit; `undefined` if `from` is no longer in memory; empty past the end. */
   entriesFrom(from: LogIndex, bytesMax: number): readonly Entry[] | undefined {
     if (from > this.#last) return [];
-    if (from < this.#cachedFrom) return undefined;
+    if (from < this.#cachedFrom || from <= this.#start.index) return undefined;
     const entries: Entry[] = [];
     let bytes = 0;
     for (let index = from; index <= this.#last; index = after(index)) {
@@ -137,13 +153,39 @@ export class MemoryLog {
 
   /** Drops this entry and all after it. Entries are appended in the same step, so the time of the last is known again then. */
   truncateFrom(index: LogIndex): void {
-    invariant(index > noIndex && index <= this.#last, "only entries of the log are dropped");
+    invariant(index > this.#start.index && index <= this.#last, "only entries of the log are dropped");
     for (let at = this.#last; at >= index && at >= this.#cachedFrom; at = before(at)) this.#drop(at);
-    while ((this.#runs.at(-1)?.firstIndex ?? noIndex) >= index) this.#runs.pop();
+    while ((this.#runs.at(-1)?.firstIndex ?? noIndex) >= index && this.#runs.length > 0) this.#runs.pop();
     this.#last = before(index);
     if (this.#cachedFrom > index) this.#cachedFrom = index;
     // Evicted entries keep no time here; what is appended next in this step brings one.
     this.#lastTime = this.#cachedFrom <= this.#last ? this.#at(this.#last).time : 0;
+  }
+
+  /** Gives back everything up to this entry, which is decided and covered by a checkpoint. */
+  compactTo(index: LogIndex): void {
+    invariant(index <= this.#last, "only entries of the log are given back");
+    if (index <= this.#start.index) return;
+    const term = this.termAt(index);
+    while (this.#cachedFrom <= index) {
+      this.#drop(this.#cachedFrom);
+      this.#cachedFrom = after(this.#cachedFrom);
+    }
+    const kept = this.#runs.findLastIndex(({ firstIndex }) => firstIndex <= index + 1);
+    this.#runs = this.#runs.slice(Math.max(0, kept));
+    this.#start = { index, term };
+  }
+
+  /** Drops everything: the log goes on behind this entry, which a checkpoint covers. */
+  reset(start: EntryId, time: AgreedTime): void {
+    this.#slots = new Array<Entry | undefined>(slotsMin).fill(undefined);
+    this.#cachedBytes = 0;
+    this.#runs = [];
+    this.#start = start;
+    this.#last = start.index;
+    this.#cachedFrom = after(start.index);
+    this.#lastTime = time;
+    this.#isTimeKnown = true;
   }
 
   /** Forgets the oldest entries up to `upTo` while the cache holds more than `bytesMax`. */

@@ -5,8 +5,8 @@
  * not read a clock, draw entropy, await, or touch a socket; completions are inputs. Invariant C1: a message that promises
  * something (a vote, an acknowledgement) travels inside the `persist` effect that makes it true.
  */
-import type { Entry, Proposal } from "../model/entry.js";
-import type { LogIndex, ReplicaId, Term } from "../model/ids.js";
+import type { Entry, EntryId, Proposal } from "../model/entry.js";
+import type { AgreedTime, LogIndex, ReplicaId, Term } from "../model/ids.js";
 import type { LogWrite } from "../model/log.js";
 
 export interface Envelope<Message> {
@@ -28,6 +28,10 @@ export type Input<Message> =
   | { readonly kind: "loaded"; readonly peer: ReplicaId; readonly from: LogIndex; readonly entries: readonly Entry[] }
   /** Asks for an index such that a state executed up to it reflects everything acknowledged before now. */
   | { readonly kind: "barrier"; readonly id: number }
+  /** A certified checkpoint of this entry is durable here: the log up to it is no longer needed, and others may have the checkpoint. */
+  | { readonly kind: "checkpointed"; readonly checkpoint: EntryId }
+  /** The state of this checkpoint was installed, durably: everything up to it is executed. `time`: agreed, of that entry. */
+  | { readonly kind: "installed"; readonly checkpoint: EntryId; readonly time: AgreedTime }
   /** Every damaged entry is repaired or cut off, durably: the log is whole again. `newest` is the highest that was repaired. */
   | { readonly kind: "repaired"; readonly newest?: Entry | undefined };
 
@@ -40,6 +44,8 @@ export type Effect<Message> =
   | { readonly kind: "commit"; readonly upTo: LogIndex }
   /** A peer needs entries that are no longer in memory: read them and answer with `loaded`. */
   | { readonly kind: "load"; readonly peer: ReplicaId; readonly from: LogIndex; readonly bytesMax: number }
+  /** The leader has given back what this log lacks: fetch the checkpoint of this entry, or a newer one, and answer with `installed`. */
+  | { readonly kind: "fetchCheckpoint"; readonly from: ReplicaId; readonly checkpoint: EntryId }
   | { readonly kind: "role"; readonly role: RoleView }
   | { readonly kind: "barrierPassed"; readonly id: number; readonly index: LogIndex }
   /** Surely no answer will come for this id: ask again with a new one. */

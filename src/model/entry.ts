@@ -3,7 +3,7 @@
  *
  * Owns: the kinds of entries. Leaves to others: what a payload means (`execution/`), how an entry lies on disk (`storage/`).
  */
-import type { AgreedTime, LogIndex, Term } from "./ids.js";
+import { noIndex, noTerm, type AgreedTime, type LogIndex, type Term } from "./ids.js";
 
 /**
  * `noop` opens a leader's term; `batch` holds client requests; `time` only moves the agreed time on, so that what is due
@@ -17,6 +17,9 @@ export interface EntryId {
   readonly index: LogIndex;
   readonly term: Term;
 }
+
+/** The place before the first entry. */
+export const noEntry: EntryId = { index: noIndex, term: noTerm };
 
 export interface Entry extends EntryId {
   readonly kind: EntryKind;

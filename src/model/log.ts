@@ -3,7 +3,7 @@
  *
  * Owns: the shapes that ordering and storage share. Leaves to others: when to write (`consensus/`), how (`storage/`).
  */
-import type { Entry } from "./entry.js";
+import type { Entry, EntryId } from "./entry.js";
 import type { LogIndex, ReplicaId, Term } from "./ids.js";
 
 /** What a replica must remember through a crash besides its log. */
@@ -17,6 +17,8 @@ export interface LogWrite {
   /** Grows by one with each write; completions come in this order. */
   readonly id: number;
   readonly hardState: HardState | undefined;
+  /** The whole log is dropped before anything else: it goes on behind this entry, which a checkpoint covers. */
+  readonly resetTo?: EntryId | undefined;
   /** Everything from this index on is dropped before `entries` are appended. */
   readonly truncateFrom: LogIndex | undefined;
   readonly entries: readonly Entry[];

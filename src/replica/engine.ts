@@ -154,6 +154,8 @@ export class Engine {
         return this.#deliver();
       case "load":
         return this.#load(effect);
+      case "fetchCheckpoint":
+        return;
       case "role":
         this.#role = effect.role;
         return this.#parts.toHost({ kind: "roleChanged", role: effect.role });

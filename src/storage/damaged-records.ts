@@ -39,6 +39,10 @@ export class DamagedRecords {
     for (const index of [...this.#byIndex.keys()]) if (index > last) this.#byIndex.delete(index);
   }
 
+  dropUpTo(last: LogIndex): void {
+    for (const index of [...this.#byIndex.keys()]) if (index <= last) this.#byIndex.delete(index);
+  }
+
   delete(index: LogIndex): void {
     this.#byIndex.delete(index);
   }

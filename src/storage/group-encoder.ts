@@ -34,6 +34,7 @@ export interface GroupLimits {
   readonly syncedUpTo: number;
   readonly hardStateSequence: number;
   onTruncation(last: LogIndex): void;
+  onReset(): void;
 }
 
 /** Bytes that the entries of a write take on disk. */
@@ -65,8 +66,11 @@ export class GroupEncoder {
 
   /** Adds what is left of a write; false if something of it did not fit. */
   addWrite(waiting: WaitingWrite): boolean {
-    const { truncateFrom, entries } = waiting.write;
-    if (!waiting.truncated && truncateFrom !== undefined && truncateFrom <= this.#chain.lastIndex) {
+    const { resetTo, truncateFrom, entries } = waiting.write;
+    if (!waiting.truncated && resetTo !== undefined) {
+      if (!this.add(this.#chain.reset(resetTo))) return false;
+      this.#limits.onReset();
+    } else if (!waiting.truncated && truncateFrom !== undefined && truncateFrom <= this.#chain.lastIndex) {
       if (!this.#addTruncation(before(truncateFrom))) return false;
     }
     waiting.truncated = true;

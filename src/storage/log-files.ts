@@ -4,6 +4,8 @@
  * Owns: the checks of names, headers and versions before any record is read. Leaves to others: the records (`wal-recovery.ts`).
  * Changes nothing on disk.
  */
+import type { LogStart } from "./log-start.js";
+import { logStartName, readLogStart } from "./log-start.js";
 import type { LogRefused } from "./log-store.js";
 import { DiskError } from "../ports/disk.js";
 import type { Segment, SegmentParts } from "./segments.js";
@@ -16,6 +18,9 @@ export const segmentBytesMost = 256 * 1024 * 1024;
 
 export interface FoundLog {
   readonly kind: "found";
+  readonly start: LogStart;
+  /** Numbers of segments before the start: a compaction was cut short. */
+  readonly toRemove: readonly number[];
   /** Without gaps, in order. */
   readonly segments: readonly Segment[];
   /** Those whose header is damaged; what it must say follows from its neighbours. */
@@ -23,24 +28,30 @@ export interface FoundLog {
 }
 
 export function findSegments(parts: SegmentParts): FoundLog | LogRefused {
-  const sequences = sequencesIn(parts);
-  if (sequences === undefined) return refuse("missing", parts, "the directory is gone");
-  if (sequences[0] !== 1) return refuse("missing", parts, `the first segment, ${segmentName(1)}, is missing`);
+  const all = sequencesIn(parts);
+  if (all === undefined) return refuse("missing", parts, "the directory is gone");
+  const start = readLogStart(parts.disk, parts.directory, parts.context);
+  if (start === undefined)
+    return refuse("damaged", parts, `${logStartName}, which says where the log begins, is damaged`);
+  const { segment: first } = start;
+  const sequences = all.filter((sequence) => sequence >= first);
+  if (sequences[0] !== first) return refuse("missing", parts, `the first segment, ${segmentName(first)}, is missing`);
   const segments: Segment[] = [];
   const headersToWrite: Segment[] = [];
   for (const [at, sequence] of sequences.entries()) {
-    if (sequence !== at + 1) {
-      return refuse("missing", parts, `${segmentName(at + 1)} is missing, but ${segmentName(sequence)} is there`);
+    if (sequence !== first + at) {
+      return refuse("missing", parts, `${segmentName(first + at)} is missing, but ${segmentName(sequence)} is there`);
     }
     const { decoded, bytes } = readHeader(parts, sequence);
-    const base = segments.reduce((sum, segment) => sum + segment.bytes, 0);
+    const base = segments.reduce((sum, segment) => sum + segment.bytes, start.base);
     const derived: Segment = { sequence, base, bytes };
     const problem = problemOf(decoded, derived);
     if (problem !== undefined) return refuse(problem.code, parts, `${segmentName(sequence)} ${problem.fact}`);
     if (decoded.kind === "damaged") headersToWrite.push(derived);
     segments.push(decoded.kind === "segment" ? { sequence, base, bytes: decoded.header.bytes } : derived);
   }
-  return { kind: "found", segments, headersToWrite };
+  const toRemove = all.filter((sequence) => sequence < first);
+  return { kind: "found", start, toRemove, segments, headersToWrite };
 }
 
 function sequencesIn(parts: SegmentParts): readonly number[] | undefined {

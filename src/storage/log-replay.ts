@@ -5,7 +5,7 @@
  * that was asked for, the sparse index, and a run per term.
  */
 import { invariant } from "../base/invariant.js";
-import type { Entry } from "../model/entry.js";
+import type { Entry, EntryId } from "../model/entry.js";
 import { entryBytes } from "../model/entry.js";
 import type { LogIndex, Term } from "../model/ids.js";
 import { after, before, noIndex } from "../model/ids.js";
@@ -15,7 +15,9 @@ import { OffsetIndex } from "./offset-index.js";
 import type { LogEnd } from "./wal-chain.js";
 import { identitiesPerTable } from "./wal-chain.js";
 import type { RecordHeader, RecordIdentity } from "./wal-format.js";
-import { changesLog, isEntryKind, noRecord, recordBytes } from "./wal-format.js";
+import type { LogStart } from "./log-start.js";
+import { lastBefore } from "./log-start.js";
+import { changesLog, isEntryKind, recordBytes } from "./wal-format.js";
 
 export class LogReplay {
   readonly offsets = new OffsetIndex();
@@ -27,13 +29,27 @@ export class LogReplay {
   #tail: Entry[] = [];
   #tailStart = 0;
   #tailBytes = 0;
-  #lastIndex: LogIndex = noIndex;
-  #lastPosition = 0;
-  #previous: RecordIdentity = noRecord;
+  #start: EntryId;
+  /** What stands before the first record. */
+  readonly #before: RecordIdentity;
+  #lastIndex: LogIndex;
+  #lastPosition: number;
+  #previous: RecordIdentity;
   #startsRun = true;
 
-  constructor(cacheBytes: number) {
+  /** Begins where the log does. */
+  constructor(start: LogStart, cacheBytes: number) {
     this.#cacheBytes = cacheBytes;
+    this.#start = lastBefore(start);
+    this.#before = start.previous;
+    this.#lastIndex = this.#start.index;
+    this.#lastPosition = start.lastPosition;
+    this.#previous = start.previous;
+  }
+
+  /** The last entry that the log does not hold: the first one that it does follows it. */
+  get start(): EntryId {
+    return this.#start;
   }
 
   get lastIndex(): LogIndex {
@@ -41,7 +57,7 @@ export class LogReplay {
   }
 
   get lastTerm(): Term | undefined {
-    return this.#terms.at(-1)?.term;
+    return this.#terms.at(-1)?.term ?? (this.#start.index === noIndex ? undefined : this.#start.term);
   }
 
   get terms(): readonly TermRun[] {
@@ -75,6 +91,7 @@ export class LogReplay {
   continues(identity: RecordIdentity): boolean {
     if (!changesLog(identity.kind)) return identity.ordinal === this.#previous.ordinal;
     if (identity.ordinal !== this.#previous.ordinal + 1) return false;
+    if (identity.kind === "reset") return true;
     return isEntryKind(identity.kind) ? identity.index === this.#lastIndex + 1 : identity.index <= this.#lastIndex;
   }
 
@@ -115,7 +132,7 @@ export class LogReplay {
     const wrong = this.#previous;
     if (!isEntryKind(wrong.kind) || !isEntryKind(identity.kind)) return false;
     if (identity.index !== wrong.index || identity.ordinal !== wrong.ordinal) return false;
-    const beforeWrong = this.#recent.at(-2) ?? noRecord;
+    const beforeWrong = this.#recent.at(-2) ?? this.#before;
     if (beforeWrong.ordinal !== wrong.ordinal - 1) return false;
     this.#recent.pop();
     this.#dropAfter(before(wrong.index));
@@ -131,12 +148,19 @@ export class LogReplay {
     this.#previous = identity;
     this.#recent.push(identity);
     if (this.#recent.length > identitiesPerTable) this.#recent.shift();
+    if (identity.kind === "reset") return this.#restart(identity);
     if (!isEntryKind(identity.kind)) return this.#dropAfter(identity.index);
     const { index, position, term } = identity;
     this.#lastIndex = index;
-    if (term !== this.lastTerm) this.#terms.push({ firstIndex: index, term });
+    if (term !== this.#terms.at(-1)?.term) this.#terms.push({ firstIndex: index, term });
     this.offsets.note({ index, position, bytes: recordBytes(identity.bodyBytes), startsRun: this.#startsRun });
     this.#startsRun = false;
+  }
+
+  #restart({ index, term }: RecordIdentity): void {
+    this.#dropAfter(noIndex);
+    this.#start = { index, term };
+    this.#lastIndex = index;
   }
 
   #dropAfter(last: LogIndex): void {

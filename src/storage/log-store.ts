@@ -4,7 +4,7 @@
  * Owns: the contract. `storage/wal.ts` keeps it. Writes complete in order; several may be in flight; no completion comes from
  * within a call. After a failure nothing is retried and every later write fails: the replica must step aside.
  */
-import type { Entry } from "../model/entry.js";
+import type { Entry, EntryId } from "../model/entry.js";
 import type { LogIndex } from "../model/ids.js";
 import type { DamagedEntry, HardState, LogWrite, TermRun } from "../model/log.js";
 
@@ -15,14 +15,16 @@ export interface LogStore {
   read(from: LogIndex, bytesMax: number, done: (result: readonly Entry[] | StorageFailure) => void): void;
   /** Writes in place a damaged entry that a peer has sent back; the caller has compared it with `DamagedEntry`. */
   repair(entry: Entry, done: (failure: StorageFailure | undefined) => void): void;
+  /** Gives back what only entries up to `upTo` need: a durable checkpoint covers them. Entries behind it stay. */
+  compact(upTo: LogIndex): void;
   close(done: () => void): void;
   readonly statistics: LogStatistics;
 }
 
 export interface StorageFailure {
   readonly kind: "storageFailure";
-  /** `full` may pass when space is back; `broken` is final for this process. */
-  readonly code: "full" | "broken" | "damaged";
+  /** `full` may pass when space is back; `broken` is final for this process; `compacted`: given back, a checkpoint covers it. */
+  readonly code: "full" | "broken" | "damaged" | "compacted";
   readonly message: string;
 }
 
@@ -41,8 +43,8 @@ export interface LogStatistics {
 /** What was found on disk at start. */
 export interface RecoveredLog {
   readonly hardState: HardState;
-  /** First index present, 1 until checkpoints exist. */
-  readonly firstIndex: LogIndex;
+  /** The last entry that the log does not hold any more, index and term 0 if it holds all: a checkpoint covers it. */
+  readonly start: EntryId;
   readonly lastIndex: LogIndex;
   /** The terms of all entries as runs: `firstIndex` of each run and its term, growing. */
   readonly terms: readonly TermRun[];

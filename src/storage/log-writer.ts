@@ -13,16 +13,18 @@
 import { invariant } from "../base/invariant.js";
 import type { Entry } from "../model/entry.js";
 import type { LogIndex, Term } from "../model/ids.js";
-import { minIndex } from "../model/ids.js";
+import { maxIndex, minIndex, noIndex } from "../model/ids.js";
 import type { HardState, LogWrite } from "../model/log.js";
 import type { CancelTimer, Clock } from "../ports/clock.js";
-import type { Disk, DiskError } from "../ports/disk.js";
+import { DiskError, type Disk } from "../ports/disk.js";
 import type { DamagedRecords } from "./damaged-records.js";
 import { writeBack } from "./damaged-records.js";
 import type { WaitingWrite } from "./group-encoder.js";
 import { encodedBytes, GroupEncoder } from "./group-encoder.js";
 import type { HardStateStore } from "./hard-state.js";
 import type { LogStatistics, LogStore, StorageFailure } from "./log-store.js";
+import type { LogStarts } from "./log-start.js";
+import { lastBefore, writeLogStart } from "./log-start.js";
 import type { OffsetIndex } from "./offset-index.js";
 import type { Segments } from "./segments.js";
 import { SyncStatistics } from "./sync-statistics.js";
@@ -45,6 +47,9 @@ export interface LogWriterParts {
   readonly hardState: HardStateStore;
   readonly damaged: DamagedRecords;
   readonly segments: Segments;
+  readonly starts: LogStarts;
+  /** The last entry that the log does not hold. */
+  readonly start: LogIndex;
   /** Groups that may be in flight together, markers not counted. */
   readonly groupsInFlightMax: number;
   /** Everything before this position is durable. */
@@ -81,6 +86,8 @@ export class LogWriter implements LogStore {
   #term: Term;
   #syncedUpTo: number;
   #durableIndex: LogIndex;
+  #startIndex: LogIndex;
+  #compacting = false;
   #hardStateInFlight = false;
   #waitsForSegment = false;
   /** Records are durable that no later record has called synced yet. */
@@ -97,6 +104,8 @@ export class LogWriter implements LogStore {
     this.#term = parts.hardState.durable.hardState.term;
     this.#syncedUpTo = parts.syncedUpTo;
     this.#durableIndex = parts.chain.lastIndex;
+    this.#startIndex = parts.start;
+    if (parts.segments.isFresh) this.#noteStart();
     this.#armMarker();
   }
 
@@ -119,6 +128,10 @@ export class LogWriter implements LogStore {
 
   read(from: LogIndex, bytesMax: number, done: (result: readonly Entry[] | StorageFailure) => void): void {
     const { chain, offsets, damaged, clock } = this.#parts;
+    if (from <= this.#startIndex) {
+      clock.nextTurn(() => done(compacted(from)));
+      return;
+    }
     if (from > chain.lastIndex || damaged.has(from) || offsets.find(from) === undefined) {
       clock.nextTurn(() => done(missing(from)));
       return;
@@ -129,7 +142,8 @@ export class LogWriter implements LogStore {
       bytesMax,
       done: (result) => {
         this.#reads.delete(request);
-        done(result);
+        // Its file may have gone while it was read.
+        done(from <= this.#startIndex ? compacted(from) : result);
       },
     };
     this.#reads.add(request);
@@ -147,6 +161,35 @@ export class LogWriter implements LogStore {
     if (record !== undefined) return writeBack({ disk, segments, context, damaged }, { record, entry }, done);
     const message = `Cannot repair entry ${entry.index}: it is not damaged, or this is not the entry that was lost`;
     clock.nextTurn(() => done({ kind: "storageFailure", code: "damaged", message }));
+  }
+
+  /** One at a time, and a failure changes nothing: the next checkpoint asks again. */
+  compact(upTo: LogIndex): void {
+    const { starts, disk, context, segments, offsets, damaged } = this.#parts;
+    const start = starts.cutFor(minIndex(upTo, this.#durableIndex));
+    if (start === undefined || this.#compacting || this.#broken !== undefined || this.#closing !== undefined) return;
+    this.#compacting = true;
+    writeLogStart(disk, segments.directory, { start, context }, (failure) => {
+      this.#compacting = false;
+      if (failure === undefined && this.#broken === undefined) {
+        const { index } = lastBefore(start);
+        this.#startIndex = maxIndex(this.#startIndex, index);
+        starts.cutAt(start);
+        offsets.dropUpTo(index);
+        damaged.dropUpTo(index);
+        this.#free(start.base);
+      }
+      this.#endIfIdle();
+    });
+  }
+
+  #free(position: number): void {
+    try {
+      this.#parts.segments.freeBefore(position);
+    } catch (cause) {
+      if (!(cause instanceof DiskError)) throw cause;
+      this.#break(cause);
+    }
   }
 
   close(done: () => void): void {
@@ -214,6 +257,10 @@ export class LogWriter implements LogStore {
       syncedUpTo: this.#syncedUpTo,
       hardStateSequence: hardState.durable.sequence,
       onTruncation: (last) => this.#onTruncation(last),
+      onReset: () => {
+        this.#onTruncation(noIndex);
+        this.#startIndex = chain.lastIndex;
+      },
     });
   }
 
@@ -222,7 +269,15 @@ export class LogWriter implements LogStore {
     this.#waitsForSegment = true;
     if (!this.#parts.segments.roll()) return;
     this.#waitsForSegment = false;
+    this.#noteStart();
     this.#pump();
+  }
+
+  /** No record of the active segment is written yet. */
+  #noteStart(): void {
+    const { starts, segments, chain, hardState } = this.#parts;
+    const { sequence, base } = segments.active;
+    starts.note({ segment: sequence, base, ...chain.end, hardStateSequence: hardState.durable.sequence });
   }
 
   #issue(kind: Group["kind"], encoder: GroupEncoder, completes: readonly QueuedWrite[]): void {
@@ -311,7 +366,8 @@ export class LogWriter implements LogStore {
   }
 
   #isIdle(): boolean {
-    return this.#queue.length === 0 && this.#inFlight.length === 0 && !this.#hardStateInFlight;
+    const isWriting = this.#inFlight.length > 0 || this.#hardStateInFlight || this.#compacting;
+    return this.#queue.length === 0 && !isWriting;
   }
 
   /** The kernel forgets what a failed flush was about: nothing that follows could be believed, so nothing is tried again. */
@@ -343,6 +399,11 @@ export class LogWriter implements LogStore {
     this.#closed = true;
     this.#parts.hardState.close(() => this.#parts.segments.close(() => done()));
   }
+}
+
+function compacted(index: LogIndex): StorageFailure {
+  const message = `Cannot read entry ${index}: its part of the log was given back, a checkpoint covers it`;
+  return { kind: "storageFailure", code: "compacted", message };
 }
 
 function missing(index: LogIndex): StorageFailure {

@@ -6,7 +6,7 @@
  * entries between their indexes, and nothing that was dropped later is met before the next point.
  */
 import { invariant } from "../base/invariant.js";
-import type { LogIndex } from "../model/ids.js";
+import { after, type LogIndex } from "../model/ids.js";
 
 const entriesPerPoint = 64;
 const bytesPerPoint = 64 * 1024;
@@ -54,6 +54,14 @@ export class OffsetIndex {
       this.#indexes.pop();
       this.#positions.pop();
     }
+  }
+
+  /** Entries up to `index` are no longer asked for. */
+  dropUpTo(index: LogIndex): void {
+    let gone = 0;
+    while (gone + 1 < this.pointCount && (this.#indexes[gone + 1] ?? 0) <= after(index)) gone += 1;
+    this.#indexes.splice(0, gone);
+    this.#positions.splice(0, gone);
   }
 
   /** Where to begin looking for `index`; undefined if nothing that early is known. */

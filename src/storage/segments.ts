@@ -106,6 +106,19 @@ export class Segments {
     return this.#active.segment.bytes - this.#used;
   }
 
+  get directory(): string {
+    return this.#parts.directory;
+  }
+
+  get active(): Segment {
+    return this.#active.segment;
+  }
+
+  /** Nothing is written to the active segment yet. */
+  get isFresh(): boolean {
+    return this.#used <= segmentHeaderBytes;
+  }
+
   /** Where the next byte goes. */
   get position(): number {
     return this.#active.segment.base + this.#used;
@@ -171,7 +184,8 @@ export class Segments {
 
   /**
    * Gives back the segments that lie wholly before `position`; freed ones become the next ones without being filled again.
-   * Their old records carry lower positions and are never taken for new ones. Called once logs are compacted.
+   * Their old records carry lower positions and are never taken for new ones. What would begin behind `position` is
+   * durable before.
    */
   freeBefore(position: number): void {
     while (this.#known.length > 1) {

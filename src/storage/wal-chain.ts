@@ -6,8 +6,8 @@
  * the last entry plus one.
  */
 import { invariant } from "../base/invariant.js";
-import type { Entry } from "../model/entry.js";
-import type { LogIndex, Term } from "../model/ids.js";
+import type { Entry, EntryId } from "../model/entry.js";
+import { after, noIndex, type LogIndex, type Term } from "../model/ids.js";
 import type { OffsetIndex } from "./offset-index.js";
 import type { FormatContext, RecordHeader, RecordIdentity, RecordKind } from "./wal-format.js";
 import {
@@ -68,6 +68,11 @@ export class LogChain {
     return this.#lastIndex;
   }
 
+  /** What the next record will call the one before it. */
+  get end(): Omit<LogEnd, "recent" | "lastIndex"> {
+    return { lastPosition: this.#lastPosition, previous: this.#previous };
+  }
+
   /** Of the last record that changed the log. */
   get ordinal(): number {
     return this.#previous.ordinal;
@@ -85,6 +90,11 @@ export class LogChain {
   /** Drops every entry behind `last`. */
   truncation(last: LogIndex): NewRecord {
     return { kind: "truncate", index: last, term: this.#previous.term, time: 0, body: emptyBody };
+  }
+
+  /** Drops every entry; the next one follows `last`. */
+  reset({ index, term }: EntryId): NewRecord {
+    return { kind: "reset", index, term, time: 0, body: emptyBody };
   }
 
   marker(): NewRecord {
@@ -141,7 +151,7 @@ export class LogChain {
     this.#sinceTable += 1;
     if (isEntryKind(identity.kind)) this.#noteEntry(identity);
     else {
-      this.#offsets.dropFrom((identity.index + 1) as LogIndex);
+      this.#offsets.dropFrom(after(identity.kind === "reset" ? noIndex : identity.index));
       this.#startsRun = true;
     }
     this.#lastIndex = identity.index;

@@ -20,8 +20,8 @@ export const formatVersion = 1;
 export const segmentHeaderBytes = 4096;
 export const recordHeaderBytes = 128;
 
-/** Entries and truncations change the log; markers and identity tables only say something about it. */
-export type RecordKind = EntryKind | "truncate" | "marker" | "identities";
+/** Entries, truncations and resets change the log; markers and identity tables only say something about it. */
+export type RecordKind = EntryKind | "truncate" | "reset" | "marker" | "identities";
 
 /** Names a record that changes the log: enough to vote by, to ask a peer for the content, and to write it back in place. */
 export interface RecordIdentity {
@@ -29,7 +29,7 @@ export interface RecordIdentity {
   readonly ordinal: number;
   readonly position: number;
   readonly kind: RecordKind;
-  /** Of an entry its own; of a truncation the last index that is left. */
+  /** Of an entry its own; of a truncation the last index that is left; of a reset that behind which the log goes on. */
   readonly index: LogIndex;
   readonly term: Term;
   readonly bodyBytes: number;
@@ -70,6 +70,7 @@ const kinds: readonly (RecordKind | undefined)[] = [
   "truncate",
   "marker",
   "identities",
+  "reset",
 ];
 
 /** What stands before the first record: nothing, with ordinal 0. */
@@ -83,12 +84,20 @@ export const noRecord: RecordIdentity = {
   bodyChecksum: 0,
 };
 
+export function numberOfKind(kind: RecordKind): number {
+  return kinds.indexOf(kind);
+}
+
+export function kindOf(number: number): RecordKind | undefined {
+  return kinds[number];
+}
+
 export function changesLog(kind: RecordKind): boolean {
   return kind !== "marker" && kind !== "identities";
 }
 
 export function isEntryKind(kind: RecordKind): kind is EntryKind {
-  return kind !== "marker" && kind !== "identities" && kind !== "truncate";
+  return changesLog(kind) && kind !== "truncate" && kind !== "reset";
 }
 
 /** Header, body, and zeros up to a multiple of eight, so that a search for the next record looks at every eighth byte only. */

@@ -11,7 +11,8 @@
  */
 import { unreachable } from "../base/invariant.js";
 import { LogReplay } from "./log-replay.js";
-import type { FormatContext, RecordHeader, RecordIdentity } from "./wal-format.js";
+import type { LogStart } from "./log-start.js";
+import type { FormatContext, RecordHeader, RecordIdentity, RecordKind } from "./wal-format.js";
 import { changesLog, decodeIdentities, sameIdentity, segmentHeaderBytes } from "./wal-format.js";
 import type { ScannedRecord } from "./wal-scan.js";
 import { scanSegment } from "./wal-scan.js";
@@ -53,6 +54,7 @@ export const decisions: Readonly<Record<Finding, { readonly damage: Verdict; rea
 };
 
 export interface FoundSegment {
+  readonly sequence: number;
   readonly base: number;
   /** A view of the whole segment, valid until the next call. */
   readonly load: () => Uint8Array;
@@ -67,14 +69,19 @@ export interface Recovery {
   readonly hardStateSequence: number;
   /** Why promises are lost, if they are. */
   readonly amnesia: string | undefined;
+  /** What stands before the first record of each segment that has one. */
+  readonly starts: readonly LogStart[];
 }
 
-export function recoverRecords(
-  segments: readonly FoundSegment[],
-  context: FormatContext,
-  cacheBytes: number,
-): Recovery {
-  const walk = new RecoveryWalk(segments, context, cacheBytes);
+export interface RecoveryOptions {
+  readonly context: FormatContext;
+  /** Where the first of the segments begins. */
+  readonly start: LogStart;
+  readonly cacheBytes: number;
+}
+
+export function recoverRecords(segments: readonly FoundSegment[], options: RecoveryOptions): Recovery {
+  const walk = new RecoveryWalk(segments, options);
   return walk.run();
 }
 
@@ -100,13 +107,16 @@ class RecoveryWalk {
   readonly #replay: LogReplay;
   readonly #syncedUpTo: number;
   #end: number;
-  #hardStateSequence = 0;
+  #hardStateSequence: number;
   #amnesia: string | undefined;
+  readonly #starts: LogStart[];
 
-  constructor(segments: readonly FoundSegment[], context: FormatContext, cacheBytes: number) {
+  constructor(segments: readonly FoundSegment[], { context, start, cacheBytes }: RecoveryOptions) {
     this.#segments = segments;
     this.#context = context;
-    this.#replay = new LogReplay(cacheBytes);
+    this.#replay = new LogReplay(start, cacheBytes);
+    this.#hardStateSequence = start.hardStateSequence;
+    this.#starts = [start];
     this.#syncedUpTo = largestClaim(segments, context);
     this.#end = (segments[0]?.base ?? 0) + segmentHeaderBytes;
   }
@@ -119,6 +129,7 @@ class RecoveryWalk {
       syncedUpTo: this.#syncedUpTo,
       hardStateSequence: this.#hardStateSequence,
       amnesia: this.#amnesia,
+      starts: this.#starts,
     };
   }
 
@@ -129,9 +140,17 @@ class RecoveryWalk {
         if (this.#lostBefore(record.header) < 0) continue;
         if (!this.#crossGap(record.header, at)) return;
         if (!this.#acceptPredecessor(record.header)) return;
+        this.#noteStart(segment);
         if (!this.#accept(record)) return;
       }
     }
+  }
+
+  #noteStart({ sequence, base }: FoundSegment): void {
+    if ((this.#starts.at(-1)?.segment ?? 0) >= sequence) return;
+    const { previous, lastPosition } = this.#replay;
+    const hardStateSequence = this.#hardStateSequence;
+    this.#starts.push({ segment: sequence, base, lastPosition, previous, hardStateSequence });
   }
 
   /** Records that change the log, missing between the last one and `header`. */
@@ -239,12 +258,17 @@ class RecoveryWalk {
   }
 }
 
+function follows(kind: RecordKind, index: number, last: number): boolean {
+  if (kind === "reset") return true;
+  return kind === "truncate" ? index <= last : index === last + 1;
+}
+
 /** Whether records with these names can follow an entry at `lastIndex`. */
 function chains(names: readonly RecordIdentity[], lastIndex: number): boolean {
   let last = lastIndex;
   let before = 0;
   for (const { kind, index, position } of names) {
-    if (!changesLog(kind) || (kind === "truncate" ? index > last : index !== last + 1)) return false;
+    if (!changesLog(kind) || !follows(kind, index, last)) return false;
     if (position <= before) return false;
     last = index;
     before = position;

@@ -7,7 +7,6 @@
  */
 import { invariant } from "../base/invariant.js";
 import { noTerm } from "../model/ids.js";
-import type { LogIndex } from "../model/ids.js";
 import type { HardState } from "../model/log.js";
 import type { Clock } from "../ports/clock.js";
 import type { Disk } from "../ports/disk.js";
@@ -18,6 +17,7 @@ import type { RecoveredHardState, StoredHardState } from "./hard-state.js";
 import type { FoundLog } from "./log-files.js";
 import { findSegments, segmentBytesMost } from "./log-files.js";
 import type { LogRefused, LogStore, RecoveredLog, StorageFailure } from "./log-store.js";
+import { LogStarts } from "./log-start.js";
 import { LogWriter } from "./log-writer.js";
 import { LogChain } from "./wal-chain.js";
 import type { FormatContext } from "./wal-format.js";
@@ -72,7 +72,8 @@ export function openLog(options: LogOptions): OpenedLog | LogRefused {
 
   const shared = { buffer: new Uint8Array(0) };
   const readers = found.segments.map((segment) => readerOf(parts, segment, shared));
-  const recovery = recoverRecords(readers, context, options.cacheBytes);
+  const { start } = found;
+  const recovery = recoverRecords(readers, { context, start, cacheBytes: options.cacheBytes });
   const amnesia = recovery.amnesia ?? amnesiaOf(hardState, recovery);
   if (amnesia === undefined) makeReady(parts, found, readers, recovery);
   return assemble(options, parts, { found, recovery, hardState, amnesia });
@@ -102,6 +103,7 @@ function amnesiaOf(hardState: RecoveredHardState, recovery: Recovery): string | 
 /** All segments are read into `shared` in turn. */
 function readerOf(parts: SegmentParts, segment: Segment, shared: { buffer: Uint8Array }): FoundSegment {
   return {
+    sequence: segment.sequence,
     base: segment.base,
     load: () => {
       if (shared.buffer.length < segment.bytes) shared.buffer = new Uint8Array(segment.bytes);
@@ -123,7 +125,9 @@ function makeReady(parts: SegmentParts, found: FoundLog, readers: readonly Found
     if (segment.base + segment.bytes <= recovery.syncedUpTo) continue;
     rewriteUnsynced(parts, segment, reader.load(), recovery);
   }
-  removeBehind(parts, found.segments, readers, active);
+  removeBehind(parts, readers, active);
+  for (const sequence of found.toRemove) parts.disk.remove(`${parts.directory}/${segmentName(sequence)}`);
+  if (found.toRemove.length > 0) parts.disk.syncDirectory(parts.directory);
 }
 
 function activeOf(segments: readonly Segment[], end: number): Segment {
@@ -172,14 +176,9 @@ function writeHeader(parts: SegmentParts, segment: Segment): void {
  * Segments behind the active one hold records that do not count, or nothing. One that holds nothing is kept as the next one.
  * The last is removed first and each removal is synced, so a crash in between never leaves a gap in the numbers.
  */
-function removeBehind(
-  parts: SegmentParts,
-  segments: readonly Segment[],
-  readers: readonly FoundSegment[],
-  active: Segment,
-): void {
-  const behind = segments.filter((segment) => segment.sequence > active.sequence);
-  const hasRecords = behind.some((segment) => !isEmpty(parts, readers[segment.sequence - 1]));
+function removeBehind(parts: SegmentParts, readers: readonly FoundSegment[], active: Segment): void {
+  const behind = readers.filter((segment) => segment.sequence > active.sequence);
+  const hasRecords = behind.some((segment) => !isEmpty(parts, segment));
   const kept = hasRecords ? 0 : 1;
   for (const segment of behind.slice(kept).toReversed()) {
     parts.disk.remove(`${parts.directory}/${segmentName(segment.sequence)}`);
@@ -189,8 +188,7 @@ function removeBehind(
   if (parts.disk.exists(preparing)) parts.disk.remove(preparing);
 }
 
-function isEmpty(parts: SegmentParts, reader: FoundSegment | undefined): boolean {
-  if (reader === undefined) return true;
+function isEmpty(parts: SegmentParts, reader: FoundSegment): boolean {
   const first = scanSegment(reader.load(), reader.base, parts.context).next();
   return first.done === true;
 }
@@ -229,6 +227,8 @@ function assemble(
       hardState: openHardState(options.disk, options.directory, parts.context, stored),
       damaged: replay.damaged,
       segments,
+      starts: new LogStarts(recovery.starts),
+      start: replay.start.index,
       groupsInFlightMax: options.groupsInFlightMax,
       syncedUpTo: end,
     },
@@ -240,7 +240,7 @@ function assemble(
 function recoveredLog({ replay }: Recovery, hardState: HardState, amnesia: string | undefined): RecoveredLog {
   return {
     hardState,
-    firstIndex: 1 as LogIndex,
+    start: replay.start,
     lastIndex: replay.lastIndex,
     terms: replay.terms,
     tail: replay.tail,

@@ -29,6 +29,7 @@ const messageKinds = [
   "ReadIndex",
   "ReadIndexReply",
   "TimeoutNow",
+  "InstallSnapshot",
 ] as const satisfies readonly RaftMessage["kind"][];
 
 const entryKinds = [
@@ -99,6 +100,9 @@ function writeFields(writer: ByteWriter, message: RaftMessage): void {
       return writer.varint(message.index ?? 0);
     case "TimeoutNow":
       return;
+    case "InstallSnapshot":
+      writer.varint(message.round);
+      return writeEntryId(writer, message.last);
     default:
       return unreachable(message);
   }
@@ -148,6 +152,8 @@ function readFields(reader: ByteReader, kind: RaftMessage["kind"], term: Term): 
       return { kind, term, id: readId(reader), index: readOptionalIndex(reader) };
     case "TimeoutNow":
       return { kind, term };
+    case "InstallSnapshot":
+      return { kind, term, round: readCounter(reader), last: readEntryId(reader, term) };
     default:
       return unreachable(kind);
   }

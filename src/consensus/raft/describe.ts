@@ -35,6 +35,8 @@ function describeMessage(message: RaftMessage): string {
       return `ReadIndexReply(term ${term}, id ${message.id}, ${message.index === undefined ? "refused" : `index ${message.index}`})`;
     case "TimeoutNow":
       return `TimeoutNow(term ${term})`;
+    case "InstallSnapshot":
+      return `InstallSnapshot(term ${term}, round ${message.round}, last ${describeId(message.last)})`;
     default:
       return unreachable(kind);
   }
@@ -57,6 +59,9 @@ export function describeInput(input: RaftInput): string {
       return `loaded ${describeEntries(input.entries)} for ${input.peer}`;
     case "barrier":
       return `barrier ${input.id}`;
+    case "checkpointed":
+    case "installed":
+      return `${input.kind} ${describeId(input.checkpoint)}`;
     case "repaired":
       return "repaired";
     default:
@@ -76,6 +81,8 @@ export function describeEffect(effect: RaftEffect): string {
       return `commit up to ${effect.upTo}`;
     case "load":
       return `load from ${effect.from} for ${effect.peer}`;
+    case "fetchCheckpoint":
+      return `fetch checkpoint ${describeId(effect.checkpoint)} from ${effect.from}`;
     case "role": {
       const { role, term, leader, settledAt } = effect.role;
       return `role ${role}, term ${term}, leader ${leader ?? "unknown"}${settledAt === undefined ? "" : `, settled at ${settledAt}`}`;
@@ -120,8 +127,9 @@ function describeOutcome(outcome: AppendOutcome): string {
   }
 }
 
-function describeWrite({ hardState, truncateFrom, entries }: LogWrite): string {
+function describeWrite({ hardState, resetTo, truncateFrom, entries }: LogWrite): string {
   const parts: string[] = [];
+  if (resetTo !== undefined) parts.push(`nothing before ${describeId(resetTo)}`);
   if (hardState !== undefined) parts.push(`term ${hardState.term} vote ${hardState.votedFor ?? "none"}`);
   if (truncateFrom !== undefined) parts.push(`cut from ${truncateFrom}`);
   if (entries.length > 0) parts.push(describeEntries(entries));

@@ -77,7 +77,7 @@ function promiseMatch({ state, role, turn }: Following, round: number): void {
 }
 
 /** Claims only what is durable now, so it may leave at once. */
-function reportMatch({ state, role, turn }: Following, round: number): void {
+export function reportMatch({ state, role, turn }: Following, round: number): void {
   const match = minIndex(role.verified, state.writes.durableIndex);
   if (role.leader === undefined) return;
   role.round = Math.max(role.round, round);

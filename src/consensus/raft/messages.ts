@@ -16,7 +16,8 @@ export type RaftMessage =
   | AppendEntriesReply
   | ReadIndex
   | ReadIndexReply
-  | TimeoutNow;
+  | TimeoutNow
+  | InstallSnapshot;
 
 /** "Would you vote for me in term + 1?" (Raft thesis, section 9.6). Changes nothing at the asked replica. */
 export interface PreVote {
@@ -80,6 +81,18 @@ export type AppendOutcome =
   | { readonly kind: "conflict"; readonly rejected: LogIndex; readonly hint: EntryId }
   /** The AppendEntries was of an older term than the reply's. */
   | { readonly kind: "outdated" };
+
+/**
+ * Section 7. The follower lacks entries that the leader has given back. The message names the checkpoint that replaces them; its content is
+ * fetched apart, from any replica that has it. Answered by an AppendEntriesReply, as a heartbeat is.
+ */
+export interface InstallSnapshot {
+  readonly kind: "InstallSnapshot";
+  readonly term: Term;
+  readonly round: number;
+  /** The last entry that the checkpoint covers. */
+  readonly last: EntryId;
+}
 
 /** A follower asks its leader for a read index (thesis, section 6.4). `id` is new for each try. */
 export interface ReadIndex {

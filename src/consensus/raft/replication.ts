@@ -19,7 +19,7 @@ import {
 import { quorumOf } from "../../model/membership.js";
 import { reachedByMajority } from "../quorum.js";
 import type { AppendEntries, AppendEntriesReply } from "./messages.js";
-import { backToProbe, isStaleConflict, onAccepted, onSent, type Follower } from "./progress.js";
+import { backToProbe, isStaleConflict, onAccepted, onSent, toSnapshot, type Follower } from "./progress.js";
 import { stepDown } from "./roles.js";
 import { isDiskStalled, type LeaderRole, type RaftState } from "./state.js";
 import { appendEntry, send, type Turn } from "./turn.js";
@@ -123,6 +123,7 @@ function onConflict(
   const { rejected, hint } = outcome;
   // Refusing what it has acknowledged: it lost its disk. Asking again at once would only spin; heartbeats go on.
   if (isStaleConflict(follower, rejected) || rejected <= follower.progress.match) return;
+  if (hint.index < state.log.start.index) return toSnapshot(follower, state.checkpoint.index);
   const agreed = state.log.lastNotAbove(minIndex(hint.index, before(rejected)), hint.term);
   backToProbe(follower, after(agreed.index));
 }
@@ -137,6 +138,11 @@ function sendDueTo(leading: Leading, follower: Follower): void {
   const { log, settings } = state;
   while (hasRoom(leading, follower)) {
     const from = follower.progress.next;
+    if (from <= log.start.index) {
+      // Given back since it was last sent something (hazard S6).
+      toSnapshot(follower, state.checkpoint.index);
+      break;
+    }
     const entries = log.entriesFrom(from, settings.appendBytesMax);
     if (entries === undefined) {
       follower.loading = { from, askedAt: turn.now };
@@ -146,6 +152,7 @@ function sendDueTo(leading: Leading, follower: Follower): void {
     sendAppend(leading, follower, entries);
   }
   const { progress } = follower;
+  if (progress.mode === "snapshot" && !progress.told) return sendAppend(leading, follower, []);
   const hasAll = progress.mode === "replicate" && progress.next > log.lastIndex;
   if (hasAll && follower.commitSent < state.commitIndex) sendAppend(leading, follower, []);
 }
@@ -153,6 +160,7 @@ function sendDueTo(leading: Leading, follower: Follower): void {
 function hasRoom({ state, turn }: Leading, { progress, loading }: Follower): boolean {
   // A read that failed has no answer: it is asked for again, so that the follower does not wait for ever.
   if (loading !== undefined && turn.now - loading.askedAt < state.settings.electionTimeoutMsMax) return false;
+  if (progress.mode === "snapshot") return false;
   if (progress.mode === "probe") return !progress.paused;
   const { inflightBytesMax, inflightCountMax } = state.settings;
   const { bytes, messages } = progress.inflight;
@@ -160,7 +168,18 @@ function hasRoom({ state, turn }: Leading, { progress, loading }: Follower): boo
 }
 
 function sendAppend(leading: Leading, follower: Follower, entries: readonly Entry[]): void {
-  const { state, turn } = leading;
+  const { state, role, turn } = leading;
+  const { progress } = follower;
+  if (progress.mode === "snapshot") {
+    progress.told = true;
+    const { term, checkpoint: last } = state;
+    return send(turn, follower.id, { kind: "InstallSnapshot", term, round: role.round, last });
+  }
+  // A heartbeat to a follower whose place was given back since.
+  if (progress.next <= state.log.start.index) {
+    toSnapshot(follower, state.checkpoint.index);
+    return sendAppend(leading, follower, []);
+  }
   const message = makeAppend(leading, before(follower.progress.next), entries);
   const last = message.entries.at(-1);
   if (last !== undefined || follower.progress.mode === "probe") {

@@ -7,6 +7,7 @@
 import { invariant } from "../../base/invariant.js";
 import { randomStream, nextBetween, nextUint32, type Random } from "../../base/random.js";
 import { maxIndex, minIndex, before, noIndex, type LogIndex, type ReplicaId, type Term } from "../../model/ids.js";
+import type { EntryId } from "../../model/entry.js";
 import type { HardState } from "../../model/log.js";
 import { votersOf, type Membership } from "../../model/membership.js";
 import { MemoryLog, type RecoveredEntries } from "../memory-log.js";
@@ -61,6 +62,8 @@ export interface RaftState {
   votedFor: ReplicaId | undefined;
   readonly log: MemoryLog;
   commitIndex: LogIndex;
+  /** The newest certified checkpoint that is durable here; entry 0 if there is none. The log never begins behind it. */
+  checkpoint: EntryId;
   role: Role;
   /** When a replica that hears no leader starts a pre-vote. */
   electionDeadline: number;
@@ -187,7 +190,8 @@ export function createRaftState(options: RaftOptions, now: number): RaftState {
     term: hardState.term,
     votedFor: hardState.votedFor,
     log,
-    commitIndex: noIndex,
+    commitIndex: log.start.index,
+    checkpoint: log.start,
     role: followerOf(undefined, now),
     electionDeadline: alone ? now : now + patience,
     hurryUntil: now,

@@ -7,6 +7,7 @@
 import { invariant, unreachable } from "../../base/invariant.js";
 import { minIndex, type ReplicaId } from "../../model/ids.js";
 import type { Input } from "../vocabulary.js";
+import { onCheckpointed, onInstalled, onInstallSnapshot } from "./checkpoint.js";
 import * as election from "./election.js";
 import { onAppendEntries, onFollowerDurable } from "./follower.js";
 import { checkRaftInvariants } from "./invariants.js";
@@ -57,6 +58,10 @@ function dispatch(state: RaftState, input: RaftInput, turn: Turn): void {
       return;
     case "barrier":
       return reads.onBarrier(state, input.id, turn);
+    case "checkpointed":
+      return onCheckpointed(state, input.checkpoint);
+    case "installed":
+      return onInstalled(state, turn, input);
     case "repaired":
       if (input.newest !== undefined) state.log.repaired(input.newest);
       // Amnesia is no matter of entries: what it may have promised is forgotten for good.
@@ -118,6 +123,8 @@ function receive(state: RaftState, from: ReplicaId, message: RaftMessage, turn: 
       return reads.onReadIndex(state, from, message, turn);
     case "ReadIndexReply":
       return reads.onReadIndexReply(state, from, message, turn);
+    case "InstallSnapshot":
+      return onInstallSnapshot(state, from, message, turn);
     case "TimeoutNow":
       return;
     default:

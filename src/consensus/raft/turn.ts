@@ -6,8 +6,8 @@
  * Every change of term, vote and log passes through here, so none can miss the disk. Called by all of `raft/`.
  */
 import { invariant } from "../../base/invariant.js";
-import type { Entry } from "../../model/entry.js";
-import { noIndex, type LogIndex, type ReplicaId, type Term } from "../../model/ids.js";
+import type { Entry, EntryId } from "../../model/entry.js";
+import { after, noIndex, type AgreedTime, type LogIndex, type ReplicaId, type Term } from "../../model/ids.js";
 import type { Effect, Envelope, RoleView } from "../vocabulary.js";
 import type { AppendEntries, RaftMessage } from "./messages.js";
 import { beginWrite, cutWrites, isVoter, leaderOf, type RaftState } from "./state.js";
@@ -18,6 +18,7 @@ export interface Turn {
   readonly now: number;
   readonly commitBefore: LogIndex;
   hardState: boolean;
+  resetTo: EntryId | undefined;
   truncateFrom: LogIndex | undefined;
   readonly appended: Entry[];
   readonly promises: Envelope<RaftMessage>[];
@@ -34,6 +35,7 @@ export function beginTurn(state: RaftState, now: number): Turn {
     now,
     commitBefore: state.commitIndex,
     hardState: false,
+    resetTo: undefined,
     truncateFrom: undefined,
     appended: [],
     promises: [],
@@ -81,6 +83,21 @@ export function truncateLog(state: RaftState, turn: Turn, from: LogIndex): void 
   turn.truncateFrom = from;
 }
 
+/** The checkpoint that replaces the log is durable already, so up to it nothing waits for a write. */
+export function resetLog(
+  state: RaftState,
+  turn: Turn,
+  last: { readonly id: EntryId; readonly time: AgreedTime },
+): void {
+  const { id, time } = last;
+  invariant(id.index > state.commitIndex, "R16 a checkpoint never takes back what is decided");
+  invariant(turn.appended.length === 0, "a step drops entries before it appends some");
+  state.log.reset(id, time);
+  cutWrites(state.writes, after(noIndex));
+  state.writes.durableIndex = id.index;
+  turn.resetTo = id;
+}
+
 export function endTurn(state: RaftState, turn: Turn): readonly RaftEffect[] {
   const effects: RaftEffect[] = [];
   finishWrite(state, turn, effects);
@@ -96,8 +113,8 @@ export function endTurn(state: RaftState, turn: Turn): readonly RaftEffect[] {
 }
 
 function finishWrite(state: RaftState, turn: Turn, effects: RaftEffect[]): void {
-  const { hardState, truncateFrom, appended, promises } = turn;
-  const changes = hardState || truncateFrom !== undefined || appended.length > 0;
+  const { hardState, resetTo, truncateFrom, appended, promises } = turn;
+  const changes = hardState || resetTo !== undefined || truncateFrom !== undefined || appended.length > 0;
   const mustWait = promises.length > 0 && state.writes.pending.length > 0;
   if (!changes && !mustWait) {
     for (const { to, message } of promises) effects.push({ kind: "send", to, message });
@@ -106,7 +123,7 @@ function finishWrite(state: RaftState, turn: Turn, effects: RaftEffect[]): void 
   const upTo = appended.length > 0 ? state.log.lastIndex : noIndex;
   const id = beginWrite(state.writes, { hardState, upTo, now: turn.now });
   const { term, votedFor } = state;
-  const write = { id, hardState: hardState ? { term, votedFor } : undefined, truncateFrom, entries: appended };
+  const write = { id, hardState: hardState ? { term, votedFor } : undefined, resetTo, truncateFrom, entries: appended };
   effects.push({ kind: "persist", write, then: promises });
 }
 

@@ -1,14 +1,14 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { MemoryLog } from "../../../src/consensus/memory-log.js";
-import { entryBytes, type Entry } from "../../../src/model/entry.js";
+import { entryBytes, noEntry, type Entry } from "../../../src/model/entry.js";
 import { termRunsOf } from "../../../test-support/raft-disk.js";
 import { entriesOf, i, id, t } from "../../../test-support/raft-core.js";
 
 function logOf(terms: readonly number[], tailCount = terms.length): MemoryLog {
   const entries = entriesOf(terms);
   const tail = tailCount === 0 ? [] : entries.slice(-tailCount);
-  return new MemoryLog({ lastIndex: i(entries.length), terms: termRunsOf(entries), tail });
+  return new MemoryLog({ start: noEntry, lastIndex: i(entries.length), terms: termRunsOf(entries), tail });
 }
 
 test("every index has its term, also those whose entries are not in memory", () => {

@@ -3,6 +3,7 @@
  * bug which we do not know yet cannot go on silently.
  */
 import { describe, expect, test } from "vitest";
+import { noEntry } from "../../../src/model/entry.js";
 import { counterMax } from "../../../src/model/ids.js";
 import { createRaftState, type LeaderRole } from "../../../src/consensus/raft/state.js";
 import { step } from "../../../src/consensus/raft/step.js";
@@ -96,6 +97,7 @@ describe("where the change happens", () => {
         },
         membership: { members: [{ id: "a", role: "voter", incarnation: 1, peer: "", client: "" }] },
         log: {
+          start: noEntry,
           lastIndex: last,
           terms: [{ firstIndex: i(1), term: t(1) }],
           tail: [{ index: last, term: t(1), kind: "batch", time: 0, payload: new Uint8Array(0) }],

@@ -24,7 +24,7 @@ describe("wal", () => {
     expect(textsOf(recovered.tail)).toEqual(["one", "two", "three"]);
     expect(recovered.tail[0]).toEqual(entryAt(1, 3, "one"));
     expect(recovered.terms).toEqual([{ firstIndex: 1, term: 3 }]);
-    expect(recovered).toMatchObject({ firstIndex: 1, lastIndex: 3, damaged: [], amnesia: undefined });
+    expect(recovered).toMatchObject({ start: { index: 0, term: 0 }, lastIndex: 3, damaged: [], amnesia: undefined });
   });
 
   test("an empty log recovers as empty", () => {

@@ -1,0 +1,56 @@
+/**
+ * The log without its beginning: compaction, and followers that are too far behind it (section 7).
+ *
+ * Owns: what a checkpoint means to the log. Leaves to others: making, certifying and fetching checkpoints (`replica/`), what a leader sends
+ * (`replication.ts`). Called by `step.ts`. A checkpoint is of decided entries, so it never contradicts a log up to the commit index;
+ * one that comes late changes nothing (hazard S1), and one whose last entry is not in the log replaces all of it (hazard S2).
+ */
+import type { EntryId } from "../../model/entry.js";
+import { maxIndex, type AgreedTime, type ReplicaId } from "../../model/ids.js";
+import { reportMatch } from "./follower.js";
+import type { InstallSnapshot } from "./messages.js";
+import { adoptTerm, follow } from "./roles.js";
+import type { RaftState } from "./state.js";
+import { resetLog, send, type Turn } from "./turn.js";
+
+/** A certified checkpoint is durable here. */
+export function onCheckpointed(state: RaftState, checkpoint: EntryId): void {
+  if (checkpoint.index <= state.checkpoint.index || checkpoint.index > state.commitIndex) return;
+  state.checkpoint = checkpoint;
+  state.log.compactTo(checkpoint.index);
+}
+
+/** The state of a checkpoint was installed in place of everything that was executed before. */
+export function onInstalled(
+  state: RaftState,
+  turn: Turn,
+  { checkpoint, time }: { readonly checkpoint: EntryId; readonly time: AgreedTime },
+): void {
+  if (checkpoint.index <= state.commitIndex) return;
+  if (checkpoint.term > state.term) adoptTerm(state, turn, checkpoint.term);
+  // What follows an entry that is there may be acknowledged: it stays.
+  if (!state.log.has(checkpoint)) {
+    resetLog(state, turn, { id: checkpoint, time });
+    state.checkpoint = checkpoint;
+  }
+  state.commitIndex = checkpoint.index;
+  if (state.role.kind !== "follower") return;
+  state.role.verified = maxIndex(state.role.verified, checkpoint.index);
+  if (state.role.leader !== undefined) reportMatch({ state, role: state.role, turn }, state.role.round);
+}
+
+export function onInstallSnapshot(state: RaftState, from: ReplicaId, message: InstallSnapshot, turn: Turn): void {
+  const { term } = state;
+  const { round, last } = message;
+  if (message.term < term) {
+    return send(turn, from, { kind: "AppendEntriesReply", term, round, outcome: { kind: "outdated" } });
+  }
+  follow(state, turn, from);
+  const { role, log } = state;
+  if (role.kind !== "follower" || state.trust === "amnesiac") return;
+  if (log.has(last)) {
+    role.verified = maxIndex(role.verified, last.index);
+    state.commitIndex = maxIndex(state.commitIndex, last.index);
+  } else turn.sends.push({ kind: "fetchCheckpoint", from, checkpoint: last });
+  reportMatch({ state, role, turn }, round);
+}
