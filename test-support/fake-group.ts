@@ -89,7 +89,12 @@ export class FakeGroup {
 
   constructor(addresses: readonly string[], limits: ReplicatedLimits = defaultLimits, machine?: LowLevelMachine) {
     this.addresses = addresses;
-    this.executor = new Executor({ machine: machine ?? createJournal(this.#journal), hash: nodeHash, limits });
+    this.executor = new Executor({
+      machine: machine ?? createJournal(this.#journal),
+      hash: nodeHash,
+      limits,
+      voters: [],
+    });
     this.leader = addresses[0];
   }
 

@@ -20,8 +20,9 @@ export interface OrderedReplica {
 
 type PartialLimits = { readonly [Section in keyof ReplicatedLimits]?: Partial<ReplicatedLimits[Section]> };
 
-export function limitsWith({ sessions, idempotency }: PartialLimits): ReplicatedLimits {
+export function limitsWith({ checkpoints, sessions, idempotency }: PartialLimits): ReplicatedLimits {
   return {
+    checkpoints: { ...defaultLimits.checkpoints, ...checkpoints },
     sessions: { ...defaultLimits.sessions, ...sessions },
     idempotency: { ...defaultLimits.idempotency, ...idempotency },
   };
@@ -29,7 +30,10 @@ export function limitsWith({ sessions, idempotency }: PartialLimits): Replicated
 
 export function replicaWith(limits: PartialLimits): OrderedReplica {
   const machine = new JournalMachine();
-  return { machine, executor: new Executor({ machine, hash: nodeHash, limits: limitsWith(limits) }) };
+  return {
+    machine,
+    executor: new Executor({ machine, hash: nodeHash, limits: limitsWith(limits), voters: ["a", "b", "c"] }),
+  };
 }
 
 /** Executes as one entry, at the agreed time `time`, after everything before. */

@@ -2,6 +2,8 @@
 import { defaultLimits, type Limits } from "../src/api/config.js";
 import type { LowLevelMachine } from "../src/api/low-level.js";
 import { encodeUtf8 } from "../src/base/bytes.js";
+import { MemoryDisk } from "./memory-disk.js";
+import { CheckpointStore } from "../src/storage/checkpoint-store.js";
 import { createRaftState } from "../src/consensus/raft/state.js";
 import { Executor } from "../src/execution/executor.js";
 import type { Member } from "../src/model/membership.js";
@@ -47,7 +49,8 @@ export class ReplicaGroup {
     const membership = { members: this.ids.map((each) => memberOf(each)) };
     const limits = this.#limits;
     const seed = (this.#starts += 1);
-    const executor = new Executor({ machine: this.#machine, hash: nodeHash, limits });
+    const executor = new Executor({ machine: this.#machine, hash: nodeHash, limits, voters: this.ids });
+    const checkpoints = new CheckpointStore({ disk: new MemoryDisk(), hash: nodeHash, directory: "data" });
     const trust = recovered.damaged.length > 0 ? "damaged" : "whole";
     const peers = this.#others(id);
     const settings = limits.raft;
@@ -68,6 +71,8 @@ export class ReplicaGroup {
       ),
       log,
       executor,
+      checkpoints,
+      loaded: undefined,
       repair: new Repair({ damaged: recovered.damaged, peers, log, hash: nodeHash, seed, limits: limits.repair }),
       clock,
       hash: nodeHash,

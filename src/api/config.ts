@@ -39,8 +39,19 @@ export interface IdempotencyLimits {
   readonly expirationsPerEntryMax: number;
 }
 
+/** When checkpoints are taken, and how they are cut (`execution/checkpoint-pace.ts`, `replica/checkpointer.ts`). */
+export interface CheckpointLimits {
+  /** Entries of the log after which a checkpoint is taken. */
+  readonly logEntriesMax: number;
+  /** Bytes of the log after which a checkpoint is taken, or a quarter of the last checkpoint's, whichever is more. */
+  readonly logBytesMax: number;
+  /** A chunk ends behind what passes this. */
+  readonly chunkBytes: number;
+}
+
 /** What must be the same on every replica, because execution depends on it. */
 export interface ReplicatedLimits {
+  readonly checkpoints: CheckpointLimits;
   readonly sessions: SessionLimits;
   readonly idempotency: IdempotencyLimits;
 }
@@ -132,6 +143,17 @@ export interface RepairLimits {
   readonly replyMsMax: number;
 }
 
+/** Fetching a checkpoint from peers (`replica/state-transfer.ts`). */
+export interface TransferLimits {
+  /** Asked for by one replica, so that a transfer leaves room for clients. */
+  readonly bytesPerSecondMax: number;
+  /** A peer that has not answered after this long is passed over for `restMs`. */
+  readonly replyMs: number;
+  readonly restMs: number;
+  /** Chunks read at once for peers that ask; further questions are dropped and come again. */
+  readonly readsInFlightMax: number;
+}
+
 export interface Limits extends ReplicatedLimits {
   readonly raft: RaftLimits;
   readonly admission: AdmissionLimits;
@@ -139,9 +161,15 @@ export interface Limits extends ReplicatedLimits {
   readonly transport: TransportLimits;
   readonly storage: StorageLimits;
   readonly repair: RepairLimits;
+  readonly transfer: TransferLimits;
 }
 
 export const defaultLimits: Limits = {
+  checkpoints: {
+    logEntriesMax: 100_000,
+    logBytesMax: 16_777_216,
+    chunkBytes: 1_048_576,
+  },
   sessions: {
     sessionsMax: 65_536,
     expiryMs: 3_600_000,
@@ -206,11 +234,18 @@ export const defaultLimits: Limits = {
     replyMsMin: 200,
     replyMsMax: 10_000,
   },
+  transfer: {
+    bytesPerSecondMax: 67_108_864,
+    replyMs: 5_000,
+    restMs: 1_000,
+    readsInFlightMax: 4,
+  },
 };
 
 /** The first relation that does not hold, as a sentence for people. */
 export function checkLimits(limits: Limits): string | undefined {
   return (
+    checkCounts("checkpoints", limits.checkpoints) ??
     checkCounts("sessions", limits.sessions) ??
     checkCounts("idempotency", limits.idempotency) ??
     checkCounts("raft", limits.raft) ??
@@ -219,6 +254,7 @@ export function checkLimits(limits: Limits): string | undefined {
     checkCounts("transport", limits.transport) ??
     checkCounts("storage", limits.storage) ??
     checkCounts("repair", limits.repair) ??
+    checkCounts("transfer", limits.transfer) ??
     checkSessions(limits.sessions) ??
     checkRaft(limits.raft) ??
     checkRepair(limits.repair) ??
@@ -228,7 +264,7 @@ export function checkLimits(limits: Limits): string | undefined {
 
 /** Equal for replicas that execute alike: every replicated limit in a fixed order. */
 export function fingerprintOf(limits: ReplicatedLimits): string {
-  return [textOf(limits.sessions), textOf(limits.idempotency)].join(";");
+  return [textOf(limits.checkpoints), textOf(limits.sessions), textOf(limits.idempotency)].join(";");
 }
 
 function checkSessions(limits: SessionLimits): string | undefined {
@@ -269,6 +305,11 @@ function checkSizes(limits: Limits): string | undefined {
   }
   if (transport.peerFrameBytesMax < messageBytes) {
     return `Cannot send an entry: transport.peerFrameBytesMax (${transport.peerFrameBytesMax}) must be at least ${messageBytes}.`;
+  }
+  // A chunk ends behind the frame that passes its size, and a frame behind the value that passes its own.
+  const chunkBytes = limits.checkpoints.chunkBytes + requestLimits.requestBytesMax + 131_072;
+  if (transport.peerFrameBytesMax < chunkBytes) {
+    return `Cannot send a checkpoint: transport.peerFrameBytesMax (${transport.peerFrameBytesMax}) must be at least ${chunkBytes}.`;
   }
   if (transport.clientFrameBytesMax < requestLimits.replyBytesMax + 65_536) {
     return `Cannot send a reply: transport.clientFrameBytesMax (${transport.clientFrameBytesMax}) must be at least ${requestLimits.replyBytesMax + 65_536}.`;

@@ -17,6 +17,7 @@ export interface ReplicaStatus {
   readonly lastIndex: LogIndex;
   readonly commitIndex: LogIndex;
   readonly executedIndex: LogIndex;
+  readonly checkpoint: CheckpointStatus;
   readonly machine: { readonly name: string; readonly version: number };
   readonly quorateVersion: string;
   readonly uptimeMs: number;
@@ -36,6 +37,20 @@ export interface ReplicaStatus {
   readonly counters: ReplicaCounters;
 }
 
+/** Indexes are 0 where there is none. */
+export interface CheckpointStatus {
+  /** Of the newest on this disk, and of the newest that f + 1 replicas have reported alike. */
+  readonly index: LogIndex;
+  readonly certifiedIndex: LogIndex;
+  readonly bytes: number;
+  /** The last entry that the log does not hold any more. */
+  readonly logStart: LogIndex;
+  /** Why the last one was given up, if it was. */
+  readonly failure: string | undefined;
+  /** A checkpoint on its way from peers. */
+  readonly fetching: { readonly index: LogIndex; readonly bytes: number; readonly bytesDone: number } | undefined;
+}
+
 /** Since process start. */
 export interface ReplicaCounters {
   readonly entriesProposed: number;
@@ -49,6 +64,8 @@ export interface ReplicaCounters {
   readonly logWrites: number;
   readonly logSyncs: number;
   readonly logBytes: number;
+  readonly checkpointsTaken: number;
+  readonly checkpointsFetched: number;
   /** Seconds per flush, as a histogram: upper bounds and cumulative counts. */
   readonly syncSeconds: {
     readonly bounds: readonly number[];

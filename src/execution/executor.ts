@@ -12,18 +12,21 @@
 import { fingerprintOf, type ReplicatedLimits } from "../api/config.js";
 import type { Command, LowLevelMachine, MachineFork, MachineInstance, Outcome } from "../api/low-level.js";
 import { ByteWriter, concatBytes, encodeUtf8 } from "../base/bytes.js";
-import { unreachable } from "../base/invariant.js";
+import { InvariantViolation, unreachable } from "../base/invariant.js";
 import type { Entry } from "../model/entry.js";
 import { noIndex } from "../model/ids.js";
-import type { AgreedTime, LogIndex } from "../model/ids.js";
+import type { AgreedTime, LogIndex, ReplicaId } from "../model/ids.js";
 import { keyOf } from "../model/request.js";
 import type { CommandRequest, Reply, Request, RequestKey } from "../model/request.js";
 import type { Hash } from "../ports/hash.js";
+import { decodeReport } from "../wire/checkpoint-codec.js";
 import { decodeBatch } from "../wire/request-codec.js";
+import { CheckpointPace } from "./checkpoint-pace.js";
 import { IdempotencyTable } from "./idempotency-table.js";
 import { checkNextEntry, checkOutcomes, checkWhole } from "./invariants.js";
 import { newRunning, replyOf, settledReply } from "./replies.js";
 import type { Kept, Running } from "./replies.js";
+import { ReportTable } from "./report-table.js";
 import { encodeKeys, encodeSessions, installKeys, installSessions } from "./session-codec.js";
 import { SessionTable } from "./session-table.js";
 import type { Resolution, SessionCounts } from "./session-table.js";
@@ -40,6 +43,8 @@ export interface ExecutorParts {
   readonly machine: LowLevelMachine;
   readonly hash: Hash;
   readonly limits: ReplicatedLimits;
+  /** Who may report a checkpoint: the voters, by the configuration of the position at hand. */
+  readonly voters: readonly ReplicaId[];
   /** Told of each entry and what its requests are answered, once it is executed: it only looks. */
   readonly executed?: ((entry: Entry, executed: readonly Executed[]) => void) | undefined;
 }
@@ -59,6 +64,7 @@ export interface ExecutorFork {
   readonly machine: MachineFork;
   readonly sessions: readonly Uint8Array[];
   readonly keys: readonly Uint8Array[];
+  readonly reports: readonly Uint8Array[];
   digest(): Uint8Array;
   release(): void;
 }
@@ -70,6 +76,7 @@ export interface ExecutorState {
   readonly machine: Iterable<Uint8Array>;
   readonly sessions: Iterable<Uint8Array>;
   readonly keys: Iterable<Uint8Array>;
+  readonly reports: Iterable<Uint8Array>;
 }
 
 /** A request of the entry at hand, with what it will be answered. */
@@ -86,6 +93,9 @@ export class Executor {
   readonly #rules: Uint8Array;
   readonly #sessions: SessionTable;
   readonly #keys: IdempotencyTable;
+  readonly #reports = new ReportTable();
+  readonly #voters: readonly ReplicaId[];
+  readonly #pace: CheckpointPace;
   readonly #observe: ExecutorParts["executed"];
   #index: LogIndex = noIndex;
   #time: AgreedTime = 0;
@@ -94,8 +104,10 @@ export class Executor {
   #commandsExecuted = 0;
   #commandsRepeated = 0;
 
-  constructor({ machine, hash, limits, executed }: ExecutorParts) {
+  constructor({ machine, hash, limits, voters, executed }: ExecutorParts) {
     this.#observe = executed;
+    this.#voters = voters;
+    this.#pace = new CheckpointPace(limits.checkpoints);
     this.#machine = machine.open({ hash });
     this.#hash = hash;
     this.#rules = hash.sha256(encodeUtf8(fingerprintOf(limits)));
@@ -106,6 +118,16 @@ export class Executor {
   /** The sessions as of the last executed entry, for admission. */
   get sessions(): SessionView {
     return this.#sessions;
+  }
+
+  /** Replicas' reports of their checkpoints, as far as they are executed. */
+  get reports(): ReportTable {
+    return this.#reports;
+  }
+
+  /** The last executed entry is one of those after which every replica takes a checkpoint. */
+  get isCheckpointDue(): boolean {
+    return this.#pace.isDue;
   }
 
   get executedIndex(): LogIndex {
@@ -137,7 +159,7 @@ export class Executor {
     checkWhole(this.#midEntry);
     if (this.#broken !== undefined) return [];
     checkNextEntry(entry, this.#index, this.#time);
-    const requests = requestsOf(entry);
+    const requests = entry.kind === "report" ? this.#report(entry) : requestsOf(entry);
     if (typeof requests === "string") {
       this.#broken = requests;
       return [];
@@ -150,6 +172,7 @@ export class Executor {
     this.#keys.advance(entry.time);
     const executed = this.#executeAll(requests);
     this.#sessions.trim();
+    this.#pace.count(entry, this.#reports.certificate?.bytes ?? 0);
     this.#midEntry = false;
     this.#observe?.(entry, executed);
     return executed;
@@ -184,6 +207,7 @@ export class Executor {
       machine: this.#machine.fork(),
       sessions: encodeSessions(this.#sessions),
       keys: encodeKeys(this.#keys),
+      reports: this.#reports.encode(),
     };
     return { ...parts, digest: () => digestOf(hash, rules, parts), release: () => parts.machine.release() };
   }
@@ -195,11 +219,25 @@ export class Executor {
     if (!installSessions(this.#sessions, state.sessions))
       return "Cannot install a checkpoint: its sessions are malformed.";
     if (!installKeys(this.#keys, state.time, state.keys)) return "Cannot install a checkpoint: its keys are malformed.";
-    this.#machine.install(state.machine);
+    if (!this.#reports.install(state.reports)) return "Cannot install a checkpoint: its reports are malformed.";
+    try {
+      this.#machine.install(state.machine);
+    } catch (cause) {
+      if (cause instanceof InvariantViolation || !(cause instanceof Error)) throw cause;
+      return `Cannot install a checkpoint: ${cause.message}`;
+    }
+    this.#pace.restart();
     this.#index = state.index;
     this.#time = state.time;
     this.#broken = undefined;
     return undefined;
+  }
+
+  #report(entry: Entry): readonly Request[] | string {
+    const report = decodeReport(entry.payload);
+    if (report === undefined) return unknownForm(entry);
+    this.#reports.add(report, this.#voters);
+    return [];
   }
 
   #executeAll(requests: readonly Request[]): readonly Executed[] {
@@ -294,18 +332,20 @@ function requestsOf(entry: Entry): readonly Request[] | string {
     case "time":
       return [];
     case "batch":
-      return (
-        decodeBatch(entry.payload) ??
-        `Cannot execute entry ${entry.index}: its batch is not in a form that this version knows.`
-      );
+      return decodeBatch(entry.payload) ?? unknownForm(entry);
+    case "checkpoint":
+      return [];
     case "configuration":
     case "report":
     case "version":
-    case "checkpoint":
       return `Cannot execute entry ${entry.index}: this version does not know entries of kind "${entry.kind}".`;
     default:
       return unreachable(entry.kind);
   }
+}
+
+function unknownForm({ index, kind }: Entry): string {
+  return `Cannot execute entry ${index}: its ${kind} is not in a form that this version knows.`;
 }
 
 function replyTo(answer: Kept | Resolution): Reply {
@@ -322,6 +362,7 @@ function digestOf(hash: Hash, rules: Uint8Array, parts: Omit<ExecutorFork, "dige
   writer.raw(parts.machine.digest());
   writer.raw(digestOfChunks(hash, parts.sessions));
   writer.raw(digestOfChunks(hash, parts.keys));
+  writer.raw(digestOfChunks(hash, parts.reports));
   return hash.sha256(writer.peek());
 }
 

@@ -12,7 +12,7 @@ import type { RoleView } from "../consensus/vocabulary.js";
 import { isReplicaId, type ReplicaId } from "../model/ids.js";
 import type { Member } from "../model/membership.js";
 import type { Clock } from "../ports/clock.js";
-import { openReplica, type OpenedReplica } from "../replica/open-replica.js";
+import { closeReplica, openReplica, type OpenedReplica } from "../replica/open-replica.js";
 import type { ReplicaCore } from "../replica/replica.js";
 import { createNodeClock } from "./clock.js";
 import { createDoor } from "./create-door.js";
@@ -90,9 +90,7 @@ interface ShutDown {
 
 async function shutDown({ opened, listeners }: ShutDown): Promise<void> {
   for (const listener of listeners) listener.close();
-  opened.core.stop();
-  await new Promise<void>((resolve) => opened.log.log.close(resolve));
-  opened.directory.release();
+  await new Promise<void>((resolve) => closeReplica(opened, resolve));
 }
 
 function checkOptions(options: ReplicaOptions, limits: Limits): Member {

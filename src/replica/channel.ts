@@ -5,8 +5,9 @@
  * `forward` carries what one host says to another over the engine's links; the engine does not read it.
  */
 import type { RoleView } from "../consensus/vocabulary.js";
-import type { Entry, EntryKind } from "../model/entry.js";
-import type { LogIndex, ReplicaId } from "../model/ids.js";
+import type { Checkpoint } from "../model/checkpoint.js";
+import type { Entry, EntryId, EntryKind } from "../model/entry.js";
+import type { AgreedTime, LogIndex, ReplicaId } from "../model/ids.js";
 
 export type ToEngine =
   /** Make entries of these, if leading; the engine stamps the agreed time. */
@@ -17,10 +18,16 @@ export type ToEngine =
   | { readonly kind: "readBarrier"; readonly id: number }
   /** Executed up to here: the engine may deliver more. */
   | { readonly kind: "appliedUpTo"; readonly index: LogIndex }
+  /** A certified checkpoint of this entry is durable: the log up to it may be given back. */
+  | { readonly kind: "checkpointed"; readonly last: EntryId }
+  /** Answers `install`. */
+  | { readonly kind: "installed"; readonly last: EntryId; readonly time: AgreedTime }
   | { readonly kind: "forward"; readonly to: ReplicaId; readonly payload: Uint8Array };
 
 export type ToHost =
   | { readonly kind: "committed"; readonly entries: readonly Entry[] }
+  /** This checkpoint was fetched and is durable: put its state in place of an older one. */
+  | { readonly kind: "install"; readonly checkpoint: Checkpoint }
   | { readonly kind: "barrierPassed"; readonly id: number; readonly index: LogIndex }
   | { readonly kind: "barrierFailed"; readonly id: number }
   | { readonly kind: "roleChanged"; readonly role: RoleView }

@@ -14,17 +14,20 @@ import type { RaftMessage } from "../consensus/raft/messages.js";
 import type { RaftState } from "../consensus/raft/state.js";
 import { step } from "../consensus/raft/step.js";
 import type { Effect, Input, RoleView } from "../consensus/vocabulary.js";
-import { entryBytes, type Entry } from "../model/entry.js";
-import { after, before, minIndex, noIndex, type LogIndex, type ReplicaId } from "../model/ids.js";
+import type { Checkpoint } from "../model/checkpoint.js";
+import { entryBytes, type Entry, type EntryId } from "../model/entry.js";
+import { after, before, maxIndex, minIndex, noIndex } from "../model/ids.js";
+import type { AgreedTime, LogIndex, ReplicaId } from "../model/ids.js";
 import type { Clock } from "../ports/clock.js";
 import type { LogStore, StorageFailure } from "../storage/log-store.js";
 import { decodeRaftMessage, encodeRaftMessage } from "../wire/raft-codec.js";
 import { AgreedTimeSource } from "./agreed-time.js";
 import type { ToEngine, ToHost } from "./channel.js";
 import type { Repair } from "./repair.js";
+import type { StateTransfer } from "./state-transfer.js";
 
 /** Types of the messages on a link between replicas. */
-const peerMessageTypes = { raft: 1, host: 2, repair: 3 } as const;
+export const peerMessageTypes = { raft: 1, host: 2, repair: 3, transfer: 4 } as const;
 
 export interface EngineParts {
   readonly state: RaftState;
@@ -33,6 +36,7 @@ export interface EngineParts {
   readonly limits: RaftLimits;
   readonly deliveredBytesMax: number;
   readonly repair: Repair;
+  readonly transfer: StateTransfer;
   readonly send: (peer: ReplicaId, type: number, payload: Uint8Array) => void;
   readonly toHost: (message: ToHost) => void;
   readonly dropped: (reason: string, detail: string) => void;
@@ -57,10 +61,13 @@ export class Engine {
   /** How often a part of the log was replaced. */
   #truncations = 0;
   #newestRepaired: Entry | undefined;
+  /** The host puts a fetched checkpoint in place: nothing is delivered meanwhile. */
+  #installing = false;
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
     this.#time = new AgreedTimeSource(parts.state.log.lastTime);
+    this.#commitIndex = parts.state.commitIndex;
   }
 
   get commitIndex(): LogIndex {
@@ -79,9 +86,25 @@ export class Engine {
     return this.#broken;
   }
 
+  /** What the host has loaded from disk at start, and which checkpoint of it others may have. */
+  begin(
+    loaded: { readonly last: EntryId; readonly time: AgreedTime } | undefined,
+    certified: EntryId | undefined,
+  ): void {
+    if (loaded !== undefined) this.#onInstalled(loaded.last, loaded.time);
+    if (certified !== undefined) this.#onCheckpointed(certified);
+  }
+
+  /** A checkpoint that was asked for is on this disk. */
+  fetched(checkpoint: Checkpoint): void {
+    this.#installing = true;
+    this.#parts.toHost({ kind: "install", checkpoint });
+  }
+
   tick(): void {
     this.#turn({ kind: "tick" });
     this.#repairTurn();
+    if (this.#broken === undefined) this.#parts.transfer.step(this.#parts.clock.monotonic());
   }
 
   connected(peer: ReplicaId): void {
@@ -111,6 +134,8 @@ export class Engine {
       case peerMessageTypes.repair:
         this.#parts.repair.receive(peer, payload, this.#parts.clock.monotonic());
         return this.#repairTurn();
+      case peerMessageTypes.transfer:
+        return this.#parts.transfer.receive(peer, payload, this.#parts.clock.monotonic());
       default:
         return this.#parts.dropped("message type", `type ${type} from ${peer}`);
     }
@@ -124,6 +149,10 @@ export class Engine {
         return this.#turn({ kind: "barrier", id: message.id });
       case "appliedUpTo":
         return this.#onApplied(message.index);
+      case "checkpointed":
+        return this.#onCheckpointed(message.last);
+      case "installed":
+        return this.#onInstalled(message.last, message.time);
       case "forward":
         return this.#parts.send(message.to, peerMessageTypes.host, message.payload);
       default:
@@ -155,7 +184,7 @@ export class Engine {
       case "load":
         return this.#load(effect);
       case "fetchCheckpoint":
-        return;
+        return this.#parts.transfer.want(effect.checkpoint.index);
       case "role":
         this.#role = effect.role;
         return this.#parts.toHost({ kind: "roleChanged", role: effect.role });
@@ -181,16 +210,17 @@ export class Engine {
     if (newest !== undefined && newest.kind !== "noop" && this.#role?.role !== "leader") {
       this.#time.observe(newest.time, this.#parts.clock.monotonic());
     }
-    if (write.truncateFrom !== undefined) {
+    const gone = write.resetTo === undefined ? write.truncateFrom : after(noIndex);
+    if (gone !== undefined) {
       this.#truncations += 1;
-      this.#parts.repair.truncated(write.truncateFrom);
+      this.#parts.repair.truncated(gone);
     }
     this.#parts.log.write(write, (failure) => {
       if (failure !== undefined) return this.#stepAside(failure);
       if (this.#broken !== undefined) return;
       for (const { to, message } of then) this.#send(to, message);
       this.#turn({ kind: "persisted", id: write.id });
-      if (write.truncateFrom !== undefined) this.#afterRepair();
+      if (gone !== undefined) this.#afterRepair();
     });
   }
 
@@ -199,7 +229,9 @@ export class Engine {
     const truncations = this.#truncations;
     this.#parts.log.read(from, bytesMax, (result) => {
       if (Array.isArray(result)) return this.#turn({ kind: "loaded", peer, from, entries: result as readonly Entry[] });
-      if (truncations === this.#truncations) return this.#stepAside(result as StorageFailure);
+      // Given back meanwhile: the core sends the checkpoint instead.
+      const isGone = (result as StorageFailure).code === "compacted";
+      if (truncations === this.#truncations && !isGone) return this.#stepAside(result as StorageFailure);
       this.#parts.dropped("log read", (result as StorageFailure).message);
     });
   }
@@ -207,8 +239,11 @@ export class Engine {
   /** Hands decided entries to the host, from memory or from disk, as far as its backlog allows. */
   #deliver(): void {
     const { state, deliveredBytesMax, repair, log } = this.#parts;
-    while (!this.#reading && this.#broken === undefined && this.#deliveredBytes < deliveredBytesMax) {
+    const isHeld = (): boolean => this.#reading || this.#installing || this.#broken !== undefined;
+    while (!isHeld() && this.#deliveredBytes < deliveredBytesMax) {
       const from = after(this.#deliveredIndex);
+      // Its state comes as a checkpoint.
+      if (from <= state.log.start.index) return;
       const limit =
         repair.firstDamaged === undefined
           ? this.#commitIndex
@@ -222,6 +257,8 @@ export class Engine {
       this.#reading = true;
       log.read(from, deliveredBytesMax / 4, (result) => {
         this.#reading = false;
+        // A checkpoint takes the place of what was being read.
+        if (this.#installing || from <= this.#deliveredIndex) return this.#deliver();
         if (!Array.isArray(result)) return this.#stepAside(result as StorageFailure);
         this.#hand(result as readonly Entry[], limit);
         this.#deliver();
@@ -249,6 +286,25 @@ export class Engine {
     this.#deliver();
   }
 
+  #onCheckpointed(last: EntryId): void {
+    const { log, repair, state } = this.#parts;
+    this.#turn({ kind: "checkpointed", checkpoint: last });
+    if (this.#broken !== undefined || state.checkpoint.index < last.index) return;
+    repair.forgetUpTo(last.index);
+    log.compact(last.index);
+    this.#afterRepair();
+  }
+
+  #onInstalled(last: EntryId, time: AgreedTime): void {
+    this.#installing = false;
+    this.#deliveredIndex = maxIndex(this.#deliveredIndex, last.index);
+    this.#turn({ kind: "installed", checkpoint: last, time });
+    this.#parts.repair.forgetUpTo(last.index);
+    this.#parts.transfer.done(last.index);
+    this.#afterRepair();
+    this.#onApplied(last.index);
+  }
+
   #repairTurn(): void {
     const { repair, clock, log, send, dropped } = this.#parts;
     if (this.#broken !== undefined) return;
@@ -270,7 +326,9 @@ export class Engine {
 
   /** With a whole log this replica may stand for election again, without a restart (hazard D10). */
   #afterRepair(): void {
-    if (this.#parts.repair.firstDamaged === undefined) this.#turn({ kind: "repaired", newest: this.#newestRepaired });
+    const { repair, state } = this.#parts;
+    const hasState = this.#deliveredIndex >= state.log.start.index;
+    if (repair.firstDamaged === undefined && hasState) this.#turn({ kind: "repaired", newest: this.#newestRepaired });
   }
 
   #stepAside(failure: StorageFailure): void {

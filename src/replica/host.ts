@@ -15,20 +15,32 @@ import type { AdmissionLimits, ExecutionLimits } from "../api/config.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import type { Executed, Executor } from "../execution/executor.js";
 import type { Entry } from "../model/entry.js";
-import { noIndex, type LogIndex, type ReplicaId } from "../model/ids.js";
+import type { LogIndex, ReplicaId } from "../model/ids.js";
 import type { AdmissionRefusal, ReplicaMessage, RequestKey } from "../model/request.js";
 import type { Clock } from "../ports/clock.js";
+import type { Hash } from "../ports/hash.js";
+import type { CheckpointStore } from "../storage/checkpoint-store.js";
+import { decodeReport } from "../wire/checkpoint-codec.js";
 import { encodeBatch, peekRequest } from "../wire/request-codec.js";
-import { decodeHostMessage, encodeForwarded, encodeHostMessage } from "../wire/host-codec.js";
+import { decodeHostMessage, encodeHostMessage } from "../wire/host-codec.js";
 import type { ToEngine, ToHost } from "./channel.js";
+import { Checkpointer } from "./checkpointer.js";
+import { newCounters, type HostCounters } from "./host-counters.js";
 import { DueTime } from "./due-time.js";
+import { Execution } from "./execution.js";
+import { Outgoing } from "./outgoing.js";
 import { QueryAnswers } from "./query-answers.js";
 import { Reads } from "./reads.js";
 import { Waiting, type WaitingRequest } from "./waiting.js";
 
 export interface HostParts {
   readonly self: ReplicaId;
+  readonly incarnation: number;
   readonly executor: Executor;
+  readonly checkpoints: CheckpointStore;
+  readonly hash: Hash;
+  /** Of a checkpoint (`CheckpointLimits`). */
+  readonly chunkBytes: number;
   readonly clock: Clock;
   readonly admission: AdmissionLimits;
   readonly execution: ExecutionLimits;
@@ -42,21 +54,6 @@ export interface HostParts {
   readonly dropped: (reason: string, detail: string) => void;
 }
 
-/** Since start. */
-export interface HostCounters {
-  requestsAdmitted: number;
-  commandsExecuted: number;
-  commandsRepeated: number;
-  leaderChanges: number;
-  readonly requestsRefused: Record<string, number>;
-}
-
-interface Outgoing {
-  readonly key: RequestKey;
-  readonly bytes: Uint8Array;
-  readonly from: ReplicaId;
-}
-
 const noPayload = new Uint8Array(0);
 
 export class Host {
@@ -67,28 +64,49 @@ export class Host {
   readonly #answers: QueryAnswers;
   readonly #due = new DueTime();
   #role: RoleView | undefined;
-  /** On their way to the leader: of this replica's clients, and at a leader also of other replicas. */
-  #outgoing: Outgoing[] = [];
-  #committed: Entry[] = [];
-  #executedIndex: LogIndex = noIndex;
+  readonly #outgoing: Outgoing;
+  readonly #checkpointer: Checkpointer;
+  readonly #execution: Execution;
   #stopping = false;
   #broken = false;
-  readonly counters: HostCounters = {
-    requestsAdmitted: 0,
-    commandsExecuted: 0,
-    commandsRepeated: 0,
-    leaderChanges: 0,
-    requestsRefused: {},
-  };
+  readonly counters: HostCounters = newCounters();
 
   constructor(parts: HostParts) {
     this.#parts = parts;
+    this.#checkpointer = new Checkpointer({
+      ...parts,
+      store: parts.checkpoints,
+      order: (report) => this.#order(report),
+      certified: (last) => {
+        parts.toEngine({ kind: "checkpointed", last });
+        parts.again();
+      },
+      diverged: (reason) => this.#halt(reason),
+    });
+    this.#execution = new Execution({
+      ...parts,
+      checkpointer: this.#checkpointer,
+      executed: (entry, each) => this.#onExecuted(entry, each),
+      passed: (entry) => {
+        if (entry.term === this.#role?.term && isPaced(entry)) this.#intake.onCommitted();
+      },
+      broken: (reason) => this.#halt(reason),
+    });
     this.#intake = new Intake(parts.admission, parts.executor.sessions);
+    this.#outgoing = new Outgoing({
+      ...parts,
+      intake: this.#intake,
+      refuse: (from, key, refusal) => this.#refuseFor(from, key, refusal),
+    });
     this.#answers = new QueryAnswers(parts);
   }
 
+  get checkpointer(): Checkpointer {
+    return this.#checkpointer;
+  }
+
   get executedIndex(): LogIndex {
-    return this.#executedIndex;
+    return this.#execution.index;
   }
 
   get queriesAnswered(): number {
@@ -114,7 +132,7 @@ export class Host {
     if (stored !== undefined) return this.#parts.answer(connection, stored);
     const added = this.#waiting.add({ key, bytes, connection });
     // A request that waits already is on its way: only a lost message makes a client ask twice, so it goes out again.
-    this.#outgoing.push({ key, bytes, from: this.#parts.self });
+    this.#outgoing.add({ key, bytes, from: this.#parts.self });
     if (added) this.counters.requestsAdmitted += 1;
     this.#parts.again();
   }
@@ -137,7 +155,7 @@ export class Host {
 
   /** A connection for which answers were held back takes more now. */
   drained(connection: number): void {
-    if (!this.#broken) this.#answers.drained(connection, this.#executedIndex);
+    if (!this.#broken) this.#answers.drained(connection, this.#execution.index);
   }
 
   /** No new request is taken from now on; those that wait are still answered. */
@@ -148,8 +166,9 @@ export class Host {
   handle(message: ToHost): void {
     switch (message.kind) {
       case "committed":
-        this.#committed.push(...message.entries);
-        return this.#parts.again();
+        return this.#execution.add(message.entries);
+      case "install":
+        return this.#execution.install(message.checkpoint);
       case "barrierPassed":
         this.#reads.onPassed(message.id, message.index);
         return this.#parts.again();
@@ -170,7 +189,9 @@ export class Host {
   /** What came in this turn has come: execute, answer, order. */
   turnEnd(): void {
     if (this.#broken) return;
-    this.#execute();
+    this.#execution.run();
+    if (this.#broken) return;
+    this.#checkpointer.look();
     this.#answerReads();
     this.#sendOutgoing();
     this.#propose();
@@ -187,8 +208,14 @@ export class Host {
       this.#intake.onProposed();
       this.#parts.toEngine({ kind: "propose", entries: [{ kind: "time", payload: noPayload }] });
     }
+    this.#checkpointer.look();
     this.#reads.release();
     this.#askBarrier();
+  }
+
+  /** Nothing more is written to disk. */
+  stop(): void {
+    this.#checkpointer.stop();
   }
 
   get #isClosed(): boolean {
@@ -202,7 +229,9 @@ export class Host {
     if (leader !== role.leader || term !== role.term) {
       this.counters.leaderChanges += 1;
       this.#intake.reset();
-      this.#outgoing = [...this.#waiting.all()].map(({ key, bytes }) => ({ key, bytes, from: this.#parts.self }));
+      this.#outgoing.replace(
+        [...this.#waiting.all()].map(({ key, bytes }) => ({ key, bytes, from: this.#parts.self })),
+      );
     }
     this.#parts.roleChanged(role);
     this.#parts.again();
@@ -211,7 +240,7 @@ export class Host {
   /** Leads, and has executed everything that earlier leaders may have promised. */
   #isLeading(): boolean {
     const role = this.#role;
-    return role?.role === "leader" && role.settledAt !== undefined && role.settledAt <= this.#executedIndex;
+    return role?.role === "leader" && role.settledAt !== undefined && role.settledAt <= this.#execution.index;
   }
 
   #onForwarded(from: ReplicaId, payload: Uint8Array): void {
@@ -224,34 +253,16 @@ export class Host {
       if (request !== undefined) this.#refuse(request.connection, request.key, message.message.refusal);
       return;
     }
+    if (message.kind === "report") {
+      if (this.#isLeading() && decodeReport(message.report) !== undefined) this.#order(message.report.slice());
+      return;
+    }
     for (const bytes of message.requests) {
       const key = peekRequest(bytes);
       if (key === undefined) this.#parts.dropped("malformed request", `from ${from}`);
-      else this.#outgoing.push({ key, bytes, from });
+      else this.#outgoing.add({ key, bytes, from });
     }
     this.#parts.again();
-  }
-
-  #execute(): void {
-    const { executor, execution, toEngine, again } = this.#parts;
-    let requests = execution.requestsPerTurnMax;
-    let bytes = execution.bytesPerTurnMax;
-    let done = 0;
-    for (const entry of this.#committed) {
-      if (requests <= 0 || bytes <= 0) break;
-      const executed = executor.execute(entry);
-      if (executor.broken !== undefined) return this.#halt(executor.broken);
-      for (const each of executed) this.#onExecuted(entry, each);
-      if (entry.term === this.#role?.term && entry.kind !== "noop") this.#intake.onCommitted();
-      this.#executedIndex = entry.index;
-      requests -= executed.length + 1;
-      bytes -= entry.payload.length;
-      done += 1;
-    }
-    if (done === 0) return;
-    this.#committed = done === this.#committed.length ? [] : this.#committed.slice(done);
-    toEngine({ kind: "appliedUpTo", index: this.#executedIndex });
-    if (this.#committed.length > 0) again();
   }
 
   #onExecuted(entry: Entry, { key, reply, repeated }: Executed): void {
@@ -264,37 +275,26 @@ export class Host {
     this.#parts.answer(request.connection, { kind: "reply", key, index: entry.index, reply });
   }
 
+  /** A report of this replica's goes into the order; lost on its way, it is made again. */
+  #order(report: Uint8Array): void {
+    const { toEngine, again } = this.#parts;
+    const leader = this.#role?.leader;
+    if (this.#isLeading()) toEngine({ kind: "propose", entries: [{ kind: "report", payload: report }] });
+    else if (leader !== undefined && leader !== this.#parts.self) {
+      toEngine({ kind: "forward", to: leader, payload: encodeHostMessage({ kind: "report", report }) });
+    }
+    again();
+  }
+
   #answerReads(): void {
-    this.#answers.give(this.#reads.takeReady(this.#executedIndex), this.#executedIndex);
+    this.#answers.give(this.#reads.takeReady(this.#execution.index), this.#execution.index);
   }
 
   #sendOutgoing(): void {
-    const { self, toEngine, admission } = this.#parts;
-    if (this.#outgoing.length === 0) return;
-    if (this.#isLeading()) {
-      for (const { key, bytes, from } of this.#outgoing) {
-        const refusal = this.#intake.take(key, bytes);
-        if (refusal !== undefined) this.#refuseFor(from, key, refusal);
-      }
-    } else if (this.#role?.role === "leader") {
-      return this.#boundOutgoing();
-    } else if (this.#role?.leader !== undefined) {
-      const own = this.#outgoing.filter(({ from }) => from === self).map(({ bytes }) => bytes);
-      const to = this.#role.leader;
-      for (const payload of encodeForwarded(own, admission.batchBytesMax)) toEngine({ kind: "forward", to, payload });
-    }
-    // Without a leader they wait in `#waiting` and go out with the next one.
-    this.#outgoing = [];
-  }
-
-  /** A leader that is not settled yet holds what it was sent; others are told to come again. */
-  #boundOutgoing(): void {
-    const { queueCountMax } = this.#parts.admission;
-    while (this.#outgoing.length > queueCountMax) {
-      const last = this.#outgoing.pop();
-      if (last !== undefined)
-        this.#refuseFor(last.from, last.key, { code: "OVERLOADED", queued: queueCountMax, limit: queueCountMax });
-    }
+    const role = this.#role;
+    if (this.#isLeading()) this.#outgoing.take();
+    else if (role?.role === "leader") this.#outgoing.hold();
+    else this.#outgoing.forward(role?.leader);
   }
 
   #propose(): void {
@@ -313,7 +313,7 @@ export class Host {
   #storedReply(key: RequestKey): ReplicaMessage | undefined {
     const { sessions } = this.#parts.executor;
     const reply = key.kind === "command" ? sessions.storedReply(key.session, key.number) : undefined;
-    return reply === undefined ? undefined : { kind: "reply", key, index: this.#executedIndex, reply };
+    return reply === undefined ? undefined : { kind: "reply", key, index: this.#execution.index, reply };
   }
 
   #refuseFor(from: ReplicaId, key: RequestKey, refusal: AdmissionRefusal): void {
@@ -343,6 +343,11 @@ export class Host {
     this.#broken = true;
     this.#parts.broken(reason);
   }
+}
+
+/** Entries of which a leader has only so many on their way. */
+function isPaced({ kind }: Entry): boolean {
+  return kind === "batch" || kind === "time";
 }
 
 const stoppingRefusal: AdmissionRefusal = { code: "STOPPING" };

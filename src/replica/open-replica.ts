@@ -12,16 +12,19 @@ import { seedOf } from "../base/random.js";
 import { createRaftState, type RaftState } from "../consensus/raft/state.js";
 import { Executor, type ExecutorParts } from "../execution/executor.js";
 import type { ReplicaId } from "../model/ids.js";
-import type { Member, Membership } from "../model/membership.js";
+import type { Checkpoint } from "../model/checkpoint.js";
+import { votersOf, type Member, type Membership } from "../model/membership.js";
 import type { Clock } from "../ports/clock.js";
 import type { Disk } from "../ports/disk.js";
 import type { Entropy } from "../ports/entropy.js";
 import type { Hash } from "../ports/hash.js";
 import type { Network } from "../ports/network.js";
+import { CheckpointStore } from "../storage/checkpoint-store.js";
 import { openDataDirectory, type DataDirectory, type DataDirectoryRefused } from "../storage/data-dir.js";
 import { openLog, type OpenedLog } from "../storage/wal.js";
 import type { LogRefused } from "../storage/log-store.js";
 import type { Identity } from "../transport/gate.js";
+import { loadCheckpoint } from "./load-checkpoint.js";
 import { Repair } from "./repair.js";
 import { ReplicaCore, type ReplicaObserver } from "./replica.js";
 
@@ -49,6 +52,9 @@ export interface OpenedReplica {
   readonly core: ReplicaCore;
   readonly directory: DataDirectory;
   readonly log: OpenedLog;
+  readonly checkpoints: CheckpointStore;
+  /** The checkpoint that execution began with. */
+  readonly loaded: Checkpoint | undefined;
   /** For looking: only `step` changes it. */
   readonly state: RaftState;
   readonly executor: Executor;
@@ -150,36 +156,51 @@ interface Joined {
   readonly log: OpenedLog;
 }
 
+/** Closes what writes: `done` once nothing of it is in flight any more. */
+export function closeReplica({ core, log, checkpoints, directory }: OpenedReplica, done: () => void): void {
+  core.stop();
+  log.log.close(() => {
+    checkpoints.close(() => {
+      directory.release();
+      done();
+    });
+  });
+}
+
 function join(
   machine: LowLevelMachine,
   options: OpenReplicaOptions,
   { ports, observer, directory, log: opened }: Joined,
 ): OpenedReplica {
   const { id, limits } = options;
-  const { clock, hash, network, entropy } = ports;
+  const { clock, disk, hash, network, entropy } = ports;
   const { log, recovered } = opened;
   const seed = seedOf(entropy.bytes(6));
   const membership = membershipOf(directory, options.members);
+  const checkpoints = new CheckpointStore({ disk, hash, directory: directory.path });
+  const { executor, loaded } = loadState(machine, options, { hash, membership, checkpoints });
+  const lacksState = executor.executedIndex < recovered.start.index;
   const state = createRaftState(
     {
       self: id,
       membership,
       hardState: recovered.hardState,
-      log: recovered,
+      log: { ...recovered, startTime: loaded?.last.index === recovered.start.index ? loaded.time : undefined },
       settings: limits.raft,
       seed,
-      trust: recovered.damaged.length > 0 ? "damaged" : "whole",
+      trust: recovered.damaged.length > 0 || lacksState ? "damaged" : "whole",
     },
     clock.monotonic(),
   );
   const peers = membership.members.map((member) => member.id).filter((other) => other !== id);
-  const executor = new Executor({ machine, hash, limits, executed: options.executed });
   const core = new ReplicaCore({
     identity: identityOf(machine, options, directory, hexOf(entropy.bytes(8))),
     membership,
     state,
     log,
     executor,
+    checkpoints,
+    loaded,
     repair: new Repair({ damaged: recovered.damaged, peers, log, hash, seed, limits: limits.repair }),
     clock,
     hash,
@@ -188,7 +209,28 @@ function join(
     limits,
     observer,
   });
-  return { kind: "opened", core, directory, log: opened, state, executor };
+  return { kind: "opened", core, directory, log: opened, checkpoints, loaded, state, executor };
+}
+
+interface LoadedState {
+  readonly executor: Executor;
+  /** The checkpoint that it begins with; without one it begins with the first entry, or waits for a peer's checkpoint. */
+  readonly loaded: Checkpoint | undefined;
+}
+
+/** The newest checkpoint on this disk that is whole. */
+function loadState(
+  machine: LowLevelMachine,
+  { limits, executed }: OpenReplicaOptions,
+  from: { readonly hash: Hash; readonly membership: Membership; readonly checkpoints: CheckpointStore },
+): LoadedState {
+  const { hash, membership, checkpoints } = from;
+  const voters = votersOf(membership);
+  for (const checkpoint of checkpoints.all) {
+    const executor = new Executor({ machine, hash, limits, voters, executed });
+    if (loadCheckpoint(executor, checkpoints, checkpoint) === undefined) return { executor, loaded: checkpoint };
+  }
+  return { executor: new Executor({ machine, hash, limits, voters, executed }), loaded: undefined };
 }
 
 function identityOf(

@@ -144,6 +144,14 @@ export class Repair {
     this.#findFirst();
   }
 
+  /** A checkpoint covers these: nobody needs them any more. */
+  forgetUpTo(last: LogIndex): void {
+    if (this.#wanted.size === 0) return;
+    this.#outbox = this.#outbox.filter((effect) => effect.kind !== "write" || effect.entry.index > last);
+    for (const index of [...this.#wanted.keys()]) if (index <= last) this.#wanted.delete(index);
+    this.#findFirst();
+  }
+
   /** The lowest ones first, since execution waits for them; a bounded number at once. */
   #askAll(now: number): void {
     let inFlight = 0;

@@ -10,12 +10,14 @@ import type { ReplicaStatus } from "../api/replica.js";
 import type { RaftState } from "../consensus/raft/state.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import type { Executor } from "../execution/executor.js";
-import { noTerm, type ReplicaId } from "../model/ids.js";
+import { bytesOf, type Checkpoint } from "../model/checkpoint.js";
+import { noIndex, noTerm, type ReplicaId } from "../model/ids.js";
 import type { Membership } from "../model/membership.js";
 import type { ClientMessage, ReplicaMessage } from "../model/request.js";
 import type { Clock } from "../ports/clock.js";
 import type { Hash } from "../ports/hash.js";
 import type { Connection, ConnectionHandlers, Network } from "../ports/network.js";
+import type { CheckpointStore } from "../storage/checkpoint-store.js";
 import type { LogStore } from "../storage/log-store.js";
 import { Clients } from "../transport/clients.js";
 import type { Identity } from "../transport/gate.js";
@@ -28,9 +30,10 @@ import {
 } from "../wire/client-codec.js";
 import { encodeRequest } from "../wire/request-codec.js";
 import type { ToEngine, ToHost } from "./channel.js";
-import { Engine } from "./engine.js";
+import { Engine, peerMessageTypes } from "./engine.js";
 import { Host } from "./host.js";
 import type { Repair } from "./repair.js";
+import { StateTransfer } from "./state-transfer.js";
 
 export interface ReplicaParts {
   readonly identity: Identity;
@@ -38,6 +41,9 @@ export interface ReplicaParts {
   readonly state: RaftState;
   readonly log: LogStore;
   readonly executor: Executor;
+  readonly checkpoints: CheckpointStore;
+  /** The checkpoint that the executor begins with. */
+  readonly loaded: Checkpoint | undefined;
   readonly repair: Repair;
   readonly clock: Clock;
   readonly hash: Hash;
@@ -68,6 +74,7 @@ export class ReplicaCore {
   readonly #engine: Engine;
   readonly #host: Host;
   readonly #peers: Peers;
+  readonly #transfer: StateTransfer;
   readonly #clients: Clients;
   readonly #local = new Map<number, (message: ReplicaMessage) => void>();
   /** Answers to doors, given over at the end of the turn. */
@@ -88,8 +95,10 @@ export class ReplicaCore {
     this.#startedAt = clock.monotonic();
     this.#peers = this.#createPeers();
     this.#clients = this.#createClients();
+    this.#transfer = this.#createTransfer();
     this.#engine = new Engine({
       ...parts,
+      transfer: this.#transfer,
       limits: limits.raft,
       deliveredBytesMax: limits.execution.deliveredBytesMax,
       send: (peer, type, payload) => this.#peers.send(peer, type, payload),
@@ -97,9 +106,10 @@ export class ReplicaCore {
       dropped: (reason, detail) => this.#drop(reason, detail),
     });
     this.#host = new Host({
+      ...parts,
       self: identity.id,
-      executor: parts.executor,
-      clock,
+      incarnation: identity.incarnation,
+      chunkBytes: limits.checkpoints.chunkBytes,
       admission: limits.admission,
       execution: limits.execution,
       toEngine: (message) => void this.#toEngine.push(message),
@@ -110,6 +120,10 @@ export class ReplicaCore {
       broken: (reason) => this.#break(reason),
       dropped: (reason, detail) => this.#drop(reason, detail),
     });
+    const { loaded, checkpoints, state } = parts;
+    this.#engine.begin(loaded, checkpoints.certified?.last);
+    // The log begins behind what could be loaded: a peer's checkpoint is needed before anything else.
+    if (parts.executor.executedIndex < state.log.start.index) this.#transfer.want(state.log.start.index);
     this.#scheduleTick();
   }
 
@@ -153,6 +167,7 @@ export class ReplicaCore {
     this.#cancelTick();
     this.#broken ??= "stopped";
     this.#engine.stop();
+    this.#host.stop();
     this.#clients.stop();
     this.#peers.stop();
   }
@@ -178,6 +193,7 @@ export class ReplicaCore {
       lastIndex: this.#engine.lastIndex,
       commitIndex: this.#engine.commitIndex,
       executedIndex: executed,
+      checkpoint: this.#checkpointStatus(),
       machine: { name: identity.machine, version: identity.machineVersion },
       uptimeMs: Math.round(clock.monotonic() - this.#startedAt),
       members: membership.members.map(({ id, role: memberRole, peer, client }) => {
@@ -194,6 +210,8 @@ export class ReplicaCore {
         logWrites: log.statistics.writes,
         logSyncs: log.statistics.syncs,
         logBytes: log.statistics.bytesWritten,
+        checkpointsTaken: this.#host.checkpointer.statistics.taken,
+        checkpointsFetched: this.#transfer.fetched,
         syncSeconds: log.statistics.syncSeconds,
         sessions: executor.sessions.count,
         clientConnections: this.#clients.count + this.#local.size,
@@ -201,6 +219,19 @@ export class ReplicaCore {
         peerBytesReceived: traffic.received,
         peerBytesSent: traffic.sent,
       },
+    };
+  }
+
+  #checkpointStatus(): ReplicaStatus["checkpoint"] {
+    const { checkpoints, state } = this.#parts;
+    const { newest, certified } = checkpoints;
+    return {
+      index: newest?.last.index ?? noIndex,
+      certifiedIndex: certified?.last.index ?? noIndex,
+      bytes: newest === undefined ? 0 : bytesOf(newest),
+      logStart: state.log.start.index,
+      failure: this.#host.checkpointer.statistics.failure,
+      fetching: this.#transfer.progress,
     };
   }
 
@@ -230,6 +261,21 @@ export class ReplicaCore {
         this.#again();
       },
       message: (peer, type, payload) => this.#engine.receive(peer, type, payload),
+      dropped: (reason, detail) => this.#drop(reason, detail),
+    });
+  }
+
+  #createTransfer(): StateTransfer {
+    const { checkpoints, hash, limits, state } = this.#parts;
+    return new StateTransfer({
+      store: checkpoints,
+      hash,
+      limits: limits.transfer,
+      voters: () => state.voters,
+      peers: () => state.peers,
+      isConnected: (peer) => this.#peers.isConnected(peer),
+      send: (to, payload) => this.#peers.send(to, peerMessageTypes.transfer, payload),
+      fetched: (checkpoint) => this.#engine.fetched(checkpoint),
       dropped: (reason, detail) => this.#drop(reason, detail),
     });
   }

@@ -33,6 +33,14 @@ const gauges: readonly (readonly [string, string, Read])[] = [
   ["log_last_index", "Last index in this replica's log.", (status) => status.lastIndex],
   ["proposals_committed_index", "Index up to which the order is decided.", (status) => status.commitIndex],
   ["proposals_applied_index", "Index up to which this replica has executed.", (status) => status.executedIndex],
+  ["checkpoint_index", "Last entry that the newest checkpoint covers.", (status) => status.checkpoint.index],
+  [
+    "checkpoint_certified_index",
+    "Last entry that a checkpoint covers which f + 1 replicas have reported alike.",
+    (status) => status.checkpoint.certifiedIndex,
+  ],
+  ["checkpoint_bytes", "Bytes of the newest checkpoint.", (status) => status.checkpoint.bytes],
+  ["log_start_index", "Last entry that the log does not hold any more.", (status) => status.checkpoint.logStart],
   ["proposals_pending", "Requests taken and not yet answered.", (status) => status.counters.proposalsPending],
   ["sessions", "Sessions in the replicated table.", (status) => status.counters.sessions],
   ["client_connections", "Open connections of clients.", (status) => status.counters.clientConnections],
@@ -61,6 +69,8 @@ const counters: readonly (readonly [string, string, Read])[] = [
   ["disk_wal_writes_total", "Writes to the log.", (status) => status.counters.logWrites],
   ["disk_wal_fsyncs_total", "Flushes of the log.", (status) => status.counters.logSyncs],
   ["disk_wal_write_bytes_total", "Bytes written to the log.", (status) => status.counters.logBytes],
+  ["checkpoints_taken_total", "Checkpoints written.", (status) => status.counters.checkpointsTaken],
+  ["checkpoints_fetched_total", "Checkpoints fetched from peers.", (status) => status.counters.checkpointsFetched],
   [
     "network_peer_received_bytes_total",
     "Bytes received from other replicas.",

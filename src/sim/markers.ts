@@ -40,6 +40,12 @@ export const markerNames = [
   "an outcome stayed unknown",
   "a link was given up as silent",
   "an entry only moved the time",
+  "a checkpoint was taken",
+  "a checkpoint was certified",
+  "a part of a log was given back",
+  "a replica started from a checkpoint",
+  "a checkpoint replaced a log",
+  "a checkpoint was fetched from peers",
 ] as const;
 
 export type Marker = (typeof markerNames)[number];
@@ -75,6 +81,7 @@ export class Markers {
     this.#seen.set(id, { role: role.kind, term, lastIndex });
     if (before === undefined) return;
     if (before.role !== role.kind) this.#roleChanged(before, role.kind, term);
+    if (lastIndex > before.lastIndex && log.start.index > before.lastIndex) this.reach("a checkpoint replaced a log");
     if (lastIndex < before.lastIndex) this.reach("a follower replaced a conflicting tail");
     if (role.kind !== "leader") return;
     for (const { progress, loading } of role.followers.values()) {
@@ -92,7 +99,7 @@ export class Markers {
   }
 
   /** At the end of a replica's process, and of the run. */
-  count({ core, executor, log, directory }: OpenedReplica, disk: SimDisk): void {
+  count({ core, executor, log, directory, checkpoints }: OpenedReplica, disk: SimDisk): void {
     if (disk.list(`${directory.path}/log`).length > 2) this.reach("a log went on in another segment");
     const { counters } = core.status();
     const { requestsRefused, commandsRepeated } = counters;
@@ -102,6 +109,10 @@ export class Markers {
     if (requestsRefused["NO_LEADER"] !== undefined) this.reach("a query was refused for want of a leader");
     if (expired > 0) this.reach("a session expired");
     if (evicted > 0) this.reach("a session was evicted");
+    if (log.recovered.start.index > 0) this.reach("a part of a log was given back");
+    if (checkpoints.newest !== undefined) this.reach("a checkpoint was taken");
+    if (checkpoints.certified !== undefined) this.reach("a checkpoint was certified");
+    if (counters.checkpointsFetched > 0) this.reach("a checkpoint was fetched from peers");
     if (log.recovered.damaged.length > 0 && core.status().checks["whole"] === true)
       this.reach("damaged entries were repaired while running");
   }

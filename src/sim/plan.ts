@@ -81,7 +81,7 @@ export const calmLimits: Limits = {
 export function drawPlan(options: PlanOptions): Plan {
   const { seed, replicas, clients, operations, calm } = options;
   const draw = new Draw(randomStream(seed, "plan"));
-  const limits = calm ? calmLimits : drawLimits(draw, clients);
+  const limits = calm ? calmLimits : { ...drawLimits(draw, clients), ...drawCheckpoints(seed) };
   const opsPerSecond = options.pace ?? draw.spread(20, 2_000);
   const healAtMs = options.untilMs ?? Math.max(2_000, Math.min(60_000, (operations / opsPerSecond) * 1_000));
   const enabled = options.faults.filter(() => draw.chance(enabledChance(options.faults.length)));
@@ -206,6 +206,24 @@ function drawLimits(draw: Draw, clients: number): Limits {
       readsInFlightMax: draw.pick([1, 16]),
       replyMsMin: 100,
       replyMsMax: 2_000,
+    },
+  };
+}
+
+/** From a stream of its own: what is drawn here shifts nothing else. */
+function drawCheckpoints(seed: number): Pick<Limits, "checkpoints" | "transfer"> {
+  const draw = new Draw(randomStream(seed, "checkpoints"));
+  return {
+    checkpoints: {
+      logEntriesMax: draw.pick([10, 40, 200, 100_000]),
+      logBytesMax: draw.pick([1_024, 8_192, 1_048_576]),
+      chunkBytes: draw.pick([256, 4_096, 1_048_576]),
+    },
+    transfer: {
+      bytesPerSecondMax: draw.pick([20_000, 67_108_864]),
+      replyMs: draw.pick([300, 2_000]),
+      restMs: draw.pick([50, 500]),
+      readsInFlightMax: draw.pick([1, 4]),
     },
   };
 }

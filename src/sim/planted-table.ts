@@ -265,7 +265,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     id: "D9-load",
     hazard: "a leader that cannot read an entry leaves its follower behind",
     file: "replica/engine.js",
-    from: "if (truncations === this.#truncations) return this.#stepAside(result);",
+    from: "if (truncations === this.#truncations && !isGone) return this.#stepAside(result);",
     to: "",
     options: { faults: ["bitRot", "lostWrite", "misdirectedWrite", "kill", "partition"] },
   },
@@ -357,7 +357,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: "C3",
     hazard: "a replay ends sessions by the newest time that it knows of",
-    file: "replica/host.js",
+    file: "replica/execution.js",
     from: "for (const entry of this.#committed) {",
     to: "for (const entry of this.#committed) { const newest = this.#committed.at(-1)?.time ?? 0; for (const session of [...executor.sessions.contents().sessions]) if (session.expiresAt <= newest) executor.sessions.close({ session: session.id });",
     options: { faults: ["kill", "pause"] },

@@ -14,6 +14,6 @@ export function checkWhole({ replicas, order, judge, machine, plan }: World): vo
     if (opened !== undefined) order.compareDigest(id, opened.executor.executedIndex, opened.executor.digest());
   }
   judge.checkCounts();
-  judge.replay({ machine, hash: simHash, limits: plan.limits });
+  judge.replay({ machine, hash: simHash, limits: plan.limits, voters: replicas.map(({ id }) => id) });
   if (machine === standardMachine) searchHistories(judge.operations);
 }

@@ -10,7 +10,7 @@ import type { RaftState } from "../consensus/raft/state.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import type { Member } from "../model/membership.js";
 import { DiskError } from "../ports/disk.js";
-import { openReplica, type OpenedReplica } from "../replica/open-replica.js";
+import { closeReplica, openReplica, type OpenedReplica } from "../replica/open-replica.js";
 import type { OrderJudge } from "./checkers/order-judge.js";
 import { Draw } from "./draw.js";
 import type { Markers } from "./markers.js";
@@ -160,9 +160,7 @@ export class SimReplica {
     const look = (): void => {
       if (this.#process !== process) return;
       if (opened.core.pending > 0 && this.#parts.scheduler.now < end) return process.post(10, look);
-      opened.core.stop();
-      opened.log.log.close(() => {
-        opened.directory.release();
+      closeReplica(opened, () => {
         if (this.#process === process) this.#end("killed", "has stopped");
         this.#startLater();
       });
@@ -225,6 +223,7 @@ export class SimReplica {
       this.id,
       `runs with ${recovered.lastIndex} entries of terms up to ${recovered.hardState.term}${damageText(recovered.damaged.length)}`,
     );
+    if (opened.loaded !== undefined) markers.reach("a replica started from a checkpoint");
     if (recovered.damaged.length > 0) markers.reach("a replica started with damaged entries");
     network.listen(process, this.#member.peer, (connect) => opened.core.acceptPeer(connect));
     network.listen(process, this.#member.client, (connect) => opened.core.acceptClient(connect));

@@ -19,6 +19,8 @@ import type { FormatContext, RecordIdentity } from "./wal-format.js";
 import { isEntryKind, kindOf, noRecord, numberOfKind } from "./wal-format.js";
 
 export const logStartName = "start";
+/** Left behind by a crash, it is removed at start: a shorter one written over it would not be whole. */
+export const logStartAside = "start.new";
 const magic = 0x5453_5751; // "QWST"
 const version = 1;
 const bytesMax = 4096;
@@ -55,7 +57,7 @@ export function writeLogStart(
   { start, context }: { readonly start: LogStart; readonly context: FormatContext },
   done: Done,
 ): void {
-  const aside = `${directory}/${logStartName}.new`;
+  const aside = `${directory}/${logStartAside}`;
   disk.openLater(aside, "create", (file) => {
     if (file instanceof DiskError) return done(file);
     file.write(0, [encodeLogStart(start, context)], (failure) => {
@@ -109,7 +111,6 @@ function encodeLogStart(
   writer.varint(previous.bodyBytes);
   writer.u32(previous.bodyChecksum);
   writer.patchU32(4, context.hash.crc32(writer.peek().subarray(8)));
-  // A longer file may lie there from a write that was cut short: what follows is not read.
   return writer.finish();
 }
 

@@ -17,7 +17,7 @@ import type { RecoveredHardState, StoredHardState } from "./hard-state.js";
 import type { FoundLog } from "./log-files.js";
 import { findSegments, segmentBytesMost } from "./log-files.js";
 import type { LogRefused, LogStore, RecoveredLog, StorageFailure } from "./log-store.js";
-import { LogStarts } from "./log-start.js";
+import { logStartAside, LogStarts } from "./log-start.js";
 import { LogWriter } from "./log-writer.js";
 import { LogChain } from "./wal-chain.js";
 import type { FormatContext } from "./wal-format.js";
@@ -184,8 +184,10 @@ function removeBehind(parts: SegmentParts, readers: readonly FoundSegment[], act
     parts.disk.remove(`${parts.directory}/${segmentName(segment.sequence)}`);
     parts.disk.syncDirectory(parts.directory);
   }
-  const preparing = `${parts.directory}/${preparingName}`;
-  if (parts.disk.exists(preparing)) parts.disk.remove(preparing);
+  for (const name of [preparingName, logStartAside]) {
+    const path = `${parts.directory}/${name}`;
+    if (parts.disk.exists(path)) parts.disk.remove(path);
+  }
 }
 
 function isEmpty(parts: SegmentParts, reader: FoundSegment): boolean {

@@ -4,6 +4,7 @@
  * Owns: the bytes. Total on foreign bytes. Called by `replica/host.ts`.
  *
  *   requests  kind u8 (1), then length varint and encoded request (`wire/request-codec.ts`) until the end
+ *   report    kind u8 (3), then an encoded report
  *   refused   kind u8 (2), then as `requestRefused` in `wire/client-codec.ts`
  */
 import { ByteReader, ByteWriter } from "../base/bytes.js";
@@ -13,16 +14,22 @@ import { decodeReplicaMessage, encodeReplicaMessage, replicaMessageTypes } from 
 
 export type HostMessage =
   | { readonly kind: "requests"; readonly requests: readonly Uint8Array[] }
+  /** An encoded report (`wire/checkpoint-codec.ts`) that the leader is asked to put into the order. */
+  | { readonly kind: "report"; readonly report: Uint8Array }
   | { readonly kind: "refused"; readonly message: Extract<ReplicaMessage, { readonly kind: "requestRefused" }> };
 
 const requestsKind = 1;
 const refusedKind = 2;
+const reportKind = 3;
 
 export function encodeHostMessage(message: HostMessage): Uint8Array {
   const writer = new ByteWriter(message.kind === "requests" ? sizeOf(message.requests) : 128);
   if (message.kind === "requests") {
     writer.u8(requestsKind);
     for (const request of message.requests) writer.bytes(request);
+  } else if (message.kind === "report") {
+    writer.u8(reportKind);
+    writer.raw(message.report);
   } else {
     writer.u8(refusedKind);
     writer.raw(encodeReplicaMessage(message.message));
@@ -56,6 +63,7 @@ export function decodeHostMessage(bytes: Uint8Array): HostMessage | undefined {
     const message = decodeReplicaMessage(replicaMessageTypes.requestRefused, reader.raw(reader.remaining));
     return message?.kind === "requestRefused" ? { kind: "refused", message } : undefined;
   }
+  if (kind === reportKind) return { kind: "report", report: reader.raw(reader.remaining) };
   if (kind !== requestsKind) return undefined;
   const requests: Uint8Array[] = [];
   while (reader.remaining > 0) {

@@ -6,7 +6,7 @@
  * one that comes late changes nothing (hazard S1), and one whose last entry is not in the log replaces all of it (hazard S2).
  */
 import type { EntryId } from "../../model/entry.js";
-import { maxIndex, type AgreedTime, type ReplicaId } from "../../model/ids.js";
+import { maxIndex, minIndex, type AgreedTime, type ReplicaId } from "../../model/ids.js";
 import { reportMatch } from "./follower.js";
 import type { InstallSnapshot } from "./messages.js";
 import { adoptTerm, follow } from "./roles.js";
@@ -17,7 +17,8 @@ import { resetLog, send, type Turn } from "./turn.js";
 export function onCheckpointed(state: RaftState, checkpoint: EntryId): void {
   if (checkpoint.index <= state.checkpoint.index || checkpoint.index > state.commitIndex) return;
   state.checkpoint = checkpoint;
-  state.log.compactTo(checkpoint.index);
+  // What is not durable here yet is still being written.
+  state.log.compactTo(minIndex(checkpoint.index, state.writes.durableIndex));
 }
 
 /** The state of a checkpoint was installed in place of everything that was executed before. */

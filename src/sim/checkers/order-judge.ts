@@ -88,8 +88,7 @@ export class OrderJudge {
     this.#leaders.set(term, by);
     for (const { entry } of this.decided) {
       if (entry.term >= term) continue;
-      const has = entry.index <= log.lastIndex && log.termAt(entry.index) === entry.term;
-      must(has, "V4", () => `${by} leads term ${term} without entry ${entry.index} of term ${entry.term}`);
+      must(log.has(entry), "V4", () => `${by} leads term ${term} without entry ${entry.index} of term ${entry.term}`);
     }
   }
 

@@ -30,14 +30,14 @@ test("relations between limits are checked, with both names in the message", () 
 });
 
 test("replicas that execute by different limits have different fingerprints; what is a replica's own does not count", () => {
-  const { sessions, idempotency } = defaultLimits;
+  const { checkpoints, sessions, idempotency } = defaultLimits;
   const same = { ...defaultLimits, raft: { ...defaultLimits.raft, heartbeatMs: 50 } };
 
   expect(fingerprintOf(same)).toBe(fingerprintOf(defaultLimits));
-  expect(fingerprintOf({ sessions: { ...sessions, repliesMax: 7 }, idempotency })).not.toBe(
+  expect(fingerprintOf({ checkpoints, sessions: { ...sessions, repliesMax: 7 }, idempotency })).not.toBe(
     fingerprintOf(defaultLimits),
   );
-  expect(fingerprintOf({ sessions, idempotency: { ...idempotency, keysMax: 7 } })).not.toBe(
+  expect(fingerprintOf({ checkpoints, sessions, idempotency: { ...idempotency, keysMax: 7 } })).not.toBe(
     fingerprintOf(defaultLimits),
   );
 });

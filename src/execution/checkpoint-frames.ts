@@ -1,0 +1,84 @@
+/**
+ * A fork of the replicated state as one stream of bytes, and back.
+ *
+ * Owns: the frames and their order. Leaves to others: the bytes of each part (`session-codec.ts`, `report-table.ts`, the machine), cutting the
+ * stream into chunks (`replica/checkpointer.ts`). Equal states give equal frames on every replica (hazard S10).
+ *
+ *   frame  part u8, length varint, bytes;  parts in their order: sessions, keys, reports, machine
+ */
+import { ByteReader, ByteWriter } from "../base/bytes.js";
+import type { AgreedTime, LogIndex } from "../model/ids.js";
+import type { Executor, ExecutorFork } from "./executor.js";
+
+const parts = ["sessions", "keys", "reports", "machine"] as const;
+type Part = (typeof parts)[number];
+
+interface Frame {
+  readonly part: Part;
+  readonly bytes: Uint8Array;
+}
+
+/** Made one by one, so that no step of it takes long. */
+export function* framesOf(fork: ExecutorFork): Generator<Uint8Array, void> {
+  for (const [at, part] of parts.entries()) {
+    for (const bytes of part === "machine" ? fork.machine.chunks() : fork[part]) {
+      const writer = new ByteWriter(bytes.length + 8);
+      writer.u8(at);
+      writer.bytes(bytes);
+      yield writer.finish();
+    }
+  }
+}
+
+/** Puts the state of these chunks in place of the executor's. Why not, if they are not in this form: then nothing may be executed on. */
+export function installFrames(
+  executor: Executor,
+  at: { readonly index: LogIndex; readonly time: AgreedTime },
+  chunks: Iterable<Uint8Array>,
+): string | undefined {
+  const frames = new FrameWalk(chunks);
+  const [sessions, keys, reports, machine] = parts.map((part) => frames.of(part));
+  if (sessions === undefined || keys === undefined || reports === undefined || machine === undefined) return undefined;
+  const objection = executor.install({ ...at, sessions, keys, reports, machine });
+  return objection ?? (frames.isDone ? undefined : "Cannot install a checkpoint: it has parts that nobody knows.");
+}
+
+/** The parts are read in their order, each once: so only one chunk is in memory. */
+class FrameWalk {
+  readonly #frames: Iterator<Frame>;
+  #next: Frame | undefined;
+
+  constructor(chunks: Iterable<Uint8Array>) {
+    this.#frames = readFrames(chunks);
+    this.#advance();
+  }
+
+  get isDone(): boolean {
+    return this.#next === undefined;
+  }
+
+  *of(part: Part): Generator<Uint8Array, void> {
+    while (this.#next?.part === part) {
+      yield this.#next.bytes;
+      this.#advance();
+    }
+  }
+
+  #advance(): void {
+    const { done, value } = this.#frames.next();
+    this.#next = done === true ? undefined : value;
+  }
+}
+
+function* readFrames(chunks: Iterable<Uint8Array>): Generator<Frame, void> {
+  for (const chunk of chunks) {
+    const reader = new ByteReader(chunk);
+    while (reader.remaining > 0) {
+      const part = parts[reader.u8()];
+      const bytes = reader.bytes();
+      // The chunk is what its name says, so a malformed one is of another version: it ends the stream, and the walk is not done.
+      if (part === undefined || reader.failed) return;
+      yield { part, bytes };
+    }
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * What replicas have reported of their checkpoints: replicated state, so that every replica reaches the same verdict at the same entry.
+ *
+ * Owns: counting equal reports, and the newest certificate. Leaves to others: making reports and acting on the verdict (`replica/`).
+ * Bounded: the newest few indexes, one report of each voter. Called by the executor.
+ *
+ *   form  version u8 (1), has a certificate u8, the certificate, then reports until the end (length varint, `wire/checkpoint-codec.ts`)
+ */
+import { ByteReader, ByteWriter, equalBytes, hexOf } from "../base/bytes.js";
+import { reportsNeeded, type Certificate, type Report } from "../model/checkpoint.js";
+import type { LogIndex, ReplicaId } from "../model/ids.js";
+import { decodeReport, encodeReport, readCertificate, writeCertificate } from "../wire/checkpoint-codec.js";
+
+const version = 1;
+/** Checkpoints that wait for reports; with one more the oldest is given up, since a newer one replaces it. */
+const indexesMax = 4;
+
+export class ReportTable {
+  #certificate: Certificate | undefined;
+  /** Of checkpoints that are not certified, in the order in which they came. */
+  #reports: Report[] = [];
+
+  get certificate(): Certificate | undefined {
+    return this.#certificate;
+  }
+
+  /** An ordered report; `voters` are those of the configuration at this position. */
+  add(report: Report, voters: readonly ReplicaId[]): void {
+    const { index, replica, root, bytes } = report;
+    if (index <= (this.#certificate?.index ?? 0) || !voters.includes(replica)) return;
+    // A replica that reports again has started anew: its last word counts.
+    this.#reports = this.#reports.filter((other) => other.index !== index || other.replica !== replica);
+    this.#reports.push(report);
+    const equal = this.#reports.filter((other) => other.index === index && equalBytes(other.root, root));
+    if (equal.length >= reportsNeeded(voters.length)) {
+      this.#certificate = { index, root, bytes, by: equal.map((other) => other.replica).sort() };
+      this.#reports = this.#reports.filter((other) => other.index > index);
+    }
+    this.#bound();
+  }
+
+  isReported(index: LogIndex, replica: ReplicaId, root: Uint8Array): boolean {
+    return this.#reports.some(
+      (report) => report.index === index && report.replica === replica && hexOf(report.root) === hexOf(root),
+    );
+  }
+
+  encode(): Uint8Array[] {
+    const writer = new ByteWriter();
+    writer.u8(version);
+    writer.u8(this.#certificate === undefined ? 0 : 1);
+    if (this.#certificate !== undefined) writeCertificate(writer, this.#certificate);
+    for (const report of this.#reports) writer.bytes(encodeReport(report));
+    return [writer.finish()];
+  }
+
+  /** Whether the chunks were in their form; if not, the table is as before. */
+  install(chunks: Iterable<Uint8Array>): boolean {
+    const [chunk, ...more] = chunks;
+    if (chunk === undefined || more.length > 0) return false;
+    const reader = new ByteReader(chunk);
+    if (reader.u8() !== version) return false;
+    const certificate = reader.u8() === 1 ? readCertificate(reader) : undefined;
+    const reports: Report[] = [];
+    while (reader.remaining > 0) {
+      const report = decodeReport(reader.bytes());
+      if (report === undefined || reader.failed) return false;
+      reports.push(report);
+    }
+    if (!reader.complete) return false;
+    this.#certificate = certificate;
+    this.#reports = reports;
+    return true;
+  }
+
+  #bound(): void {
+    const indexes = [...new Set(this.#reports.map(({ index }) => index))].sort((left, right) => left - right);
+    const oldest = indexes.at(-indexesMax);
+    if (oldest !== undefined) this.#reports = this.#reports.filter(({ index }) => index >= oldest);
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * Takes checkpoints while execution goes on, reports them, and learns which are certified.
+ *
+ * Owns: the pace of writing (a slice, a write, a slice), and what becomes of a checkpoint: written, published, reported through the log,
+ * certified by f + 1 equal reports, and only then worth giving log back for. Leaves to others: after which entries (`execution/`), files
+ * (`storage/checkpoint-store.ts`). Called by `replica/host.ts`. One is written at a time; a position that comes meanwhile is passed over,
+ * by this replica alone.
+ *
+ * Invariant P6: a checkpoint of ours that differs from a certified one stops this replica: its state is not that of f + 1 others.
+ */
+import { ByteWriter, equalBytes } from "../base/bytes.js";
+import { framesOf } from "../execution/checkpoint-frames.js";
+import type { Executor, ExecutorFork } from "../execution/executor.js";
+import { bytesOf, type Certificate, type Checkpoint, type ChunkName } from "../model/checkpoint.js";
+import type { Entry, EntryId } from "../model/entry.js";
+import type { AgreedTime, ReplicaId } from "../model/ids.js";
+import type { Clock } from "../ports/clock.js";
+import type { Hash } from "../ports/hash.js";
+import type { CheckpointStore } from "../storage/checkpoint-store.js";
+import { encodeManifest, encodeReport } from "../wire/checkpoint-codec.js";
+
+export interface CheckpointerParts {
+  readonly self: ReplicaId;
+  readonly incarnation: number;
+  readonly executor: Executor;
+  readonly store: CheckpointStore;
+  readonly hash: Hash;
+  readonly clock: Clock;
+  readonly chunkBytes: number;
+  /** Gets a report into the order: proposes it, or sends it to the leader. */
+  readonly order: (report: Uint8Array) => void;
+  /** It is durable here, with its certificate. */
+  readonly certified: (last: EntryId) => void;
+  /** This replica's state is not that of the others. */
+  readonly diverged: (reason: string) => void;
+}
+
+/** Encoding goes on for this long before other work goes first. */
+const sliceMs = 3;
+/** A report that is not executed by then was lost on its way. */
+const reportAgainMs = 1_000;
+
+interface Making {
+  readonly last: EntryId;
+  readonly time: AgreedTime;
+  readonly fork: ExecutorFork;
+  readonly frames: Iterator<Uint8Array, void>;
+  readonly chunk: ByteWriter;
+  readonly chunks: ChunkName[];
+}
+
+export class Checkpointer {
+  readonly #parts: CheckpointerParts;
+  #making: Making | undefined;
+  #reportedAt = -Infinity;
+  #certifying = false;
+  #stopped = false;
+  #taken = 0;
+  #failure: string | undefined;
+
+  constructor(parts: CheckpointerParts) {
+    this.#parts = parts;
+  }
+
+  /** Since start, and why the last one was given up, if so. */
+  get statistics(): { readonly taken: number; readonly failure: string | undefined } {
+    return { taken: this.#taken, failure: this.#failure };
+  }
+
+  /** `entry` was just executed and is one of those after which a checkpoint is taken. */
+  take({ index, term, time }: Entry): void {
+    const { executor, chunkBytes } = this.#parts;
+    if (this.#making !== undefined || this.#stopped) return;
+    const fork = executor.fork();
+    const chunk = new ByteWriter(2 * chunkBytes);
+    this.#making = { last: { index, term }, time, fork, frames: framesOf(fork), chunk, chunks: [] };
+    this.#parts.clock.nextTurn(() => this.#slice());
+  }
+
+  /** Something was executed, or time has passed: is there something to report or to certify? */
+  look(): void {
+    const { store, executor, self, clock } = this.#parts;
+    const { reports } = executor;
+    const { certificate } = reports;
+    if (certificate !== undefined && certificate.index > (store.certificate?.index ?? 0)) this.#certify(certificate);
+    const { newest } = store;
+    if (newest === undefined || newest.last.index <= (certificate?.index ?? 0)) return;
+    if (reports.isReported(newest.last.index, self, newest.root)) return;
+    if (clock.monotonic() - this.#reportedAt < reportAgainMs) return;
+    this.#reportedAt = clock.monotonic();
+    const { incarnation, order } = this.#parts;
+    order(
+      encodeReport({ replica: self, incarnation, index: newest.last.index, root: newest.root, bytes: bytesOf(newest) }),
+    );
+  }
+
+  /** Nothing is written from now on. */
+  stop(): void {
+    this.#stopped = true;
+    this.#making?.fork.release();
+    this.#making = undefined;
+  }
+
+  #slice(): void {
+    const making = this.#making;
+    if (making === undefined) return;
+    const { clock, chunkBytes } = this.#parts;
+    const end = clock.monotonic() + sliceMs;
+    while (clock.monotonic() < end) {
+      const { done, value } = making.frames.next();
+      if (done === true) return this.#emit(making, () => this.#publish(making));
+      making.chunk.raw(value);
+      if (making.chunk.length >= chunkBytes) return this.#emit(making, () => this.#slice());
+    }
+    clock.nextTurn(() => this.#slice());
+  }
+
+  /** Writes what is encoded as a chunk, unless one with these bytes is there. */
+  #emit(making: Making, then: () => void): void {
+    const { store, hash } = this.#parts;
+    if (making.chunk.length === 0) return then();
+    const bytes = making.chunk.finish();
+    making.chunk.reset();
+    const name = { hash: hash.sha256(bytes), bytes: bytes.length };
+    making.chunks.push(name);
+    store.adopt(name, (isThere) => {
+      if (isThere) return this.#parts.clock.nextTurn(then);
+      store.writeChunk(name, bytes, (failure) => (failure === undefined ? then() : this.#giveUp(failure.message)));
+    });
+  }
+
+  #publish(making: Making): void {
+    if (this.#making !== making) return;
+    const { last, time, chunks } = making;
+    const root = this.#parts.hash.sha256(encodeManifest({ last, time, chunks }));
+    this.#parts.store.publish({ last, time, chunks, root }, (failure) => {
+      if (failure !== undefined) return this.#giveUp(failure.message);
+      making.fork.release();
+      this.#making = undefined;
+      this.#taken += 1;
+      this.#failure = undefined;
+      this.#reportedAt = -Infinity;
+      if (!this.#stopped) this.look();
+    });
+  }
+
+  /** The log is kept instead, and the next position is another chance. */
+  #giveUp(reason: string): void {
+    const making = this.#making;
+    if (making === undefined) return;
+    this.#failure = reason;
+    this.#making = undefined;
+    making.fork.release();
+    this.#parts.store.letGo(making.chunks);
+  }
+
+  #certify(certificate: Certificate): void {
+    const { store, certified, diverged } = this.#parts;
+    const own = store.at(certificate.index);
+    if (own === undefined || this.#certifying) return;
+    if (!equalBytes(own.root, certificate.root)) return diverged(describeDivergence(own, certificate));
+    this.#certifying = true;
+    store.certify(certificate, (failure) => {
+      this.#certifying = false;
+      if (failure === undefined && !this.#stopped) certified(own.last);
+    });
+  }
+}
+
+function describeDivergence({ last }: Checkpoint, { by }: Certificate): string {
+  return `Cannot go on: after entry ${last.index} the state of this replica is not that of ${by.join(", ")}`;
+}

@@ -1,0 +1,286 @@
+/**
+ * Fetches a checkpoint from peers, and gives peers what they ask for.
+ *
+ * Owns: whom to ask for which part, what is believed, and that nothing is lost by a crash at any step: a chunk that came is on disk and need
+ * not come again. Leaves to others: that a checkpoint is needed (the core, or damage found at start), installing its state (the host).
+ * Called by `replica/engine.ts` with each tick and each message.
+ *
+ * A manifest is believed with a certificate of f + 1 voters and the root that it names; a chunk if its hash is the named one (hazards S7,
+ * B16). One chunk is asked of each peer at a time, so peers' clients are not crowded out, and all peers that have it serve together. A
+ * peer that does not answer, or answers with something else, is passed over for a while.
+ */
+import type { TransferLimits } from "../api/config.js";
+import type { CheckpointStatus } from "../api/replica.js";
+import { equalBytes, hexOf } from "../base/bytes.js";
+import { unreachable } from "../base/invariant.js";
+import { bytesOf, reportsNeeded, type Certificate, type Checkpoint, type ChunkName } from "../model/checkpoint.js";
+import type { LogIndex, ReplicaId } from "../model/ids.js";
+import { maxIndex } from "../model/ids.js";
+import type { TransferMessage } from "../model/transfer.js";
+import type { Hash } from "../ports/hash.js";
+import type { CheckpointStore } from "../storage/checkpoint-store.js";
+import { decodeManifest, encodeManifest } from "../wire/checkpoint-codec.js";
+import { decodeTransferMessage, encodeTransferMessage } from "../wire/transfer-codec.js";
+
+export interface StateTransferParts {
+  readonly store: CheckpointStore;
+  readonly hash: Hash;
+  readonly limits: TransferLimits;
+  readonly voters: () => readonly ReplicaId[];
+  readonly peers: () => readonly ReplicaId[];
+  readonly isConnected: (peer: ReplicaId) => boolean;
+  readonly send: (to: ReplicaId, payload: Uint8Array) => void;
+  /** Published and certified on this disk. */
+  readonly fetched: (checkpoint: Checkpoint) => void;
+  readonly dropped: (reason: string, detail: string) => void;
+}
+
+interface Asked {
+  readonly what: "manifest" | ChunkName;
+  readonly at: number;
+}
+
+interface Fetching {
+  readonly checkpoint: Checkpoint;
+  readonly certificate: Certificate;
+  /** By hash, in the order of the manifest: not there and not asked for. */
+  readonly missing: Map<string, ChunkName>;
+  /** Looked at, asked for, or being written. */
+  open: number;
+  bytesDone: number;
+}
+
+export class StateTransfer {
+  readonly #parts: StateTransferParts;
+  /** A checkpoint of this index or later is wanted. */
+  #wanted: LogIndex | undefined;
+  #fetching: Fetching | undefined;
+  readonly #asked = new Map<ReplicaId, Asked>();
+  /** Passed over until then. */
+  readonly #restUntil = new Map<ReplicaId, number>();
+  #reading = 0;
+  #fetched = 0;
+  /** Bytes may be asked for once this is positive; it grows with time. */
+  #allowance = 0;
+  #lastStep: number | undefined;
+
+  constructor(parts: StateTransferParts) {
+    this.#parts = parts;
+  }
+
+  /** Checkpoints fetched since start. */
+  get fetched(): number {
+    return this.#fetched;
+  }
+
+  get progress(): CheckpointStatus["fetching"] {
+    const fetching = this.#fetching;
+    if (fetching === undefined) return undefined;
+    const { checkpoint, bytesDone } = fetching;
+    return { index: checkpoint.last.index, bytes: bytesOf(checkpoint), bytesDone };
+  }
+
+  /** A checkpoint of this index, or a later one, is needed here. Asked again while one is fetched, it changes nothing. */
+  want(index: LogIndex): void {
+    this.#wanted = maxIndex(this.#wanted ?? index, index);
+  }
+
+  /** What is needed is here, by another way or by this one. */
+  done(index: LogIndex): void {
+    if (this.#wanted !== undefined && index >= this.#wanted) this.#wanted = undefined;
+    if (this.#fetching !== undefined && index >= this.#fetching.checkpoint.last.index) this.#abandon();
+  }
+
+  step(now: number): void {
+    const { limits, peers, isConnected } = this.#parts;
+    const passed = this.#lastStep === undefined ? 0 : now - this.#lastStep;
+    this.#lastStep = now;
+    this.#allowance = Math.min(limits.bytesPerSecondMax, this.#allowance + (passed / 1000) * limits.bytesPerSecondMax);
+    if (this.#wanted === undefined) return;
+    for (const [peer, { what, at }] of this.#asked) {
+      if (now - at < limits.replyMs && isConnected(peer)) continue;
+      this.#asked.delete(peer);
+      this.#rest(peer, now);
+      if (what !== "manifest") this.#putBack(what);
+    }
+    for (const peer of peers()) {
+      const isFree = !this.#asked.has(peer) && now >= (this.#restUntil.get(peer) ?? 0);
+      if (isFree && isConnected(peer)) this.#ask(peer, now);
+    }
+  }
+
+  receive(from: ReplicaId, payload: Uint8Array, now: number): void {
+    const message = decodeTransferMessage(payload);
+    if (message === undefined) return this.#parts.dropped("malformed transfer message", `from ${from}`);
+    switch (message.kind) {
+      case "manifestRequest":
+        return this.#giveManifest(from, message.index);
+      case "chunkRequest":
+        return this.#giveChunk(from, message);
+      case "manifestReply":
+        return this.#onManifest(from, message, now);
+      case "chunkReply":
+        return this.#onChunk(from, message, now);
+      case "manifestAbsent":
+      case "chunkAbsent":
+        return this.#onAbsent(from, now);
+      default:
+        return unreachable(message);
+    }
+  }
+
+  #ask(peer: ReplicaId, now: number): void {
+    const fetching = this.#fetching;
+    if (fetching === undefined) {
+      if (this.#wanted === undefined) return;
+      this.#asked.set(peer, { what: "manifest", at: now });
+      return this.#send(peer, { kind: "manifestRequest", index: this.#wanted });
+    }
+    const [next] = fetching.missing;
+    if (next === undefined || this.#allowance <= 0) return;
+    const [hex, chunk] = next;
+    fetching.missing.delete(hex);
+    fetching.open += 1;
+    this.#allowance -= chunk.bytes;
+    this.#asked.set(peer, { what: chunk, at: now });
+    this.#send(peer, { kind: "chunkRequest", ...chunk });
+  }
+
+  #putBack(chunk: ChunkName): void {
+    const fetching = this.#fetching;
+    if (fetching === undefined) return;
+    fetching.missing.set(hexOf(chunk.hash), chunk);
+    fetching.open -= 1;
+  }
+
+  #onManifest(from: ReplicaId, reply: Extract<TransferMessage, { readonly kind: "manifestReply" }>, now: number): void {
+    const { hash, voters, dropped } = this.#parts;
+    if (this.#asked.get(from)?.what !== "manifest") return;
+    this.#asked.delete(from);
+    const wanted = this.#wanted;
+    if (wanted === undefined || this.#fetching !== undefined) return;
+    const { certificate } = reply;
+    const checkpoint = decodeManifest(reply.manifest.slice(), hash);
+    const signers = new Set(certificate.by.filter((each) => voters().includes(each)));
+    const isCertified =
+      checkpoint !== undefined &&
+      checkpoint.last.index === certificate.index &&
+      equalBytes(checkpoint.root, certificate.root) &&
+      signers.size >= reportsNeeded(voters().length);
+    if (!isCertified || checkpoint.last.index < wanted) {
+      dropped("checkpoint manifest", `from ${from}: it is not certified, or not of entry ${wanted} or later`);
+      return this.#rest(from, now);
+    }
+    this.#begin({ checkpoint, certificate, missing: new Map(), open: 0, bytesDone: 0 });
+  }
+
+  #begin(fetching: Fetching): void {
+    this.#fetching = fetching;
+    const chunks = new Map(fetching.checkpoint.chunks.map((chunk) => [hexOf(chunk.hash), chunk]));
+    fetching.open += chunks.size + 1;
+    for (const [hex, chunk] of chunks) {
+      this.#parts.store.adopt(chunk, (isThere) => {
+        fetching.open -= 1;
+        if (isThere) fetching.bytesDone += chunk.bytes;
+        else fetching.missing.set(hex, chunk);
+        this.#finishIfWhole(fetching);
+      });
+    }
+    fetching.open -= 1;
+    this.#finishIfWhole(fetching);
+  }
+
+  #onChunk(
+    from: ReplicaId,
+    { hash: name, content }: Extract<TransferMessage, { readonly kind: "chunkReply" }>,
+    now: number,
+  ): void {
+    const { store, hash, dropped } = this.#parts;
+    const what = this.#asked.get(from)?.what;
+    if (what === undefined || what === "manifest" || !equalBytes(what.hash, name)) return;
+    this.#asked.delete(from);
+    const fetching = this.#fetching;
+    if (fetching === undefined) return;
+    if (!equalBytes(hash.sha256(content), what.hash)) {
+      dropped("checkpoint chunk", `from ${from}: it is not what its hash says`);
+      this.#putBack(what);
+      return this.#rest(from, now);
+    }
+    store.writeChunk(what, content.slice(), (failure) => {
+      if (this.#fetching !== fetching) return;
+      // A full disk may have room again later.
+      if (failure !== undefined) return this.#putBack(what);
+      fetching.open -= 1;
+      fetching.bytesDone += what.bytes;
+      this.#finishIfWhole(fetching);
+    });
+    this.#ask(from, now);
+  }
+
+  #onAbsent(from: ReplicaId, now: number): void {
+    const what = this.#asked.get(from)?.what;
+    if (what === undefined) return;
+    this.#asked.delete(from);
+    this.#rest(from, now);
+    // It has a newer one by now, as others soon will; what came of this one is used again if the next one names it too.
+    if (what !== "manifest") this.#abandon();
+  }
+
+  #finishIfWhole(fetching: Fetching): void {
+    if (this.#fetching !== fetching || fetching.open > 0 || fetching.missing.size > 0) return;
+    const { store, fetched, dropped } = this.#parts;
+    const { checkpoint, certificate } = fetching;
+    // Not finished twice, and nothing is asked for meanwhile.
+    fetching.open = 1;
+    store.publish(checkpoint, (failure) => {
+      if (failure !== undefined) {
+        this.#abandon();
+        return dropped("checkpoint", `it could not be published: ${failure.message}`);
+      }
+      store.certify(certificate, (notCertified) => {
+        this.#fetching = undefined;
+        if (notCertified === undefined) {
+          this.#fetched += 1;
+          return fetched(checkpoint);
+        }
+        dropped("checkpoint", `its certificate could not be written: ${notCertified.message}`);
+      });
+    });
+  }
+
+  #abandon(): void {
+    const fetching = this.#fetching;
+    this.#fetching = undefined;
+    // Late answers are about chunks of this one.
+    for (const [peer, { what }] of this.#asked) if (what !== "manifest") this.#asked.delete(peer);
+    if (fetching !== undefined) this.#parts.store.letGo(fetching.checkpoint.chunks);
+  }
+
+  #rest(peer: ReplicaId, now: number): void {
+    this.#restUntil.set(peer, now + this.#parts.limits.restMs);
+  }
+
+  #giveManifest(to: ReplicaId, index: LogIndex): void {
+    const { certified, certificate } = this.#parts.store;
+    if (certified === undefined || certificate === undefined || certified.last.index < index) {
+      return this.#send(to, { kind: "manifestAbsent", index });
+    }
+    this.#send(to, { kind: "manifestReply", certificate, manifest: encodeManifest(certified) });
+  }
+
+  /** Too many questions at once are dropped: they are asked again, here or elsewhere. */
+  #giveChunk(to: ReplicaId, chunk: ChunkName): void {
+    const { store, limits } = this.#parts;
+    if (this.#reading >= limits.readsInFlightMax) return;
+    const hash = chunk.hash.slice();
+    this.#reading += 1;
+    store.readChunk({ hash, bytes: chunk.bytes }, (content) => {
+      this.#reading -= 1;
+      this.#send(to, content === undefined ? { kind: "chunkAbsent", hash } : { kind: "chunkReply", hash, content });
+    });
+  }
+
+  #send(to: ReplicaId, message: TransferMessage): void {
+    this.#parts.send(to, encodeTransferMessage(message));
+  }
+}

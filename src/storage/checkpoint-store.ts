@@ -1,0 +1,297 @@
+/**
+ * Checkpoints on disk: chunks by their hash, manifests, and which one is certified.
+ *
+ * Owns: the files in `checkpoints/`, that a manifest is there only with all of its chunks durable, what may be removed. Leaves to others:
+ * what chunks hold (`execution/checkpoint-frames.ts`), when one is made or fetched (`replica/`). A chunk is named by its SHA-256, so one
+ * that is there already need not be written or sent again, and one that is damaged is noticed when it is read (hazard S7). What no
+ * manifest names is left over from a crash: it is used again if it is whole, and goes with the next certificate (hazard S9).
+ *
+ *   <hash>.chunk         the bytes
+ *   <index>.manifest     `wire/checkpoint-codec.ts`
+ *   certificate          CRC-32 u32, then the certificate: of the newest checkpoint that f + 1 replicas have reported alike
+ *
+ * Kept: the certified checkpoint and whatever is newer.
+ */
+import { ByteReader, ByteWriter, equalBytes, hexOf } from "../base/bytes.js";
+import { invariant } from "../base/invariant.js";
+import type { Certificate, Checkpoint, ChunkName } from "../model/checkpoint.js";
+import type { LogIndex } from "../model/ids.js";
+import { DiskError, type Disk } from "../ports/disk.js";
+import type { Hash } from "../ports/hash.js";
+import { decodeManifest, encodeManifest, readCertificate, writeCertificate } from "../wire/checkpoint-codec.js";
+
+const directoryName = "checkpoints";
+const certificateName = "certificate";
+const manifestPattern = /^(\d{16})\.manifest$/;
+const chunkPattern = /^([0-9a-f]{64})\.chunk$/;
+const manifestBytesMax = 64 * 1024 * 1024;
+/** A longer one is not read: no writer makes one. */
+const chunkBytesMax = 64 * 1024 * 1024;
+
+export interface CheckpointStoreParts {
+  readonly disk: Disk;
+  readonly hash: Hash;
+  /** The data directory. */
+  readonly directory: string;
+}
+
+type Done = (failure: DiskError | undefined) => void;
+
+export class CheckpointStore {
+  readonly #parts: CheckpointStoreParts;
+  readonly #path: string;
+  /** Whose manifests are durable, by index, ascending. */
+  #published: Checkpoint[] = [];
+  #certificate: Certificate | undefined;
+  /** Names of the chunks that are there and whole, as far as anybody has looked. */
+  readonly #chunks = new Set<string>();
+  /** Chunks that an earlier process left behind without a manifest: some may be torn. */
+  readonly #leftovers = new Set<string>();
+  /** Chunks of checkpoints that are being made or fetched: no manifest names them yet. */
+  readonly #held = new Set<string>();
+  #writing = 0;
+  #closing: (() => void) | undefined;
+
+  constructor(parts: CheckpointStoreParts) {
+    this.#parts = parts;
+    this.#path = `${parts.directory}/${directoryName}`;
+    this.#open();
+  }
+
+  get newest(): Checkpoint | undefined {
+    return this.#published.at(-1);
+  }
+
+  get certificate(): Certificate | undefined {
+    return this.#certificate;
+  }
+
+  /** The checkpoint that the certificate is of. */
+  get certified(): Checkpoint | undefined {
+    const { index, root } = this.#certificate ?? {};
+    return this.#published.find(
+      ({ last, root: own }) => last.index === index && root !== undefined && equalBytes(own, root),
+    );
+  }
+
+  /** Newest first. */
+  get all(): readonly Checkpoint[] {
+    return this.#published.toReversed();
+  }
+
+  at(index: LogIndex): Checkpoint | undefined {
+    return this.#published.find(({ last }) => last.index === index);
+  }
+
+  get bytes(): number {
+    return this.#published.reduce((sum, { chunks }) => sum + chunks.reduce((of, { bytes }) => of + bytes, 0), 0);
+  }
+
+  has({ hash }: ChunkName): boolean {
+    return this.#chunks.has(hexOf(hash));
+  }
+
+  /** Whether it is there, perhaps left behind by an earlier process; from now on it stays. */
+  adopt(name: ChunkName, done: (isThere: boolean) => void): void {
+    const hex = hexOf(name.hash);
+    this.#held.add(hex);
+    if (this.#chunks.has(hex) || !this.#leftovers.has(hex)) return done(this.#chunks.has(hex));
+    this.readChunk(name, (bytes) => {
+      this.#leftovers.delete(hex);
+      if (bytes !== undefined) this.#chunks.add(hex);
+      done(bytes !== undefined);
+    });
+  }
+
+  /** These chunks are not going to be published. */
+  letGo(names: readonly ChunkName[]): void {
+    for (const { hash } of names) this.#held.delete(hexOf(hash));
+  }
+
+  /** The caller has hashed the bytes. Durable when `done` is called without a failure, but for its name: `publish` sees to that. */
+  writeChunk(name: ChunkName, bytes: Uint8Array, done: Done): void {
+    const hex = hexOf(name.hash);
+    this.#held.add(hex);
+    this.#write(`${hex}.chunk`, bytes, (failure) => {
+      if (failure === undefined) this.#chunks.add(hex);
+      done(failure);
+    });
+  }
+
+  /** All chunks are written; their names and this one become durable together. */
+  publish(checkpoint: Checkpoint, done: Done): void {
+    invariant(
+      checkpoint.chunks.every((chunk) => this.has(chunk)),
+      "a manifest names only chunks that are there",
+    );
+    const name = nameOf(checkpoint.last.index);
+    this.#write(`${name}.new`, encodeManifest(checkpoint), (failure) => {
+      if (failure !== undefined) return done(failure);
+      this.#rename(name, (notPublished) => {
+        if (notPublished === undefined) {
+          this.#published = this.#published.filter(({ last }) => last.index !== checkpoint.last.index);
+          this.#published.push(checkpoint);
+          this.#published.sort((left, right) => left.last.index - right.last.index);
+          this.letGo(checkpoint.chunks);
+        }
+        done(notPublished);
+      });
+    });
+  }
+
+  /** The checkpoint is published. What is older is removed. */
+  certify(certificate: Certificate, done: Done): void {
+    const body = new ByteWriter();
+    writeCertificate(body, certificate);
+    const writer = new ByteWriter();
+    writer.u32(this.#parts.hash.crc32(body.peek()));
+    writer.raw(body.peek());
+    this.#write(`${certificateName}.new`, writer.finish(), (failure) => {
+      if (failure !== undefined) return done(failure);
+      this.#rename(certificateName, (notPublished) => {
+        if (notPublished === undefined) {
+          this.#certificate = certificate;
+          this.#removeOlder(certificate.index);
+        }
+        done(notPublished);
+      });
+    });
+  }
+
+  /** `done` once nothing is being written any more. Nothing is begun from now on. */
+  close(done: () => void): void {
+    this.#closing = done;
+    if (this.#writing === 0) done();
+  }
+
+  /** Undefined if it is not there, or not what its name says: then it is as good as missing. */
+  readChunk(name: ChunkName, done: (bytes: Uint8Array | undefined) => void): void {
+    this.#parts.disk.openLater(this.#chunkPath(name), "existing", (file) => {
+      if (file instanceof DiskError) return done(undefined);
+      file.read(0, Math.min(name.bytes, chunkBytesMax), (bytes) => {
+        file.close(ignore);
+        done(bytes instanceof DiskError ? undefined : this.#checked(name, bytes));
+      });
+    });
+  }
+
+  /** At start, and while a state is installed: as `readChunk`, at once. */
+  readChunkNow(name: ChunkName): Uint8Array | undefined {
+    try {
+      return this.#checked(name, this.#parts.disk.readFile(this.#chunkPath(name), chunkBytesMax));
+    } catch (cause) {
+      if (!(cause instanceof DiskError)) throw cause;
+      this.#chunks.delete(hexOf(name.hash));
+      return undefined;
+    }
+  }
+
+  #checked(name: ChunkName, bytes: Uint8Array): Uint8Array | undefined {
+    if (equalBytes(this.#parts.hash.sha256(bytes), name.hash)) return bytes;
+    this.#chunks.delete(hexOf(name.hash));
+    return undefined;
+  }
+
+  #chunkPath({ hash }: ChunkName): string {
+    return `${this.#path}/${hexOf(hash)}.chunk`;
+  }
+
+  #write(name: string, bytes: Uint8Array, then: Done): void {
+    const path = `${this.#path}/${name}`;
+    const done = this.#begin(then);
+    this.#parts.disk.openLater(path, "create", (file) => {
+      if (file instanceof DiskError) return done(file);
+      file.write(0, [bytes], (failure) => file.close((notClosed) => done(failure ?? notClosed)));
+    });
+  }
+
+  #rename(name: string, then: Done): void {
+    this.#parts.disk.publish(`${this.#path}/${name}.new`, `${this.#path}/${name}`, this.#begin(then));
+  }
+
+  /** After `close` nobody is told any more. */
+  #begin(then: Done): Done {
+    this.#writing += 1;
+    return (failure) => {
+      this.#writing -= 1;
+      if (this.#closing === undefined) then(failure);
+      else if (this.#writing === 0) this.#closing();
+    };
+  }
+
+  #open(): void {
+    const { disk, hash } = this.#parts;
+    disk.makeDirectory(this.#path);
+    const names = disk.list(this.#path);
+    for (const name of names) {
+      if (!manifestPattern.test(name)) continue;
+      const checkpoint = decodeManifest(disk.readFile(`${this.#path}/${name}`, manifestBytesMax), hash);
+      if (checkpoint !== undefined && nameOf(checkpoint.last.index) === name) this.#published.push(checkpoint);
+    }
+    for (const name of names) {
+      const hex = chunkPattern.exec(name)?.[1];
+      if (hex !== undefined) this.#leftovers.add(hex);
+    }
+    for (const { chunks } of this.#published) {
+      for (const { hash: name } of chunks) if (this.#leftovers.delete(hexOf(name))) this.#chunks.add(hexOf(name));
+    }
+    if (names.includes(certificateName)) {
+      this.#certificate = this.#decodeCertificate(disk.readFile(`${this.#path}/${certificateName}`, manifestBytesMax));
+    }
+    for (const name of names) if (name.endsWith(".new")) this.#remove(name);
+  }
+
+  #decodeCertificate(bytes: Uint8Array): Certificate | undefined {
+    const reader = new ByteReader(bytes);
+    const checksum = reader.u32();
+    if (reader.failed || checksum !== this.#parts.hash.crc32(bytes.subarray(4))) return undefined;
+    return readCertificate(reader);
+  }
+
+  /** Chunks that only removed checkpoints named go with them. A removal that is lost in a crash is made again at the next start. */
+  #removeOlder(than: number): void {
+    const named = new Set<string>(this.#held);
+    const isKept = ({ last }: Checkpoint): boolean => last.index >= than;
+    for (const { last } of this.#published.filter((each) => !isKept(each))) this.#remove(nameOf(last.index));
+    this.#published = this.#published.filter(isKept);
+    for (const { chunks } of this.#published) for (const { hash } of chunks) named.add(hexOf(hash));
+    for (const chunks of [this.#chunks, this.#leftovers]) {
+      for (const hex of chunks) {
+        if (named.has(hex)) continue;
+        this.#remove(`${hex}.chunk`);
+        chunks.delete(hex);
+      }
+    }
+  }
+
+  /** What cannot be removed now is tried again after the next start. */
+  #remove(name: string): void {
+    try {
+      this.#parts.disk.remove(`${this.#path}/${name}`);
+    } catch (cause) {
+      if (!(cause instanceof DiskError)) throw cause;
+    }
+  }
+}
+
+/** Thrown by `readAll` at the first chunk that is not there or not what its name says. */
+export class ChunkDamaged extends Error {
+  override readonly name = "ChunkDamaged";
+}
+
+/** The content of the chunks, one after the other. @throws ChunkDamaged */
+export function* readAll(store: CheckpointStore, chunks: readonly ChunkName[]): Generator<Uint8Array, void> {
+  for (const chunk of chunks) {
+    const bytes = store.readChunkNow(chunk);
+    if (bytes === undefined) throw new ChunkDamaged(`chunk ${hexOf(chunk.hash)} is damaged or missing`);
+    yield bytes;
+  }
+}
+
+function nameOf(index: LogIndex): string {
+  return `${String(index).padStart(16, "0")}.manifest`;
+}
+
+function ignore(): void {
+  // A file that was only read loses nothing when its close fails.
+}
