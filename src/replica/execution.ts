@@ -46,7 +46,6 @@ export class Execution {
 
   add(entries: readonly Entry[]): void {
     for (const entry of entries) this.#committed.push(entry);
-    this.#parts.again();
   }
 
   /** As much as one turn may take; the rest follows in the next. */

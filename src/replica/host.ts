@@ -163,6 +163,7 @@ export class Host {
     this.#stopping = true;
   }
 
+  /** Called in a turn, and `turnEnd` after it in the same one. */
   handle(message: ToHost): void {
     switch (message.kind) {
       case "committed":
@@ -170,8 +171,7 @@ export class Host {
       case "install":
         return this.#execution.install(message.checkpoint);
       case "barrierPassed":
-        this.#reads.onPassed(message.id, message.index);
-        return this.#parts.again();
+        return this.#reads.onPassed(message.id, message.index);
       case "barrierFailed":
         return this.#reads.onFailed(message.id);
       case "roleChanged":
@@ -234,7 +234,6 @@ export class Host {
       );
     }
     this.#parts.roleChanged(role);
-    this.#parts.again();
   }
 
   /** Leads, and has executed everything that earlier leaders may have promised. */
@@ -262,7 +261,6 @@ export class Host {
       if (key === undefined) this.#parts.dropped("malformed request", `from ${from}`);
       else this.#outgoing.add({ key, bytes, from });
     }
-    this.#parts.again();
   }
 
   #onExecuted(entry: Entry, { key, reply, repeated }: Executed): void {

@@ -309,7 +309,8 @@ export class ReplicaCore {
 
   #post(message: ToHost): void {
     this.#toHost.push(message);
-    this.#again();
+    // A turn gives over what comes in it.
+    if (!this.#isInTurn) this.#again();
   }
 
   #again(): void {
@@ -344,7 +345,7 @@ export class ReplicaCore {
       this.#scheduleTick();
       this.#engine.tick();
       this.#host.tick();
-      this.#again();
+      if (this.#toEngine.length > 0) this.#again();
     });
   }
 
