@@ -5,8 +5,12 @@
  * zeros and `failed` turns true, so a decoder reads a whole message and checks once. Called by every codec.
  */
 import { invariant } from "./invariant.js";
+import { giveBack, takePart } from "./slab.js";
 
 const emptyBytes = new Uint8Array(0);
+/** A float on its way to or from bytes. */
+const floatBytes = new Uint8Array(8);
+const floatView = new DataView(floatBytes.buffer);
 
 export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
   if (parts.length === 1) return parts[0] ?? emptyBytes;
@@ -69,50 +73,55 @@ export function decodeUtf8(bytes: Uint8Array): string | undefined {
 }
 
 export class ByteWriter {
+  /** Shared with others: only what lies from `#from` to `#end` is this writer's. */
   #bytes: Uint8Array;
-  #view: DataView;
-  #length = 0;
+  #from: number;
+  #at: number;
+  #end: number;
 
   constructor(capacity = 256) {
-    this.#bytes = new Uint8Array(capacity);
-    this.#view = new DataView(this.#bytes.buffer);
+    const { buffer, from } = takePart(capacity);
+    this.#bytes = buffer;
+    this.#from = from;
+    this.#at = from;
+    this.#end = from + capacity;
   }
 
   get length(): number {
-    return this.#length;
+    return this.#at - this.#from;
   }
 
   u8(value: number): void {
     this.#grow(1);
-    this.#bytes[this.#length] = value;
-    this.#length += 1;
+    this.#bytes[this.#at] = value;
+    this.#at += 1;
   }
 
   u16(value: number): void {
     this.#grow(2);
-    this.#view.setUint16(this.#length, value, true);
-    this.#length += 2;
+    this.#bytes[this.#at] = value;
+    this.#bytes[this.#at + 1] = value >>> 8;
+    this.#at += 2;
   }
 
   u32(value: number): void {
     this.#grow(4);
-    this.#view.setUint32(this.#length, value, true);
-    this.#length += 4;
+    putU32(this.#bytes, this.#at, value);
+    this.#at += 4;
   }
 
   /** A safe integer from 0, in 8 bytes. */
   u64(value: number): void {
     invariant(Number.isSafeInteger(value) && value >= 0, "a u64 holds a safe integer from 0");
     this.#grow(8);
-    this.#view.setUint32(this.#length, value >>> 0, true);
-    this.#view.setUint32(this.#length + 4, Math.floor(value / 0x1_0000_0000), true);
-    this.#length += 8;
+    putU32(this.#bytes, this.#at, value >>> 0);
+    putU32(this.#bytes, this.#at + 4, Math.floor(value / 0x1_0000_0000));
+    this.#at += 8;
   }
 
   f64(value: number): void {
-    this.#grow(8);
-    this.#view.setFloat64(this.#length, value, true);
-    this.#length += 8;
+    floatView.setFloat64(0, value, true);
+    this.raw(floatBytes);
   }
 
   /** A safe integer from 0 in 1 to 8 bytes: seven bits each, low ones first (LEB128). */
@@ -121,18 +130,18 @@ export class ByteWriter {
     this.#grow(8);
     let rest = value;
     while (rest >= 0x80) {
-      this.#bytes[this.#length] = (rest % 0x80) | 0x80;
-      this.#length += 1;
+      this.#bytes[this.#at] = (rest % 0x80) | 0x80;
+      this.#at += 1;
       rest = Math.floor(rest / 0x80);
     }
-    this.#bytes[this.#length] = rest;
-    this.#length += 1;
+    this.#bytes[this.#at] = rest;
+    this.#at += 1;
   }
 
   raw(bytes: Uint8Array): void {
     this.#grow(bytes.length);
-    this.#bytes.set(bytes, this.#length);
-    this.#length += bytes.length;
+    this.#bytes.set(bytes, this.#at);
+    this.#at += bytes.length;
   }
 
   /** Bytes behind their length as a varint. */
@@ -147,63 +156,75 @@ export class ByteWriter {
     const length = utf8Length(text);
     this.varint(length);
     this.#grow(length);
-    writeUtf8(this.#bytes, this.#length, text);
-    this.#length += length;
+    writeUtf8(this.#bytes, this.#at, text);
+    this.#at += length;
   }
 
   /** As `text` in one pass, if all of it is ASCII; otherwise nothing is written and the answer is false. */
   asciiText(text: string): boolean {
-    const start = this.#length;
+    const start = this.length;
     this.varint(text.length);
     this.#grow(text.length);
     const bytes = this.#bytes;
-    const from = this.#length;
+    const to = this.#at;
     for (let at = 0; at < text.length; at += 1) {
       const unit = text.charCodeAt(at);
       if (unit >= 0x80) {
-        this.#length = start;
+        this.#at = this.#from + start;
         return false;
       }
-      bytes[from + at] = unit;
+      bytes[to + at] = unit;
     }
-    this.#length = from + text.length;
+    this.#at = to + text.length;
     return true;
   }
 
   /** Overwrites four bytes written before, for a length that is known only at the end. */
   patchU32(at: number, value: number): void {
-    invariant(at + 4 <= this.#length, "a patch stays within what was written");
-    this.#view.setUint32(at, value, true);
+    invariant(at + 4 <= this.length, "a patch stays within what was written");
+    putU32(this.#bytes, this.#from + at, value);
   }
 
   /** What was written, in a buffer of its own. */
   finish(): Uint8Array {
-    return this.#bytes.slice(0, this.#length);
+    return this.#bytes.slice(this.#from, this.#at);
+  }
+
+  /** What was written, for who soon forgets it (`slab.ts`); this writer begins anew elsewhere. */
+  handOver(): Uint8Array {
+    const bytes = this.peek();
+    giveBack(this.#bytes, this.#at, this.#end);
+    this.#bytes = emptyBytes;
+    this.#from = 0;
+    this.#at = 0;
+    this.#end = 0;
+    return bytes;
   }
 
   /** What was written, as a view: valid until the next write. */
   peek(): Uint8Array {
-    return this.#bytes.subarray(0, this.#length);
+    return this.#bytes.subarray(this.#from, this.#at);
   }
 
   reset(): void {
-    this.#length = 0;
+    this.#at = this.#from;
   }
 
   #grow(by: number): void {
-    const needed = this.#length + by;
-    if (needed <= this.#bytes.length) return;
-    const larger = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
-    larger.set(this.#bytes.subarray(0, this.#length));
-    this.#bytes = larger;
-    this.#view = new DataView(larger.buffer);
+    if (this.#at + by <= this.#end) return;
+    const { length } = this;
+    const capacity = Math.max(length + by, 2 * (this.#end - this.#from), 256);
+    const { buffer, from } = takePart(capacity);
+    buffer.set(this.#bytes.subarray(this.#from, this.#at), from);
+    this.#bytes = buffer;
+    this.#from = from;
+    this.#at = from + length;
+    this.#end = from + capacity;
   }
 }
 
 export class ByteReader {
   readonly #bytes: Uint8Array;
-  /** Made when the first fixed number is read: most messages have none, and a view costs as much as reading a whole one. */
-  #lazyView: DataView | undefined;
   #at = 0;
   #failed = false;
 
@@ -240,25 +261,27 @@ export class ByteReader {
   }
 
   u16(): number {
-    return this.#take(2) ? this.#view.getUint16(this.#at - 2, true) : 0;
+    return this.#take(2) ? (this.#bytes[this.#at - 2] ?? 0) | ((this.#bytes[this.#at - 1] ?? 0) << 8) : 0;
   }
 
   u32(): number {
-    return this.#take(4) ? this.#view.getUint32(this.#at - 4, true) : 0;
+    return this.#take(4) ? u32At(this.#bytes, this.#at - 4) : 0;
   }
 
   u64(): number {
     if (!this.#take(8)) return 0;
-    const high = this.#view.getUint32(this.#at - 4, true);
+    const high = u32At(this.#bytes, this.#at - 4);
     if (high >= 0x20_0000) {
       this.fail();
       return 0;
     }
-    return high * 0x1_0000_0000 + this.#view.getUint32(this.#at - 8, true);
+    return high * 0x1_0000_0000 + u32At(this.#bytes, this.#at - 8);
   }
 
   f64(): number {
-    return this.#take(8) ? this.#view.getFloat64(this.#at - 8, true) : 0;
+    if (!this.#take(8)) return 0;
+    for (let at = 0; at < 8; at += 1) floatBytes[at] = this.#bytes[this.#at - 8 + at] ?? 0;
+    return floatView.getFloat64(0, true);
   }
 
   varint(): number {
@@ -311,12 +334,6 @@ export class ByteReader {
     return text ?? "";
   }
 
-  get #view(): DataView {
-    const { buffer, byteOffset, byteLength } = this.#bytes;
-    this.#lazyView ??= new DataView(buffer, byteOffset, byteLength);
-    return this.#lazyView;
-  }
-
   #take(length: number): boolean {
     if (this.#failed || this.#at + length > this.#bytes.length) {
       this.fail();
@@ -325,6 +342,19 @@ export class ByteReader {
     this.#at += length;
     return true;
   }
+}
+
+function putU32(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value;
+  bytes[at + 1] = value >>> 8;
+  bytes[at + 2] = value >>> 16;
+  bytes[at + 3] = value >>> 24;
+}
+
+/** Little-endian; the bytes must be there. */
+export function u32At(bytes: Uint8Array, at: number): number {
+  const low = (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16);
+  return low + (bytes[at + 3] ?? 0) * 0x100_0000;
 }
 
 function isPairAt(text: string, at: number): boolean {

@@ -5,6 +5,7 @@
  * looks like (`wal-chain.ts`), the write itself (`wal.ts`). Payloads are copied, so their owner may do with them as it likes.
  */
 import { invariant } from "../base/invariant.js";
+import { shortLivedBytes } from "../base/slab.js";
 import type { LogIndex } from "../model/ids.js";
 import { before, minIndex } from "../model/ids.js";
 import type { LogWrite } from "../model/log.js";
@@ -12,7 +13,7 @@ import type { LogChain, NewRecord } from "./wal-chain.js";
 import { recordBytes } from "./wal-format.js";
 
 /** Room for a truncation or a marker besides the entries; a table of identities, once in many records, makes the buffer grow. */
-const slackBytes = 1024;
+const slackBytes = recordBytes(0);
 
 /** A write of which some records may already have gone out: it may span two segments. */
 export interface WaitingWrite {
@@ -53,7 +54,7 @@ export class GroupEncoder {
   constructor(chain: LogChain, limits: GroupLimits) {
     this.#chain = chain;
     this.#limits = limits;
-    this.#buffer = new Uint8Array(Math.min(limits.capacity + slackBytes, limits.groupBytesMax, limits.bytesMax));
+    this.#buffer = shortLivedBytes(Math.min(limits.capacity + slackBytes, limits.groupBytesMax, limits.bytesMax));
   }
 
   get length(): number {

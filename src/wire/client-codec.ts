@@ -58,7 +58,7 @@ export function encodeClientMessage(message: ClientMessage): Uint8Array {
   writer.text(message.name);
   writer.bytes(message.input);
   writer.u8(linearizable);
-  return writer.finish();
+  return writer.handOver();
 }
 
 export function decodeClientMessage(type: number, payload: Uint8Array): ClientMessage | undefined {
@@ -105,7 +105,7 @@ export function encodeReplicaMessage(message: ReplicaMessage): Uint8Array {
       writeOptionalText(writer, message.address);
       break;
   }
-  return writer.finish();
+  return writer.handOver();
 }
 
 export function decodeReplicaMessage(type: number, payload: Uint8Array): ReplicaMessage | undefined {

@@ -10,7 +10,7 @@
  *
  * Invariant T2: a reader gives out only bytes whose checksum held; after the first malformed frame it gives out nothing.
  */
-import { ByteReader, ByteWriter } from "../base/bytes.js";
+import { ByteReader, ByteWriter, u32At } from "../base/bytes.js";
 import type { Hash } from "../ports/hash.js";
 
 export const frameHeaderBytes = 8;
@@ -29,43 +29,36 @@ export interface Message {
 /** Gathers messages; `finish` gives the frame of all that came since the last one. */
 export class FrameWriter {
   readonly #hash: Hash;
-  #writer = new ByteWriter(4096);
+  readonly #writer = new ByteWriter(0);
 
   constructor(hash: Hash) {
     this.#hash = hash;
-    this.#begin();
   }
 
   get isEmpty(): boolean {
-    return this.#writer.length === frameHeaderBytes;
+    return this.#writer.length === 0;
   }
 
   /** Bytes of the body gathered so far. */
   get bodyBytes(): number {
-    return this.#writer.length - frameHeaderBytes;
+    return Math.max(0, this.#writer.length - frameHeaderBytes);
   }
 
   add(type: number, payload: Uint8Array): void {
+    if (this.isEmpty) {
+      this.#writer.u32(0);
+      this.#writer.u32(0);
+    }
     this.#writer.u8(type);
     this.#writer.bytes(payload);
   }
 
-  /** The bytes to send, in a buffer of their own. */
+  /** The bytes to send, for who soon forgets them. */
   finish(): Uint8Array {
     const writer = this.#writer;
     writer.patchU32(0, this.bodyBytes);
     writer.patchU32(4, this.#hash.crc32(writer.peek().subarray(frameHeaderBytes)));
-    const frame = writer.finish();
-    // A rare large message must not keep a large buffer for ever.
-    if (frame.length > 1024 * 1024) this.#writer = new ByteWriter(4096);
-    this.#begin();
-    return frame;
-  }
-
-  #begin(): void {
-    this.#writer.reset();
-    this.#writer.u32(0);
-    this.#writer.u32(0);
+    return writer.handOver();
   }
 }
 
@@ -139,9 +132,4 @@ export class FrameReader {
     }
     return whole;
   }
-}
-
-function u32At(bytes: Uint8Array, at: number): number {
-  const low = (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16);
-  return low + (bytes[at + 3] ?? 0) * 0x100_0000;
 }

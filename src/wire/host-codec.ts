@@ -34,7 +34,7 @@ export function encodeHostMessage(message: HostMessage): Uint8Array {
     writer.u8(refusedKind);
     writer.raw(encodeReplicaMessage(message.message));
   }
-  return writer.finish();
+  return writer.handOver();
 }
 
 /** Requests as messages of at most `bytesMax` each, or of one request that is longer: none is too long for a frame. */

@@ -49,12 +49,12 @@ const entryHeadBytesMax = 25;
 const messageHeadBytesMax = 64;
 
 export function encodeRaftMessage(message: RaftMessage): Uint8Array {
-  // Large enough from the start, so that the payloads are copied once and the bytes need no second home.
+  // Large enough from the start, so that the payloads are copied once.
   const writer = new ByteWriter(message.kind === "AppendEntries" ? sizeOf(message) : messageHeadBytesMax);
   writer.u8(messageKinds.indexOf(message.kind));
   writer.varint(message.term);
   writeFields(writer, message);
-  return writer.peek();
+  return writer.handOver();
 }
 
 export function decodeRaftMessage(bytes: Uint8Array): RaftMessage | undefined {

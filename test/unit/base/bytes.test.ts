@@ -10,6 +10,7 @@ import {
   equalBytes,
   utf8Length,
 } from "../../../src/base/bytes.js";
+import { shortLivedBytes } from "../../../src/base/slab.js";
 
 const seed = 20261123;
 
@@ -52,6 +53,43 @@ describe("numbers", () => {
     ]);
     expect(Object.is(reader.f64(), -0)).toBe(true);
     expect(reader.complete).toBe(true);
+  });
+
+  test("what writers hand over stays as it is, however they take turns and grow", () => {
+    const texts = fc.array(
+      fc.tuple(fc.nat({ max: 2 }), fc.string({ unit: "grapheme", maxLength: 400 }), fc.boolean()),
+      {
+        maxLength: 60,
+      },
+    );
+    fc.assert(
+      fc.property(texts, (steps) => {
+        const writers = [new ByteWriter(0), new ByteWriter(16), new ByteWriter()];
+        const written: string[][] = [[], [], []];
+        const handedOver: { readonly bytes: Uint8Array; readonly texts: readonly string[] }[] = [];
+        for (const [which, text, ends] of steps) {
+          writers[which]?.text(text);
+          written[which]?.push(text);
+          if (!ends) continue;
+          handedOver.push({ bytes: writers[which]?.handOver() ?? new Uint8Array(0), texts: written[which] ?? [] });
+          written[which] = [];
+        }
+        for (const { bytes, texts: expected } of handedOver) {
+          const reader = new ByteReader(bytes);
+          expect(expected.map(() => reader.text())).toEqual(expected.map((text) => text));
+          expect(reader.complete).toBe(true);
+        }
+      }),
+      { seed },
+    );
+  });
+
+  test("short-lived bytes are zeros, also where something was given back", () => {
+    const writer = new ByteWriter();
+    writer.u64(Number.MAX_SAFE_INTEGER);
+    writer.reset();
+    writer.handOver();
+    expect([...shortLivedBytes(300)]).toEqual(Array.from({ length: 300 }, () => 0));
   });
 
   test("reading past the end fails once and for all, and never throws", () => {
