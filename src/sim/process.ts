@@ -40,6 +40,7 @@ export class SimProcess {
   #deferred: (() => void)[] = [];
   #turnEnd: (() => void)[] = [];
   #isTurnScheduled = false;
+  #isRunning = false;
   #rate = 1;
   #wallOffsetMs = 0;
   /** Monotonic and true time at the last change of the rate. */
@@ -83,11 +84,16 @@ export class SimProcess {
       this.#deferred.push(run);
       return;
     }
+    const isOuter = !this.#isRunning;
+    this.#isRunning = true;
     try {
       run();
+      if (isOuter && this.#turnEnd.length > 0) this.#endTurn();
       this.#options.afterEach?.();
     } catch (cause) {
       this.#options.onThrow(cause);
+    } finally {
+      if (isOuter) this.#isRunning = false;
     }
   }
 
@@ -100,7 +106,10 @@ export class SimProcess {
     this.#isPaused = false;
     const deferred = this.#deferred;
     this.#deferred = [];
-    for (const run of deferred) this.run(run);
+    // All that came meanwhile comes in one turn.
+    this.run(() => {
+      for (const run of deferred) this.run(run);
+    });
   }
 
   kill(): void {
@@ -135,14 +144,26 @@ export class SimProcess {
 
   #atTurnEnd(run: () => void): void {
     this.#turnEnd.push(run);
+    if (!this.#isRunning) this.#endTurn();
+  }
+
+  /** At once if nothing else happens anywhere before the turn is over: an event of its own would come next anyway. */
+  #endTurn(): void {
     if (this.#isTurnScheduled) return;
+    const turnMs = this.#turnMs();
+    const goesOn = this.#isRunning && this.#isAlive && !this.#isPaused;
+    if (goesOn && this.#scheduler.pass(turnMs)) return this.#runTurnEnd();
     this.#isTurnScheduled = true;
-    this.post(this.#turnMs(), () => {
-      // What is added while this runs belongs to the same turn, and is seen by this loop.
-      for (let at = 0; at < this.#turnEnd.length; at += 1) this.#turnEnd[at]?.();
-      this.#turnEnd = [];
+    this.post(turnMs, () => {
+      this.#runTurnEnd();
       this.#isTurnScheduled = false;
     });
+  }
+
+  #runTurnEnd(): void {
+    // What is added while this runs belongs to the same turn, and is seen by this loop.
+    for (let at = 0; at < this.#turnEnd.length; at += 1) this.#turnEnd[at]?.();
+    this.#turnEnd = [];
   }
 
   #turnMs(): number {

@@ -20,6 +20,8 @@ export class Scheduler {
   readonly #streams = new Map<string, Random>();
   readonly #heap: SimEvent[] = [];
   #now = 0;
+  /** Nothing runs behind it for now. */
+  #until = 0;
   #nextOrder = 0;
   #eventCount = 0;
   #hash = 0x811c_9dc5;
@@ -64,8 +66,18 @@ export class Scheduler {
     event.run = undefined;
   }
 
+  /** Moves on by this, within an event, unless something else is due first; false if it did not. */
+  pass(delayMs: number): boolean {
+    const at = this.#now + delayMs;
+    const next = this.#heap[0];
+    if (at > this.#until || (next !== undefined && next.at <= at)) return false;
+    this.#now = at;
+    return true;
+  }
+
   /** Runs the next event; false if there is none before or at `until`, and then it is that time. */
   step(until: number): boolean {
+    this.#until = until;
     for (;;) {
       const next = this.#heap[0];
       if (next === undefined || next.at > until) {
