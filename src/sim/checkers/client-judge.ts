@@ -25,9 +25,21 @@ export class ClientJudge {
     this.#order = order;
   }
 
-  begin(operation: Omit<Operation, "number" | "floor" | "endedAt" | "end">): Operation {
+  begin({
+    client,
+    kind,
+    name,
+    value,
+    input,
+    calledAt,
+  }: Omit<Operation, "number" | "floor" | "endedAt" | "end">): Operation {
     const begun: Operation = {
-      ...operation,
+      client,
+      kind,
+      name,
+      value,
+      input,
+      calledAt,
       number: this.operations.length + 1,
       floor: this.#floor,
       endedAt: undefined,

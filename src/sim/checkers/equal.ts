@@ -9,9 +9,14 @@ export function equalPlain(left: unknown, right: unknown): boolean {
   if (left === right) return true;
   if (typeof left !== "object" || typeof right !== "object" || left === null || right === null) return false;
   if (left instanceof Uint8Array) return right instanceof Uint8Array && equalBytes(left, right);
+  if (Array.isArray(left)) {
+    if (!Array.isArray(right) || left.length !== right.length) return false;
+    return left.every((each, at) => equalPlain(each, right[at]));
+  }
   const names = Object.keys(left);
   if (names.length !== Object.keys(right).length) return false;
-  return names.every((name) =>
-    equalPlain((left as Record<string, unknown>)[name], (right as Record<string, unknown>)[name]),
-  );
+  for (const name of names) {
+    if (!equalPlain((left as Record<string, unknown>)[name], (right as Record<string, unknown>)[name])) return false;
+  }
+  return true;
 }
