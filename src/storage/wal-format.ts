@@ -138,8 +138,13 @@ export function bodyChecksum(
   return hash.crc32(body, hash.crc32(checksumHead));
 }
 
+/** Where a header is made, before it is copied to its place: a view of each place would cost as much as the header. */
+const headerBytes = new Uint8Array(recordHeaderBytes);
+const headerView = new DataView(headerBytes.buffer);
+const checkedBytes = headerBytes.subarray(8);
+
 /**
- * A record's header; `view` covers the group that the record is written into, `at` is the record's start there.
+ * A record's header; `bytes` are the group that the record is written into, `at` is the record's start there.
  *
  * | at | bytes | field |
  * |---|---|---|
@@ -169,12 +174,12 @@ export function bodyChecksum(
 export function encodeRecordHeader(bytes: Uint8Array, at: number, header: RecordHeader, context: FormatContext): void {
   invariant(header.syncedUpTo <= header.position, "W1 a record claims nothing about itself or what follows");
   invariant(header.previousPosition < header.position, "W2 positions grow");
-  const view = new DataView(bytes.buffer, bytes.byteOffset + at, recordHeaderBytes);
+  const view = headerView;
   view.setUint32(0, recordMagic, true);
   putU64(view, 8, header.position);
   putU64(view, 16, header.previousPosition);
   putU64(view, 24, header.syncedUpTo);
-  bytes.set(context.logIdentity, at + 32);
+  headerBytes.set(context.logIdentity, 32);
   putU64(view, 40, header.ordinal);
   putU64(view, 48, header.index);
   putU64(view, 56, header.term);
@@ -189,7 +194,8 @@ export function encodeRecordHeader(bytes: Uint8Array, at: number, header: Record
   putU64(view, 104, header.previous.term);
   view.setUint32(112, header.previous.bodyBytes, true);
   view.setUint32(116, header.previous.bodyChecksum, true);
-  view.setUint32(4, context.hash.crc32(bytes.subarray(at + 8, at + recordHeaderBytes)), true);
+  view.setUint32(4, context.hash.crc32(checkedBytes), true);
+  bytes.set(headerBytes, at);
 }
 
 /** What every record of one log shares, and what reads it. */
