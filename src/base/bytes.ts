@@ -346,7 +346,8 @@ export class ByteReader {
   }
 }
 
-function putU32(bytes: Uint8Array, at: number, value: number): void {
+/** Little-endian. */
+export function putU32(bytes: Uint8Array, at: number, value: number): void {
   bytes[at] = value;
   bytes[at + 1] = value >>> 8;
   bytes[at + 2] = value >>> 16;

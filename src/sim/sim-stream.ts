@@ -109,6 +109,8 @@ class Fifo<Item> {
   }
 
   shift(): void {
+    // Mostly the only one, and to set the length costs more than all else here.
+    if (this.#items.length === 1) return void this.#items.pop();
     this.#head += 1;
     if (this.#head === this.#items.length) this.clear();
     else if (this.#head >= 1024 && this.#head * 2 >= this.#items.length) {
@@ -248,7 +250,12 @@ export class SimStream {
 
   /** What came next, in one piece; undefined if nothing waits. */
   take(): Uint8Array | undefined {
-    if (this.#unread.length === 0) return undefined;
+    if (this.#unread.length <= 1) {
+      const only = this.#unread.pop();
+      this.#unreadBytes = 0;
+      this.#readBytes += only?.length ?? 0;
+      return only;
+    }
     let count = 0;
     let length = 0;
     for (const part of this.#unread) {

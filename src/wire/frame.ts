@@ -10,7 +10,7 @@
  *
  * Invariant T2: a reader gives out only bytes whose checksum held; after the first malformed frame it gives out nothing.
  */
-import { ByteReader, ByteWriter, u32At } from "../base/bytes.js";
+import { ByteReader, ByteWriter, putU32, u32At } from "../base/bytes.js";
 import type { Hash } from "../ports/hash.js";
 
 export const frameHeaderBytes = 8;
@@ -55,10 +55,10 @@ export class FrameWriter {
 
   /** The bytes to send, for who soon forgets them. */
   finish(): Uint8Array {
-    const writer = this.#writer;
-    writer.patchU32(0, this.bodyBytes);
-    writer.patchU32(4, this.#hash.crc32(writer.peek().subarray(frameHeaderBytes)));
-    return writer.handOver();
+    const frame = this.#writer.handOver();
+    putU32(frame, 0, frame.length - frameHeaderBytes);
+    putU32(frame, 4, this.#hash.crc32(frame.subarray(frameHeaderBytes)));
+    return frame;
   }
 }
 
