@@ -24,7 +24,7 @@ interface Descent {
 
 function digestOfBranch(branch: TrieBranch, hash: Hash, descent: Descent): Uint8Array {
   if (branch.digest !== undefined) return branch.digest;
-  const writer = (descent.writers[descent.level] ??= new ByteWriter(4096));
+  const writer = (descent.writers[descent.level] ??= new ByteWriter());
   descent.level += 1;
   writer.reset();
   writer.u8(label.branch);

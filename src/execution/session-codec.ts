@@ -72,7 +72,7 @@ export function installKeys(table: IdempotencyTable, time: AgreedTime, chunks: I
 
 function encodeAll<Thing>(things: Iterable<Thing>, write: (writer: ByteWriter, thing: Thing) => void): Uint8Array[] {
   const chunks: Uint8Array[] = [];
-  const writer = new ByteWriter(chunkBytes);
+  const writer = new ByteWriter();
   for (const thing of things) {
     write(writer, thing);
     if (writer.length < chunkBytes) continue;

@@ -11,7 +11,8 @@ export function checkRaftInvariants(state: RaftState): void {
   const { role, log, writes, commitIndex, term, view } = state;
   invariant(commitIndex <= log.lastIndex, "R1 nothing is committed that is not in the log");
   invariant(writes.durableIndex <= log.lastIndex, "R2 nothing is durable that is not in the log");
-  invariant(log.last.term <= term, "R3 no entry is of a term that has not begun");
+  const lastTerm = log.termAt(log.lastIndex);
+  invariant(lastTerm <= term, "R3 no entry is of a term that has not begun");
   invariant(
     writes.pending.length === 0 || (writes.pending.at(-1)?.id ?? 0) === writes.nextId - 1,
     "R11 writes are pending in order",
@@ -22,7 +23,7 @@ export function checkRaftInvariants(state: RaftState): void {
     invariant(state.trust === "whole", "R14 only a replica with a whole log stands");
   }
   if (role.kind !== "leader") return;
-  invariant(log.last.term === term, "R4 a leader's log ends with an entry of its own term");
+  invariant(lastTerm === term, "R4 a leader's log ends with an entry of its own term");
   for (const { progress } of role.followers.values()) {
     invariant(progress.match <= log.lastIndex, "R7 no follower matches beyond the log of its leader");
     invariant(progress.match < progress.next, "R7 a follower matches only what comes before its next entry");
