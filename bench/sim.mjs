@@ -1,38 +1,61 @@
 /**
  * How fast the simulator is: 5 replicas and 200 operations a second on a good day, every invariant and checker on.
  *
- * Prints simulated time over real time, events per second, and processor time per event; medians of five seeds, after two that warm
- * up. Run it on a quiet machine: `npm run bench:sim`, with `--json` for one JSON document.
+ * Prints simulated time over real time, events per second, and processor time per event, for one thread and for as many as there are
+ * cores, each with a seed of its own; medians of five rounds, after two that warm up. Run it on a quiet machine: `npm run bench:sim`,
+ * with `--json` for one JSON document.
  */
-import { simulateStandard } from "quorate/sim";
+import { availableParallelism } from "node:os";
 
+const { Pool, workerUrl } = await import(new URL("../dist/server/sim/pool.js", import.meta.url).href);
 const options = { replicas: 5, clients: 4, operations: 3_000, pace: 200, calm: true, faults: "none" };
 const warmUps = 2;
-const seeds = 5;
+const rounds = 5;
 
-function run(seed) {
+/** Every thread runs one seed. */
+async function round(pool, threads, first) {
+  let [seed, simulatedMs, events] = [first, 0, 0];
   const cpu = process.cpuUsage();
   const start = performance.now();
-  const result = simulateStandard({ ...options, seed });
+  await pool.runSeeds(
+    () => (seed < first + threads ? seed++ : undefined),
+    (ran) => {
+      if (ran.violation !== undefined) throw new Error(`seed ${ran.plan.seed} breaks ${ran.violation.rule}`);
+      simulatedMs += ran.simulatedMs;
+      events += ran.events;
+    },
+  );
   const realMs = performance.now() - start;
-  result.assertCorrect();
   const { user, system } = process.cpuUsage(cpu);
   return {
-    timesRealTime: result.simulatedMs / realMs,
-    eventsPerSecond: (result.events / realMs) * 1_000,
-    cpuUsPerEvent: (user + system) / result.events,
-    simulatedSeconds: result.simulatedMs / 1_000,
+    timesRealTime: simulatedMs / realMs,
+    eventsPerSecond: (events / realMs) * 1_000,
+    cpuUsPerEvent: (user + system) / events,
+    cpuUsPerOperation: (user + system) / (threads * options.operations),
   };
 }
 
-const runs = Array.from({ length: warmUps + seeds }, (_, at) => run(at + 1)).slice(warmUps);
-const median = (name) => runs.map((each) => each[name]).sort((left, right) => left - right)[Math.floor(seeds / 2)];
-const found = Object.fromEntries(Object.keys(runs[0]).map((name) => [name, median(name)]));
+async function measured(threads) {
+  const pool = await Pool.open(threads, workerUrl, { shape: options });
+  const runs = [];
+  for (let at = 0; at < warmUps + rounds; at += 1) runs.push(await round(pool, threads, 1 + at * threads));
+  await pool.close();
+  const kept = runs.slice(warmUps);
+  const median = (name) => kept.map((each) => each[name]).sort((left, right) => left - right)[Math.floor(rounds / 2)];
+  return { threads, ...Object.fromEntries(Object.keys(kept[0]).map((name) => [name, median(name)])) };
+}
 
-if (process.argv.includes("--json")) console.log(JSON.stringify({ options, ...found }));
+const found = [await measured(1), await measured(availableParallelism())];
+
+if (process.argv.includes("--json")) console.log(JSON.stringify({ options, found }));
 else {
-  console.log(`5 replicas, 200 operations a second, all checks on (medians of ${seeds} seeds)`);
-  console.log(`  ${found.timesRealTime.toFixed(0)} times real time`);
-  console.log(`  ${Math.round(found.eventsPerSecond).toLocaleString("en")} events a second`);
-  console.log(`  ${found.cpuUsPerEvent.toFixed(2)} µs of processor time an event`);
+  console.log(`5 replicas, 200 operations a second, all checks on (medians of ${rounds} rounds)`);
+  for (const { threads, timesRealTime, eventsPerSecond, cpuUsPerEvent, cpuUsPerOperation } of found) {
+    console.log(threads === 1 ? "one thread" : `${threads} threads, a seed each`);
+    console.log(`  ${timesRealTime.toFixed(1)} times real time`);
+    console.log(`  ${Math.round(eventsPerSecond).toLocaleString("en")} events a second`);
+    console.log(
+      `  ${cpuUsPerEvent.toFixed(2)} µs of processor time an event, ${cpuUsPerOperation.toFixed(0)} an operation`,
+    );
+  }
 }
