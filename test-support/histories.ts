@@ -7,7 +7,7 @@
 import { nextBetween, nextFraction, randomStream, type Random } from "../src/base/random.js";
 import { judgeHistory } from "../src/sim/checkers/history-verdict.js";
 import { readHistory } from "../src/sim/checkers/recorded-history.js";
-import type { HistoryOperation } from "../src/sim/checkers/order-search.js";
+import type { HistoryOperation } from "../src/sim/checkers/effect.js";
 import type { ModelName, RecordedOp } from "../src/sim/checkers/sequential-models.js";
 
 export type Operation = HistoryOperation<RecordedOp>;

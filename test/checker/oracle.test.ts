@@ -49,26 +49,47 @@ function canBeOrdered(initial: State, operations: readonly Operation[]): boolean
   return from(operations, initial);
 }
 
-function drawOp(model: string, random: Random, isKnown: boolean): RecordedOp {
+interface Kind {
+  readonly model: "register" | "counter" | "append-list";
+  readonly values: "few" | "own";
+}
+
+/** `values`: written ones are drawn from so many, or each is written once. */
+function drawOp(
+  { model, values }: Kind,
+  random: Random,
+  place: { readonly at: number; readonly isKnown: boolean },
+): RecordedOp {
+  const { isKnown } = place;
   const value = nextBetween(random, 0, 2);
+  const written = values === "own" ? place.at : value;
   const draw = nextFraction(random);
   const answer = <Value>(known: Value): Value | undefined => (isKnown ? known : undefined);
   if (model === "counter") {
     if (draw < 0.4 && isKnown) return { f: "read", answer: nextBetween(random, 0, 4) };
-    return { f: "add", value: draw < 0.5 ? -1 : 1 + value, answer: answer(nextBetween(random, 0, 5)) };
+    return {
+      f: "add",
+      value: draw < 0.5 && values !== "own" ? -1 : 1 + value,
+      answer: answer(nextBetween(random, 0, 5)),
+    };
   }
   if (model === "append-list") {
     const letters = ["", "a", "b", "ab", "ba", "aab"];
     if (draw < 0.4 && isKnown) return { f: "get", answer: letters[nextBetween(random, 0, 5)] ?? "" };
     return { f: "append", value: draw < 0.7 ? "a" : "b" };
   }
-  if (draw < 0.35) return { f: "write", value };
+  if (draw < 0.35) return { f: "write", value: written };
   if (draw < 0.7 && isKnown) return { f: "read", answer: draw < 0.4 ? null : value };
-  return { f: "cas", from: draw > 0.95 ? null : value, to: nextBetween(random, 0, 2), ok: answer(draw < 0.85) };
+  return {
+    f: "cas",
+    from: draw > 0.95 ? null : value,
+    to: values === "own" ? written : nextBetween(random, 0, 2),
+    ok: answer(draw < 0.85),
+  };
 }
 
 /** Answers come from a real execution, but for one that is drawn: so both verdicts are common. */
-function drawHistory(model: string, initial: State, random: Random): readonly Operation[] {
+function drawHistory(kind: Kind, initial: State, random: Random): readonly Operation[] {
   let state: State = initial;
   let time = 0;
   const count = nextBetween(random, 2, 7);
@@ -76,7 +97,7 @@ function drawHistory(model: string, initial: State, random: Random): readonly Op
   return Array.from({ length: count }, (_, at) => {
     time += nextBetween(random, 0, 2);
     const isKnown = nextFraction(random) < 0.8;
-    let op = drawOp(model, random, isKnown);
+    let op = drawOp(kind, random, { at, isKnown });
     const before: State = state;
     if (isKnown || nextFraction(random) < 0.6) state = after(before, withoutAnswer(op)) ?? before;
     if (isKnown && at !== spoilt) op = answered(op, before, state);
@@ -98,14 +119,16 @@ function answered(op: RecordedOp, before: State, now: State): RecordedOp {
 }
 
 test.each([
-  ["register", null],
-  ["counter", 0],
-  ["append-list", ""],
-] as const)("%s: 2,000 random histories", { timeout: 120_000 }, (model, initial) => {
-  const random = randomStream(7, `oracle ${model}`);
+  ["register", "few", null],
+  ["register", "own", null],
+  ["counter", "few", 0],
+  ["counter", "own", 0],
+  ["append-list", "few", ""],
+] as const)("%s, %s values: 2,000 random histories", { timeout: 120_000 }, (model, values, initial) => {
+  const random = randomStream(7, `oracle ${model} ${values}`);
   let ordered = 0;
   for (let count = 0; count < 2_000; count += 1) {
-    const history = drawHistory(model, initial, random);
+    const history = drawHistory({ model, values }, initial, random);
     const expected = canBeOrdered(initial, history);
     if (expected) ordered += 1;
     expect(verdictOf(model, history), JSON.stringify(history)).toBe(expected ? "linearizable" : "notLinearizable");

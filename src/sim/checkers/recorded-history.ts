@@ -4,7 +4,7 @@
  * Owns: the form of `quorate check-history`'s file, and every reason to refuse it, in words that name the operation and the field. Leaves to
  * others: files (`server/commands/check-history.ts`), verdicts (`history-verdict.ts`).
  */
-import type { HistoryOperation } from "./order-search.js";
+import type { HistoryOperation } from "./effect.js";
 import { modelNames, type Json, type ModelName, type RecordedOp } from "./sequential-models.js";
 
 export interface RecordedHistory {

@@ -6,7 +6,7 @@
  */
 import { decodeValue } from "../../wire/canonical.js";
 import type { Operation } from "../operation.js";
-import type { HistoryOperation } from "./order-search.js";
+import type { HistoryOperation } from "./effect.js";
 import { usualSearchLimits } from "./order-search.js";
 import { judgeHistory } from "./history-verdict.js";
 import type { Json, ModelName, RecordedOp } from "./sequential-models.js";
