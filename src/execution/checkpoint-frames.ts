@@ -40,21 +40,26 @@ export function installFrames(
   const [sessions, keys, reports, machine] = parts.map((part) => frames.of(part));
   if (sessions === undefined || keys === undefined || reports === undefined || machine === undefined) return undefined;
   const objection = executor.install({ ...at, sessions, keys, reports, machine });
-  return objection ?? (frames.isDone ? undefined : "Cannot install a checkpoint: it has parts that nobody knows.");
+  return (
+    objection ??
+    (frames.isDone ? undefined : "Cannot install a checkpoint: it has parts that this version does not know.")
+  );
 }
 
 /** The parts are read in their order, each once: so only one chunk is in memory. */
 class FrameWalk {
   readonly #frames: Iterator<Frame>;
   #next: Frame | undefined;
+  #isMalformed = false;
 
   constructor(chunks: Iterable<Uint8Array>) {
-    this.#frames = readFrames(chunks);
+    this.#frames = this.#read(chunks);
     this.#advance();
   }
 
+  /** Every frame was one of the parts that were asked for. */
   get isDone(): boolean {
-    return this.#next === undefined;
+    return this.#next === undefined && !this.#isMalformed;
   }
 
   *of(part: Part): Generator<Uint8Array, void> {
@@ -68,17 +73,18 @@ class FrameWalk {
     const { done, value } = this.#frames.next();
     this.#next = done === true ? undefined : value;
   }
-}
 
-function* readFrames(chunks: Iterable<Uint8Array>): Generator<Frame, void> {
-  for (const chunk of chunks) {
-    const reader = new ByteReader(chunk);
-    while (reader.remaining > 0) {
-      const part = parts[reader.u8()];
-      const bytes = reader.bytes();
-      // The chunk is what its name says, so a malformed one is of another version: it ends the stream, and the walk is not done.
-      if (part === undefined || reader.failed) return;
-      yield { part, bytes };
+  /** A chunk is what its hash says, so one in another form is of another version: it ends the stream. */
+  *#read(chunks: Iterable<Uint8Array>): Generator<Frame, void> {
+    for (const chunk of chunks) {
+      const reader = new ByteReader(chunk);
+      while (reader.remaining > 0) {
+        const part = parts[reader.u8()];
+        const bytes = reader.bytes();
+        this.#isMalformed ||= part === undefined || reader.failed;
+        if (part === undefined || this.#isMalformed) return;
+        yield { part, bytes };
+      }
     }
   }
 }

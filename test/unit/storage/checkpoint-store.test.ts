@@ -1,0 +1,176 @@
+/** Checkpoints on disk: there with all of their chunks or not at all, and believed only by their hashes. */
+import { expect, test } from "vitest";
+import { encodeManifest } from "../../../src/wire/checkpoint-codec.js";
+import type { Certificate, Checkpoint, ChunkName } from "../../../src/model/checkpoint.js";
+import { CheckpointStore, ChunkDamaged, readAll } from "../../../src/storage/checkpoint-store.js";
+import { directory, indexOf, termOf, testHash } from "../../../test-support/log-world.js";
+import { MemoryDisk } from "../../../test-support/memory-disk.js";
+
+const path = `${directory}/checkpoints`;
+const contentOf = (text: string): Uint8Array => new Uint8Array(Buffer.from(text.repeat(50)));
+const nameOf = (text: string): ChunkName => {
+  const bytes = contentOf(text);
+  return { hash: testHash.sha256(bytes), bytes: bytes.length };
+};
+
+function checkpointOf(index: number, texts: readonly string[]): Checkpoint {
+  const plain = { last: { index: indexOf(index), term: termOf(1) }, time: index * 10, chunks: texts.map(nameOf) };
+  return { ...plain, root: testHash.sha256(encodeManifest(plain)) };
+}
+
+const certificateOf = ({ last, root }: Checkpoint): Certificate => ({
+  index: last.index,
+  root,
+  bytes: 1,
+  by: ["a", "b"],
+});
+const opened = (disk: MemoryDisk): CheckpointStore => new CheckpointStore({ disk, hash: testHash, directory });
+
+function newDisk(): MemoryDisk {
+  const disk = new MemoryDisk();
+  disk.makeDirectory(directory);
+  return disk;
+}
+
+/** Starts everything, and completes nothing. */
+function begin(store: CheckpointStore, checkpoint: Checkpoint, texts: readonly string[]): void {
+  const [first, ...rest] = texts;
+  if (first === undefined) return store.publish(checkpoint, () => store.certify(certificateOf(checkpoint), () => {}));
+  store.adopt(nameOf(first), (isThere) => {
+    if (isThere) begin(store, checkpoint, rest);
+    else store.writeChunk(nameOf(first), contentOf(first), () => begin(store, checkpoint, rest));
+  });
+}
+
+function keep(disk: MemoryDisk, store: CheckpointStore, index: number, texts: readonly string[]): Checkpoint {
+  const checkpoint = checkpointOf(index, texts);
+  begin(store, checkpoint, texts);
+  disk.settle();
+  return checkpoint;
+}
+
+const texts = (store: CheckpointStore): string[] =>
+  [...readAll(store, store.newest?.chunks ?? [])].map((bytes) => Buffer.from(bytes).toString()[0] ?? "");
+
+test("what is published and certified is there after a power cut, and what is older is gone", () => {
+  const disk = newDisk();
+  const store = opened(disk);
+  keep(disk, store, 10, ["a", "b"]);
+  const newer = keep(disk, store, 20, ["b", "c"]);
+  const chunks = disk.list(path).filter((name) => name.endsWith(".chunk"));
+  disk.crash("nothing");
+  const again = opened(disk);
+
+  expect(chunks.length).toBe(2);
+  expect(again.newest).toEqual(newer);
+  expect(again.certified).toEqual(newer);
+  expect(again.certificate).toEqual(certificateOf(newer));
+  expect(texts(again)).toEqual(["b", "c"]);
+});
+
+test("a chunk that is there is not written again", () => {
+  const disk = newDisk();
+  const store = opened(disk);
+  keep(disk, store, 10, ["a", "b"]);
+  const before = disk.writes.length;
+  keep(disk, store, 20, ["a", "b"]);
+
+  // The manifest and the certificate.
+  expect(disk.writes.length - before).toBe(2);
+});
+
+test("a crash after any operation leaves the old checkpoint or the new one, whole (S9, D15)", () => {
+  const found = new Set<number>();
+  let isCut = true;
+  for (let after = 0; isCut; after += 1) {
+    for (const survival of ["nothing", "everything", { seed: after + 1 }] as const) {
+      const disk = newDisk();
+      const store = opened(disk);
+      keep(disk, store, 10, ["a", "b"]);
+      begin(store, checkpointOf(20, ["b", "c"]), ["b", "c"]);
+      for (let done = 0; done < after; done += 1) isCut = disk.step();
+      disk.crash(survival);
+      const again = opened(disk);
+
+      found.add(again.newest?.last.index ?? 0);
+      expect(again.certified).toBeDefined();
+      expect(texts(again)).toEqual(again.newest?.last.index === 20 ? ["b", "c"] : ["a", "b"]);
+      // It goes on from there.
+      keep(disk, again, 30, ["c", "d"]);
+      expect(texts(again)).toEqual(["c", "d"]);
+    }
+  }
+  expect([...found].sort()).toEqual([10, 20]);
+});
+
+test("a chunk that was left behind by a crash is used again if it is whole, and not if it is torn", () => {
+  const disk = newDisk();
+  const store = opened(disk);
+  store.writeChunk(nameOf("a"), contentOf("a"), () => {});
+  store.writeChunk(nameOf("b"), contentOf("b"), () => {});
+  disk.settle();
+  disk.crash("everything");
+  const torn = disk.list(path).find((name) => name.startsWith(Buffer.from(nameOf("b").hash).toString("hex")));
+  disk.damage(`${path}/${torn}`, (bytes) => bytes.fill(0, 7));
+  const again = opened(disk);
+  const there: boolean[] = [];
+  again.adopt(nameOf("a"), (isThere) => there.push(isThere));
+  again.adopt(nameOf("b"), (isThere) => there.push(isThere));
+  disk.settle();
+
+  expect(there).toEqual([true, false]);
+});
+
+test("a flipped bit in a chunk is noticed when it is read, in either way (S7)", () => {
+  const disk = newDisk();
+  const checkpoint = keep(disk, opened(disk), 10, ["a", "b"]);
+  const [, second] = checkpoint.chunks;
+  if (second === undefined) throw new Error("two chunks");
+  disk.damage(`${path}/${Buffer.from(second.hash).toString("hex")}.chunk`, (bytes) => {
+    bytes[9] = (bytes[9] ?? 0) ^ 4;
+  });
+  const store = opened(disk);
+  let read: Uint8Array | undefined = new Uint8Array(1);
+  store.readChunk(second, (bytes) => (read = bytes));
+  disk.settle();
+
+  expect(read).toBeUndefined();
+  expect(() => texts(store)).toThrow(ChunkDamaged);
+});
+
+test("a damaged manifest or certificate is as good as none", () => {
+  const disk = newDisk();
+  keep(disk, opened(disk), 10, ["a"]);
+  for (const name of disk.list(path).filter((each) => !each.endsWith(".chunk"))) {
+    disk.damage(`${path}/${name}`, (bytes) => bytes.fill(0xff, 0, 6));
+  }
+  const store = opened(disk);
+
+  expect(store.newest).toBeUndefined();
+  expect(store.certificate).toBeUndefined();
+});
+
+test("chunks that are being gathered outlive a certificate of another checkpoint", () => {
+  const disk = newDisk();
+  const store = opened(disk);
+  store.writeChunk(nameOf("x"), contentOf("x"), () => {});
+  disk.settle();
+  keep(disk, store, 10, ["a"]);
+  const held = store.has(nameOf("x"));
+  store.letGo([nameOf("x")]);
+  keep(disk, store, 20, ["a"]);
+
+  expect([held, store.has(nameOf("x"))]).toEqual([true, false]);
+});
+
+test("a closed store waits for what is being written, and tells nobody", () => {
+  const disk = newDisk();
+  const store = opened(disk);
+  const told: string[] = [];
+  store.writeChunk(nameOf("a"), contentOf("a"), () => told.push("written"));
+  store.close(() => told.push("closed"));
+  const before = [...told];
+  disk.settle();
+
+  expect([before, told]).toEqual([[], ["closed"]]);
+});
