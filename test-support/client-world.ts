@@ -72,7 +72,8 @@ export class ClientWorld {
   query(name: string, timeoutMs = 10_000): Asked<QueryAnswer, ReturnType<ClientCore["query"]>> {
     const outcomes: QueryAnswer[] = [];
     const completion = { settle: (outcome: QueryAnswer) => void outcomes.push(outcome) };
-    const ask = { name, input: new Uint8Array([1]), deadline: this.now + timeoutMs, completion };
+    const read = { kind: "linearizable" } as const;
+    const ask = { name, input: new Uint8Array([1]), read, deadline: this.now + timeoutMs, completion };
     return { handle: this.core.query(ask, this.now), outcomes };
   }
 

@@ -6,12 +6,15 @@
 import type { Door, DoorAnswer, DoorOutcome } from "../src/api/door.js";
 import type { LowLevelMachine, MachineInstance } from "../src/api/low-level.js";
 import { firstSession, logIndex, noIndex, type LogIndex } from "../src/model/ids.js";
+import type { ReadLevel } from "../src/model/request.js";
 import { nodeHash } from "../src/node/hash.js";
 
 export interface DoorRequest {
   readonly kind: "command" | "query";
   readonly name: string;
   readonly input: Uint8Array;
+  /** Of a query. */
+  readonly read?: ReadLevel;
 }
 
 export class MachineDoor implements Door {
@@ -51,8 +54,8 @@ export class MachineDoor implements Door {
     return this.#answer(this.#override?.(request) ?? this.#execute(name, input));
   }
 
-  query(name: string, input: Uint8Array): Promise<DoorAnswer> {
-    this.requests.push({ kind: "query", name, input });
+  query(name: string, input: Uint8Array, read: ReadLevel): Promise<DoorAnswer> {
+    this.requests.push({ kind: "query", name, input, read });
     const at = { index: this.#index, time: this.#time };
     return this.#answer({
       status: "answered",

@@ -20,11 +20,12 @@ export interface OrderedReplica {
 
 type PartialLimits = { readonly [Section in keyof ReplicatedLimits]?: Partial<ReplicatedLimits[Section]> };
 
-export function limitsWith({ checkpoints, sessions, idempotency }: PartialLimits): ReplicatedLimits {
+export function limitsWith({ checkpoints, sessions, idempotency, lease }: PartialLimits): ReplicatedLimits {
   return {
     checkpoints: { ...defaultLimits.checkpoints, ...checkpoints },
     sessions: { ...defaultLimits.sessions, ...sessions },
     idempotency: { ...defaultLimits.idempotency, ...idempotency },
+    lease: { ...defaultLimits.lease, ...lease },
   };
 }
 

@@ -10,4 +10,6 @@ export const testSettings: RaftSettings = {
   inflightBytesMax: 64 * 1024,
   inflightCountMax: 32,
   logCacheBytes: 16 * 1024,
+  leaseMs: 0,
+  clockDriftPercentMax: 10,
 };

@@ -53,7 +53,7 @@ export class ReplicaGroup {
     const checkpoints = new CheckpointStore({ disk: new MemoryDisk(), hash: nodeHash, directory: "data" });
     const trust = recovered.damaged.length > 0 ? "damaged" : "whole";
     const peers = this.#others(id);
-    const settings = limits.raft;
+    const settings = { ...limits.raft, leaseMs: 0, clockDriftPercentMax: 10 };
     const core = new ReplicaCore({
       identity: {
         clusterId: "test",
@@ -133,7 +133,7 @@ export class ReplicaGroup {
     };
     return {
       add: (name) => collect(door.command("add", encodeUtf8(name), undefined)),
-      read: (name) => collect(door.query("read", encodeUtf8(name))),
+      read: (name) => collect(door.query("read", encodeUtf8(name), { kind: "linearizable" })),
       close: () => door.close(),
     };
   }

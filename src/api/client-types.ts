@@ -15,28 +15,44 @@ export interface CallOptions {
   readonly timeoutMs?: number | undefined;
 }
 
+/**
+ * How fresh the answer to a query must be (docs/guides/reads.md). `linearizable`, the default: it reflects everything that was answered
+ * before the call. `lease`: the same as long as clocks keep their stated bound, and sooner, if the cluster has leases on; else no
+ * different. `atLeast`: it reflects everything up to this index, for example that of an own command. `maxStalenessMs`: it reflects
+ * everything that was answered so many milliseconds before the call. `local`: whatever the asked replica has.
+ */
+export type Read =
+  "linearizable" | "lease" | "local" | { readonly atLeast: number } | { readonly maxStalenessMs: number };
+
+export interface QueryOptions extends CallOptions {
+  /** Default: the client's own `read`, and without one "linearizable". */
+  readonly read?: Read | undefined;
+}
+
 /** Inputs that may be `undefined`, and those of commands that take none, can be left out. */
-type Asking<Declared> = [InputOf<Declared>] extends [never]
-  ? [input?: undefined, options?: CallOptions]
+type Asking<Declared, Options> = [InputOf<Declared>] extends [never]
+  ? [input?: undefined, options?: Options]
   : undefined extends InputOf<Declared>
-    ? [input?: InputOf<Declared>, options?: CallOptions]
-    : [input: InputOf<Declared>, options?: CallOptions];
+    ? [input?: InputOf<Declared>, options?: Options]
+    : [input: InputOf<Declared>, options?: Options];
 
 /** What it returns when it does not reject; nothing arrives as `undefined`. */
 export type OutputOf<Declared> = Arrived<Exclude<ResultOf<Declared>, Rejected>>;
 type Arrived<Result> = Result extends void ? undefined : Result;
 
 /** The plain form. @throws CommandRejected, CommandFailed, RequestRefused, OutcomeUnknown, InvalidInput */
-type Methods<Declared> = {
-  readonly [Name in keyof Declared]: (...asking: Asking<Declared[Name]>) => Promise<OutputOf<Declared[Name]>>;
+type Methods<Declared, Options> = {
+  readonly [Name in keyof Declared]: (...asking: Asking<Declared[Name], Options>) => Promise<OutputOf<Declared[Name]>>;
 };
 
-type TryMethods<Declared> = {
-  readonly [Name in keyof Declared]: (...asking: Asking<Declared[Name]>) => Promise<TryResult<Declared[Name]>>;
+type TryMethods<Declared, Options> = {
+  readonly [Name in keyof Declared]: (...asking: Asking<Declared[Name], Options>) => Promise<TryResult<Declared[Name]>>;
 };
 
-type DetailMethods<Declared> = {
-  readonly [Name in keyof Declared]: (...asking: Asking<Declared[Name]>) => Promise<Detail<OutputOf<Declared[Name]>>>;
+type DetailMethods<Declared, Options> = {
+  readonly [Name in keyof Declared]: (
+    ...asking: Asking<Declared[Name], Options>
+  ) => Promise<Detail<OutputOf<Declared[Name]>>>;
 };
 
 /** Every end that asking can have, without an exception. */
@@ -59,7 +75,10 @@ export interface Detail<Output> {
   readonly output: Output;
   /** Position in the log that the output reflects. */
   readonly index: number;
-  /** How old the answer may be, in milliseconds: 0 for commands. */
+  /**
+   * The output reflects everything that was answered so many milliseconds before the replica answered: an upper bound, by the replica's
+   * own clock. 0 for commands; infinite from a replica that has not heard from a leader since it started.
+   */
   readonly ageMs: number;
 }
 
@@ -82,9 +101,9 @@ export type ResolvedResult =
   /** Not settled in time: ask again with the same token. */
   | { readonly status: "refused"; readonly code: Refusal["code"]; readonly refusal: Refusal };
 
-interface ClientOwn<Asked> {
-  readonly $try: TryMethods<Asked>;
-  readonly $detail: DetailMethods<Asked>;
+interface ClientOwn<Commands, Queries> {
+  readonly $try: TryMethods<Commands, CallOptions> & TryMethods<Queries, QueryOptions>;
+  readonly $detail: DetailMethods<Commands, CallOptions> & DetailMethods<Queries, QueryOptions>;
   /** Settles an unknown outcome: afterwards the request was executed, or never will be. */
   $resolve(token: OutcomeToken, options?: CallOptions): Promise<ResolvedResult>;
   /** Takes nothing new, waits a second at most for what is in flight (the rest ends as `refused` or `unknown`), closes the connections. */
@@ -95,4 +114,6 @@ export type CommandsIn<M> = M extends Machine<infer Commands, infer _Queries, in
 export type QueriesIn<M> = M extends Machine<infer _Commands, infer Queries, infer _Events> ? Queries : never;
 
 /** `Client<typeof machine>`. */
-export type Client<M> = Methods<CommandsIn<M>> & Methods<QueriesIn<M>> & ClientOwn<CommandsIn<M> & QueriesIn<M>>;
+export type Client<M> = Methods<CommandsIn<M>, CallOptions> &
+  Methods<QueriesIn<M>, QueryOptions> &
+  ClientOwn<CommandsIn<M>, QueriesIn<M>>;

@@ -49,11 +49,20 @@ export interface CheckpointLimits {
   readonly chunkBytes: number;
 }
 
-/** What must be the same on every replica, because execution depends on it. */
+/** Reads that a leader answers by its clock (`consensus/raft/lease.ts`). */
+export interface LeaseLimits {
+  /** Who has heard a leader votes for nobody else for this long, so that the leader may answer. 0: leases are off. */
+  readonly durationMs: number;
+  /** Every clock's rate is this close to true time. What a clock does beyond it may make a read by lease stale. */
+  readonly clockDriftPercentMax: number;
+}
+
+/** What must be the same on every replica: execution depends on it, or a promise that one makes and another counts on. */
 export interface ReplicatedLimits {
   readonly checkpoints: CheckpointLimits;
   readonly sessions: SessionLimits;
   readonly idempotency: IdempotencyLimits;
+  readonly lease: LeaseLimits;
 }
 
 /** Elections and replication (`consensus/raft`). */
@@ -94,6 +103,8 @@ export interface AdmissionLimits {
   readonly queriesMax: number;
   /** A query for which no leader is found, or that execution does not reach, within this time is refused. */
   readonly queryMs: number;
+  /** A read barrier is asked for at least this often, so that the age of what this replica has is known. */
+  readonly renewMs: number;
 }
 
 /** Running committed entries (`replica/host.ts`, `replica/engine.ts`). */
@@ -185,6 +196,10 @@ export const defaultLimits: Limits = {
     retentionMs: 86_400_000,
     expirationsPerEntryMax: 1_024,
   },
+  lease: {
+    durationMs: 0,
+    clockDriftPercentMax: 10,
+  },
   raft: {
     heartbeatMs: 100,
     electionTimeoutMsMin: 1_000,
@@ -207,6 +222,7 @@ export const defaultLimits: Limits = {
     waitingPerConnectionMax: 65_536,
     queriesMax: 131_072,
     queryMs: 5_000,
+    renewMs: 500,
   },
   execution: {
     requestsPerTurnMax: 1_024,
@@ -248,6 +264,7 @@ export function checkLimits(limits: Limits): string | undefined {
     checkCounts("checkpoints", limits.checkpoints) ??
     checkCounts("sessions", limits.sessions) ??
     checkCounts("idempotency", limits.idempotency) ??
+    checkLease(limits) ??
     checkCounts("raft", limits.raft) ??
     checkCounts("admission", limits.admission) ??
     checkCounts("execution", limits.execution) ??
@@ -264,7 +281,8 @@ export function checkLimits(limits: Limits): string | undefined {
 
 /** Equal for replicas that execute alike: every replicated limit in a fixed order. */
 export function fingerprintOf(limits: ReplicatedLimits): string {
-  return [textOf(limits.checkpoints), textOf(limits.sessions), textOf(limits.idempotency)].join(";");
+  const { checkpoints, sessions, idempotency, lease } = limits;
+  return [checkpoints, sessions, idempotency, lease].map(textOf).join(";");
 }
 
 function checkSessions(limits: SessionLimits): string | undefined {
@@ -273,6 +291,21 @@ function checkSessions(limits: SessionLimits): string | undefined {
   }
   if (limits.expiryMs < 1000)
     return `Cannot keep sessions: sessions.expiryMs is ${limits.expiryMs} and must be at least 1000.`;
+  return undefined;
+}
+
+/** What is left of it for the leader must outlast the time to the next round, and it must not hold up an election after a time-out. */
+function checkLease({ lease, raft }: Limits): string | undefined {
+  const { durationMs, clockDriftPercentMax } = lease;
+  const objection = checkCounts("lease", durationMs === 0 ? { clockDriftPercentMax } : lease);
+  if (objection !== undefined || durationMs === 0) return objection;
+  if (clockDriftPercentMax > 90)
+    return `Cannot use leases: lease.clockDriftPercentMax (${clockDriftPercentMax}) must be at most 90.`;
+  const usableMs = (durationMs * (100 - clockDriftPercentMax)) / (100 + clockDriftPercentMax);
+  if (usableMs < 2 * raft.heartbeatMs)
+    return `Cannot use leases: of lease.durationMs (${durationMs}) a drift of ${clockDriftPercentMax} % leaves ${Math.floor(usableMs)} ms, and that must be at least twice raft.heartbeatMs (${raft.heartbeatMs}).`;
+  if (durationMs > raft.electionTimeoutMsMin)
+    return `Cannot use leases: lease.durationMs (${durationMs}) must be at most raft.electionTimeoutMsMin (${raft.electionTimeoutMsMin}).`;
   return undefined;
 }
 

@@ -4,14 +4,14 @@
  * Owns: the shape. Kept by `node/create-replica.ts`: every door has a session of its own, opened anew at each process start, and
  * asks like any client, so retries and fail-over are the same code. Commands of one door are executed in the order of the calls.
  */
-import type { AdmissionRefusal, ExecutedRefusal, QueryOutcome } from "../model/request.js";
+import type { AdmissionRefusal, ExecutedRefusal, QueryOutcome, ReadLevel } from "../model/request.js";
 import type { LogIndex } from "../model/ids.js";
 
 export interface Door {
   /** `input` is in canonical form and already admitted by the machine's `admit`. */
   command(name: string, input: Uint8Array, idempotency: DoorIdempotency | undefined): Promise<DoorOutcome>;
-  /** Linearizable: reflects every command that was answered before the call. */
-  query(name: string, input: Uint8Array): Promise<DoorAnswer>;
+  /** Answered by this process's own replica, as fresh as `read` says. */
+  query(name: string, input: Uint8Array, read: ReadLevel): Promise<DoorAnswer>;
   close(): void;
 }
 

@@ -6,7 +6,14 @@
  * *refused* is surely not executed, *unknown* may be either and carries a token.
  */
 import type { LogIndex, RequestNumber, SessionId } from "../model/ids.js";
-import type { AdmissionRefusal, ExecutedRefusal, IdempotencyKey, QueryOutcome, Reply } from "../model/request.js";
+import type {
+  AdmissionRefusal,
+  ExecutedRefusal,
+  IdempotencyKey,
+  QueryOutcome,
+  ReadLevel,
+  Reply,
+} from "../model/request.js";
 
 /** Names one request for ever: session numbers are never given twice, and request numbers never reused. */
 export interface OutcomeToken {
@@ -68,6 +75,7 @@ export interface CommandAsk {
 export interface QueryAsk {
   readonly name: string;
   readonly input: Uint8Array;
+  readonly read: ReadLevel;
   readonly deadline: number;
   readonly completion: Completion<QueryAnswer>;
 }

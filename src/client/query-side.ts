@@ -170,8 +170,8 @@ export class QuerySide {
     query.sentAt = now;
     if (this.#inFlight.size === 0 || now < this.#oldestSentAt) this.#oldestSentAt = now;
     this.#inFlight.set(query.id, query);
-    const { name, input } = query.ask;
-    this.#desk.send({ kind: "query", id: query.id, name, input, read: { kind: "linearizable" } });
+    const { name, input, read } = query.ask;
+    this.#desk.send({ kind: "query", id: query.id, name, input, read });
   }
 
   #finish(query: PendingQuery, refusal: AskRefusal): void {

@@ -22,6 +22,8 @@ export function remedyFor(refusal: AdmissionRefusal, failures: number): "final" 
       return "later";
     case "STOPPING":
     case "SESSION_NOT_HERE":
+    case "INDEX_NOT_REACHED":
+    case "TOO_STALE":
       return "elsewhere";
     // An election takes a moment; a replica that stays without a leader is cut off from those that have one.
     case "NO_LEADER":

@@ -26,8 +26,8 @@ export type Input<Message> =
   | { readonly kind: "persisted"; readonly id: number }
   /** Answers a `load` effect: entries from `from` on, at least one. */
   | { readonly kind: "loaded"; readonly peer: ReplicaId; readonly from: LogIndex; readonly entries: readonly Entry[] }
-  /** Asks for an index such that a state executed up to it reflects everything acknowledged before now. */
-  | { readonly kind: "barrier"; readonly id: number }
+  /** Asks for an index such that a state executed up to it reflects everything acknowledged before now. `byLease`: a lease is proof enough. */
+  | { readonly kind: "barrier"; readonly id: number; readonly byLease?: boolean | undefined }
   /** A certified checkpoint of this entry is durable here: the log up to it is no longer needed, and others may have the checkpoint. */
   | { readonly kind: "checkpointed"; readonly checkpoint: EntryId }
   /** The state of this checkpoint was installed, durably: everything up to it is executed. `time`: agreed, of that entry. */
@@ -47,7 +47,13 @@ export type Effect<Message> =
   /** The leader has given back what this log lacks: fetch the checkpoint of this entry, or a newer one, and answer with `installed`. */
   | { readonly kind: "fetchCheckpoint"; readonly from: ReplicaId; readonly checkpoint: EntryId }
   | { readonly kind: "role"; readonly role: RoleView }
-  | { readonly kind: "barrierPassed"; readonly id: number; readonly index: LogIndex }
+  /** `until`: proved by a lease that ends then, by the monotonic clock; whoever reads looks at the clock again afterwards. */
+  | {
+      readonly kind: "barrierPassed";
+      readonly id: number;
+      readonly index: LogIndex;
+      readonly until?: number | undefined;
+    }
   /** Surely no answer will come for this id: ask again with a new one. */
   | { readonly kind: "barrierFailed"; readonly id: number };
 

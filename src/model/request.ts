@@ -102,10 +102,24 @@ export type AdmissionRefusal =
   /** This replica has not executed far enough to know: try elsewhere or later. */
   | { readonly code: "SESSION_NOT_HERE"; readonly session: SessionId }
   | { readonly code: "UNKNOWN_COMMAND"; readonly name: string }
-  | { readonly code: "INVALID_INPUT"; readonly message: string };
+  | { readonly code: "INVALID_INPUT"; readonly message: string }
+  /** A query asked for a state that this replica has not executed in time. */
+  | { readonly code: "INDEX_NOT_REACHED"; readonly asked: LogIndex; readonly executed: LogIndex }
+  /** Nobody could confirm in time that what this replica has is as fresh as asked; infinite if nobody ever has. */
+  | { readonly code: "TOO_STALE"; readonly ageMs: number; readonly limitMs: number };
 
-/** How fresh a query's answer must be. `linearizable` is served now; the others keep their places for a later release. */
-export type ReadLevel = { readonly kind: "linearizable" };
+/** How fresh a query's answer must be (docs/guides/reads.md). */
+export type ReadLevel =
+  /** Reflects everything that was answered before it was asked: proved by a round of messages to a majority. */
+  | { readonly kind: "linearizable" }
+  /** The same, proved by the leader's lease where leases are on, which rests on clocks. */
+  | { readonly kind: "lease" }
+  /** Reflects everything up to this index. */
+  | { readonly kind: "atLeast"; readonly index: LogIndex }
+  /** Reflects everything that was answered more than `ms`, a whole number, before it was asked. */
+  | { readonly kind: "maxStaleness"; readonly ms: number }
+  /** Whatever the replica has executed. */
+  | { readonly kind: "local" };
 
 /** What a client sends to a replica. */
 export type ClientMessage =

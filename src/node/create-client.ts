@@ -4,17 +4,27 @@
  * Owns: the surface (`api/client-types.ts`), made from the names of a machine. Leaves to others: asking (`running-client.ts`), what an
  * answer becomes (`client-ends.ts`), everything about sessions and retries (`client/`). The door `quorate/client`.
  */
-import type { CallOptions, Client } from "../api/client-types.js";
+import type { CallOptions, Client, QueryOptions } from "../api/client-types.js";
 import type { LowLevelMachine } from "../api/low-level.js";
 import type { ClientStatus } from "../client/client-core.js";
 import { checkClientLimits, defaultClientLimits } from "../client/limits.js";
+import { readLevelOf } from "../client/read-level.js";
 import { detailOf, outputOf, tryResultOf, type End } from "./client-ends.js";
 import { parseAddress } from "./network.js";
 import { CannotConnect, RunningClient, type ConnectOptions } from "./running-client.js";
 
 export { CommandFailed, CommandRejected, InvalidInput, OutcomeUnknown, RequestRefused } from "../api/errors.js";
 export type { OutcomeToken, Refusal } from "../api/errors.js";
-export type { CallOptions, Client, Detail, OutputOf, ResolvedResult, TryResult } from "../api/client-types.js";
+export type {
+  CallOptions,
+  Client,
+  Detail,
+  OutputOf,
+  QueryOptions,
+  Read,
+  ResolvedResult,
+  TryResult,
+} from "../api/client-types.js";
 export type { ClientLimits } from "../client/limits.js";
 export type { ClientStatus } from "../client/client-core.js";
 export { CannotConnect, type ConnectOptions } from "./running-client.js";
@@ -41,7 +51,7 @@ export async function connect<M extends LowLevelMachine>(
   return surfaceOf<M>(machine, running);
 }
 
-function checkOptions({ endpoints, limits, timeoutMs, connectTimeoutMs }: ConnectOptions): string | undefined {
+function checkOptions({ endpoints, limits, read, timeoutMs, connectTimeoutMs }: ConnectOptions): string | undefined {
   if (endpoints.length === 0) return "Cannot connect: no endpoint is given";
   for (const endpoint of endpoints) {
     try {
@@ -54,15 +64,17 @@ function checkOptions({ endpoints, limits, timeoutMs, connectTimeoutMs }: Connec
     if (value !== undefined && !(value > 0))
       return `Cannot use ${name} ${value}: it is a number of milliseconds above 0`;
   }
+  const level = read === undefined ? undefined : readLevelOf(read);
+  if (typeof level === "string") return level;
   return checkClientLimits({ ...defaultClientLimits, ...limits });
 }
 
-type Asking = (input?: unknown, options?: CallOptions) => Promise<unknown>;
+type Asking = (input?: unknown, options?: QueryOptions) => Promise<unknown>;
 
 /** One method for each command and query. Never one called `then`: an awaited client would be taken for a promise. */
 function methodsOf(
   machine: LowLevelMachine,
-  methodFor: (ask: (input: unknown, options: CallOptions | undefined) => Promise<End>, name: string) => Asking,
+  methodFor: (ask: (input: unknown, options: QueryOptions | undefined) => Promise<End>, name: string) => Asking,
   running: RunningClient,
 ): Record<string, Asking> {
   const methods: Record<string, Asking> = {};

@@ -22,6 +22,7 @@ import type {
   ClientMessage,
   ExecutedRefusal,
   IdempotencyKey,
+  ReadLevel,
   ReplicaMessage,
 } from "../model/request.js";
 import { requestLimits } from "../model/request-limits.js";
@@ -94,10 +95,10 @@ class LocalDoor implements Door {
     return waiting.promise;
   }
 
-  query(name: string, input: Uint8Array): Promise<DoorAnswer> {
+  query(name: string, input: Uint8Array, read: ReadLevel): Promise<DoorAnswer> {
     const waiting = new DoorQuery();
     const now = this.#clock.monotonic();
-    this.#core.query({ name, input, deadline: now + this.#timeoutMs, completion: waiting }, now);
+    this.#core.query({ name, input, read, deadline: now + this.#timeoutMs, completion: waiting }, now);
     this.#turns.arm();
     return waiting.promise;
   }
@@ -232,6 +233,8 @@ function admissionRefusalOf(refusal: AskRefusal): AdmissionRefusal {
     case "SESSION_NOT_HERE":
     case "UNKNOWN_COMMAND":
     case "INVALID_INPUT":
+    case "INDEX_NOT_REACHED":
+    case "TOO_STALE":
       return told;
     // Execution refuses commands only.
     case "SESSION_UNKNOWN":

@@ -8,7 +8,7 @@
  * executed in their order.
  */
 import type { CancelSignal } from "../api/cancel-signal.js";
-import type { CallOptions } from "../api/client-types.js";
+import type { CallOptions, QueryOptions, Read } from "../api/client-types.js";
 import { InvalidInput } from "../api/errors.js";
 import type { AdmitOutcome, LowLevelMachine } from "../api/low-level.js";
 import { hexOf } from "../base/bytes.js";
@@ -16,6 +16,7 @@ import type { ClientCore, ClientStatus } from "../client/client-core.js";
 import { defaultClientLimits, type ClientLimits } from "../client/limits.js";
 import { NetworkedClient } from "../client/networked-client.js";
 import type { CommandOutcome, Completion, QueryAnswer, Resolution } from "../client/outcome.js";
+import { readLevelOf } from "../client/read-level.js";
 import { requestNumber, sessionId } from "../model/ids.js";
 import type { Clock } from "../ports/clock.js";
 import { encodeValue, NotCanonical } from "../wire/canonical.js";
@@ -30,6 +31,8 @@ export interface ConnectOptions {
   readonly endpoints: readonly string[];
   /** For a call that names none, in milliseconds. Default 10,000. */
   readonly timeoutMs?: number;
+  /** For a query that names none. Default: "linearizable". */
+  readonly read?: Read;
   /** Until the first replica must have answered, in milliseconds. Default 10,000. */
   readonly connectTimeoutMs?: number;
   /** Gives up connecting. Does nothing afterwards. */
@@ -61,6 +64,7 @@ export class RunningClient {
   readonly #machine: LowLevelMachine;
   readonly #clock: Clock = createNodeClock();
   readonly #timeoutMs: number;
+  readonly #read: Read;
   readonly #client: NetworkedClient;
   #closed: Promise<void> | undefined;
   #onReady: () => void = () => {};
@@ -69,6 +73,7 @@ export class RunningClient {
   constructor(machine: LowLevelMachine, options: ConnectOptions) {
     this.#machine = machine;
     this.#timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
+    this.#read = options.read ?? "linearizable";
     this.#client = new NetworkedClient({
       clock: this.#clock,
       network: nodeNetwork,
@@ -115,7 +120,7 @@ export class RunningClient {
     return this.#admitted(name, input, (bytes) => this.#command(name, bytes, options));
   }
 
-  query(name: string, input: unknown, options: CallOptions | undefined): Promise<End> {
+  query(name: string, input: unknown, options: QueryOptions | undefined): Promise<End> {
     return this.#admitted(name, input, (bytes) => this.#query(name, bytes, options));
   }
 
@@ -175,9 +180,11 @@ export class RunningClient {
     return executedEnd(name, outcome.reply, { index: outcome.index, ageMs: 0 });
   }
 
-  async #query(name: string, input: Uint8Array, options: CallOptions | undefined): Promise<End> {
+  async #query(name: string, input: Uint8Array, options: QueryOptions | undefined): Promise<End> {
+    const read = readLevelOf(options?.read ?? this.#read);
+    if (typeof read === "string") return { status: "invalid", message: read };
     const answer = await this.#waitFor<QueryAnswer>(options, (core, { now, ...waiting }) =>
-      core.query({ name, input, ...waiting }, now),
+      core.query({ name, input, read, ...waiting }, now),
     );
     return answer.status === "refused" ? answer : executedEnd(name, answer.outcome, answer);
   }

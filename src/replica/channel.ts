@@ -15,7 +15,7 @@ export type ToEngine =
       readonly kind: "propose";
       readonly entries: readonly { readonly kind: EntryKind; readonly payload: Uint8Array }[];
     }
-  | { readonly kind: "readBarrier"; readonly id: number }
+  | { readonly kind: "readBarrier"; readonly id: number; readonly byLease: boolean }
   /** Executed up to here: the engine may deliver more. */
   | { readonly kind: "appliedUpTo"; readonly index: LogIndex }
   /** A certified checkpoint of this entry is durable: the log up to it may be given back. */
@@ -28,7 +28,12 @@ export type ToHost =
   | { readonly kind: "committed"; readonly entries: readonly Entry[] }
   /** This checkpoint was fetched and is durable: put its state in place of an older one. */
   | { readonly kind: "install"; readonly checkpoint: Checkpoint }
-  | { readonly kind: "barrierPassed"; readonly id: number; readonly index: LogIndex }
+  | {
+      readonly kind: "barrierPassed";
+      readonly id: number;
+      readonly index: LogIndex;
+      readonly until?: number | undefined;
+    }
   | { readonly kind: "barrierFailed"; readonly id: number }
   | { readonly kind: "roleChanged"; readonly role: RoleView }
   | { readonly kind: "forwarded"; readonly from: ReplicaId; readonly payload: Uint8Array }

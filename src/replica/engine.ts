@@ -146,7 +146,7 @@ export class Engine {
       case "propose":
         return this.#propose(message.entries);
       case "readBarrier":
-        return this.#turn({ kind: "barrier", id: message.id });
+        return this.#turn({ kind: "barrier", id: message.id, byLease: message.byLease });
       case "appliedUpTo":
         return this.#onApplied(message.index);
       case "checkpointed":
@@ -189,7 +189,7 @@ export class Engine {
         this.#role = effect.role;
         return this.#parts.toHost({ kind: "roleChanged", role: effect.role });
       case "barrierPassed":
-        return this.#parts.toHost({ kind: "barrierPassed", id: effect.id, index: effect.index });
+        return this.#parts.toHost(effect);
       case "barrierFailed":
         return this.#parts.toHost({ kind: "barrierFailed", id: effect.id });
       default:

@@ -1,7 +1,7 @@
 /**
  * The service side of a replica: takes clients' requests, gets them ordered, executes what is decided, answers.
  *
- * Owns: the walk of a request through admission, batching, execution and answer, in turns. Leaves to others: order (the engine,
+ * Owns: the walk of a request through admission, batching, execution and answer, in turns. Leaves to others: queries (`queries.ts`), order (the engine,
  * behind the channel), the rules of sessions (`execution/`), connections (its owner gives `answer`). Every replica executes every
  * entry, so a follower answers its own clients; the leader answers only those connected to it.
  *
@@ -10,7 +10,6 @@
  */
 import { unreachable } from "../base/invariant.js";
 import { Intake } from "../admission/intake.js";
-import { overload } from "../admission/pressure.js";
 import type { AdmissionLimits, ExecutionLimits } from "../api/config.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import type { Executed, Executor } from "../execution/executor.js";
@@ -29,8 +28,7 @@ import { newCounters, type HostCounters } from "./host-counters.js";
 import { DueTime } from "./due-time.js";
 import { Execution } from "./execution.js";
 import { Outgoing } from "./outgoing.js";
-import { QueryAnswers } from "./query-answers.js";
-import { Reads } from "./reads.js";
+import { Queries, type ClientQuery } from "./queries.js";
 import { Waiting, type WaitingRequest } from "./waiting.js";
 
 export interface HostParts {
@@ -60,8 +58,7 @@ export class Host {
   readonly #parts: HostParts;
   readonly #intake: Intake;
   readonly #waiting = new Waiting();
-  readonly #reads = new Reads();
-  readonly #answers: QueryAnswers;
+  readonly #queries: Queries;
   readonly #due = new DueTime();
   #role: RoleView | undefined;
   readonly #outgoing: Outgoing;
@@ -98,7 +95,7 @@ export class Host {
       intake: this.#intake,
       refuse: (from, key, refusal) => this.#refuseFor(from, key, refusal),
     });
-    this.#answers = new QueryAnswers(parts);
+    this.#queries = new Queries({ ...parts, counted: (refusal) => this.#counted(refusal) });
   }
 
   get checkpointer(): Checkpointer {
@@ -110,7 +107,7 @@ export class Host {
   }
 
   get queriesAnswered(): number {
-    return this.#answers.answered;
+    return this.#queries.answered;
   }
 
   get role(): RoleView | undefined {
@@ -119,7 +116,7 @@ export class Host {
 
   /** Requests that are neither answered nor refused. */
   get pending(): number {
-    return this.#waiting.count + this.#reads.count + this.#answers.heldCount;
+    return this.#waiting.count + this.#queries.count;
   }
 
   /** An encoded request (`wire/request-codec.ts`) of a client of this replica. */
@@ -137,25 +134,18 @@ export class Host {
     this.#parts.again();
   }
 
-  query(connection: number, query: { readonly id: number; readonly name: string; readonly input: Uint8Array }): void {
-    const { admission, answer, clock, again } = this.#parts;
-    const refusal = this.#isClosed
-      ? stoppingRefusal
-      : overload(this.#reads.count + this.#answers.heldCount, admission.queriesMax);
-    if (refusal !== undefined)
-      return answer(connection, { kind: "queryRefused", id: query.id, refusal: this.#counted(refusal) });
-    this.#reads.add({ connection, ...query, since: clock.monotonic() });
-    again();
+  query(connection: number, query: ClientQuery): void {
+    this.#queries.add(connection, query, this.#isClosed ? stoppingRefusal : undefined);
   }
 
   disconnected(connection: number): void {
     this.#waiting.dropConnection(connection);
-    this.#answers.disconnected(connection);
+    this.#queries.disconnected(connection);
   }
 
   /** A connection for which answers were held back takes more now. */
   drained(connection: number): void {
-    if (!this.#broken) this.#answers.drained(connection, this.#execution.index);
+    if (!this.#broken) this.#queries.drained(connection);
   }
 
   /** No new request is taken from now on; those that wait are still answered. */
@@ -171,9 +161,9 @@ export class Host {
       case "install":
         return this.#execution.install(message.checkpoint);
       case "barrierPassed":
-        return this.#reads.onPassed(message.id, message.index);
+        return this.#queries.barrierPassed(message);
       case "barrierFailed":
-        return this.#reads.onFailed(message.id);
+        return this.#queries.barrierFailed(message.id);
       case "roleChanged":
         return this.#onRole(message.role);
       case "forwarded":
@@ -192,7 +182,7 @@ export class Host {
     this.#execution.run();
     if (this.#broken) return;
     this.#checkpointer.look();
-    this.#answerReads();
+    this.#queries.answerReady(this.#execution.index);
     this.#sendOutgoing();
     this.#propose();
     this.#askBarrier();
@@ -200,16 +190,14 @@ export class Host {
 
   tick(): void {
     if (this.#broken) return;
-    const { clock, admission, answer, executor } = this.#parts;
-    const late = this.#reads.takeOlderThan(clock.monotonic() - admission.queryMs);
-    for (const { connection, id } of late)
-      answer(connection, { kind: "queryRefused", id, refusal: this.#counted(noLeader) });
+    const { clock, executor } = this.#parts;
+    this.#queries.refuseLate();
     if (this.#isLeading() && this.#due.isDue(executor.dueAt(), clock.wall(), clock.monotonic())) {
       this.#intake.onProposed();
       this.#parts.toEngine({ kind: "propose", entries: [{ kind: "time", payload: noPayload }] });
     }
     this.#checkpointer.look();
-    this.#reads.release();
+    this.#queries.release();
     this.#askBarrier();
   }
 
@@ -225,7 +213,7 @@ export class Host {
   #onRole(role: RoleView): void {
     const { leader, term } = this.#role ?? { leader: undefined, term: undefined };
     this.#role = role;
-    this.#reads.release();
+    this.#queries.release();
     if (leader !== role.leader || term !== role.term) {
       this.counters.leaderChanges += 1;
       this.#intake.reset();
@@ -284,10 +272,6 @@ export class Host {
     again();
   }
 
-  #answerReads(): void {
-    this.#answers.give(this.#reads.takeReady(this.#execution.index), this.#execution.index);
-  }
-
   #sendOutgoing(): void {
     const role = this.#role;
     if (this.#isLeading()) this.#outgoing.take();
@@ -303,9 +287,7 @@ export class Host {
   }
 
   #askBarrier(): void {
-    if (this.#role?.leader === undefined) return;
-    const id = this.#reads.nextBarrier();
-    if (id !== undefined) this.#parts.toEngine({ kind: "readBarrier", id });
+    if (this.#role?.leader !== undefined) this.#queries.askBarriers();
   }
 
   #storedReply(key: RequestKey): ReplicaMessage | undefined {
@@ -349,4 +331,3 @@ function isPaced({ kind }: Entry): boolean {
 }
 
 const stoppingRefusal: AdmissionRefusal = { code: "STOPPING" };
-const noLeader: AdmissionRefusal = { code: "NO_LEADER" };

@@ -186,7 +186,11 @@ function join(
       membership,
       hardState: recovered.hardState,
       log: { ...recovered, startTime: loaded?.last.index === recovered.start.index ? loaded.time : undefined },
-      settings: limits.raft,
+      settings: {
+        ...limits.raft,
+        leaseMs: limits.lease.durationMs,
+        clockDriftPercentMax: limits.lease.clockDriftPercentMax,
+      },
       seed,
       trust: recovered.damaged.length > 0 || lacksState ? "damaged" : "whole",
     },

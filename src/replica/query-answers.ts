@@ -2,18 +2,24 @@
  * Runs queries whose time has come, no faster than their clients read the answers.
  *
  * Owns: the queries held back because too much waits to be sent to their connection already (hazard F1). They run later, on a later
- * state, which is as linearizable. Leaves to others: when a query's time has come (`reads.ts`). Called by `host.ts`.
+ * state, which is as good for every level; and the look at the clock after a read that a lease allowed. Leaves to others: when a query's time has come (`reads.ts`). Called by `queries.ts`.
  */
 import type { Executor } from "../execution/executor.js";
 import type { LogIndex } from "../model/ids.js";
 import type { ReplicaMessage } from "../model/request.js";
+import type { Clock } from "../ports/clock.js";
 import type { WaitingQuery } from "./reads.js";
 
 export interface QueryAnswersParts {
-  readonly executor: Executor;
+  readonly executor: Pick<Executor, "query">;
   /** More waits to be sent to this connection than it should. */
   readonly isCongested: (connection: number) => boolean;
   readonly answer: (connection: number, message: ReplicaMessage) => void;
+  readonly clock: Pick<Clock, "monotonic">;
+  /** How old what is executed may be now, in milliseconds. */
+  readonly ageMs: (now: number) => number;
+  /** What proved this query's answer has ended before the answer was there. */
+  readonly unproved: (query: WaitingQuery) => void;
 }
 
 export class QueryAnswers {
@@ -66,9 +72,14 @@ export class QueryAnswers {
     return held;
   }
 
-  #answer({ connection, id, name, input }: WaitingQuery, index: LogIndex): void {
-    const outcome = this.#parts.executor.query(name, input);
+  #answer(query: WaitingQuery, index: LogIndex): void {
+    const { executor, clock, ageMs, answer, unproved } = this.#parts;
+    const { connection, id, name, input, until } = query;
+    const outcome = executor.query(name, input);
+    const now = clock.monotonic();
+    // This process may have stood still since the lease was looked at, and others gone on (hazard L3).
+    if (until !== undefined && now >= until) return unproved(query);
     this.#answered += 1;
-    this.#parts.answer(connection, { kind: "queryReply", id, index, ageMs: 0, outcome });
+    answer(connection, { kind: "queryReply", id, index, ageMs: ageMs(now), outcome });
   }
 }

@@ -1,19 +1,29 @@
 /**
- * Linearizable queries: gathered per turn under one read barrier, answered when execution has reached its index.
+ * Queries that wait: for a read barrier, gathered per turn under one, and for execution to reach an index.
  *
- * Owns: which queries wait for which barrier. Each try of a barrier has a number of its own, so a late answer to an earlier one
+ * Owns: which queries wait for which barrier, and that one is asked now and then even for none, so that the age of what this replica has
+ * stays known (`freshness.ts`). Each try of a barrier has a number of its own, so a late answer to an earlier one
  * is nobody's (hazard L4); a failed barrier is asked again, never dropped in silence (L6), but not in the turn in which it failed:
- * that turn might never end. Called by `replica/host.ts`.
+ * that turn might never end. Called by `queries.ts`.
  */
 import type { LogIndex } from "../model/ids.js";
+import type { ReadLevel } from "../model/request.js";
 
 export interface WaitingQuery {
   readonly connection: number;
   readonly id: number;
   readonly name: string;
   readonly input: Uint8Array;
+  readonly read: ReadLevel;
   /** Monotonic milliseconds at which the query came: older ones are refused. */
   readonly since: number;
+  /** A lease proves it until then. */
+  readonly until?: number | undefined;
+}
+
+interface AskedGroup {
+  readonly askedAt: number;
+  readonly queries: readonly WaitingQuery[];
 }
 
 interface PassedGroup {
@@ -28,9 +38,14 @@ export class Reads {
   /** Came since the last barrier was asked for. */
   #fresh: WaitingQuery[] = [];
   /** Asked for and not answered, by barrier. */
-  readonly #asked = new Map<number, WaitingQuery[]>();
-  /** Passed; waiting for execution. Barriers pass in order, so indexes only grow. */
+  readonly #asked = new Map<number, AskedGroup>();
+  /** Waiting for execution. */
   #passed: PassedGroup[] = [];
+  /** The lowest index of those. */
+  #nearest = Infinity;
+  /** Wait for nothing. */
+  #ready: WaitingQuery[] = [];
+  #lastAskedAt = -Infinity;
   #nextBarrier = 1;
   #count = 0;
   /** One failed: nothing is asked until `release`. */
@@ -40,34 +55,52 @@ export class Reads {
     return this.#count;
   }
 
+  /** For a barrier. */
   add(query: WaitingQuery): void {
     this.#fresh.push(query);
     this.#count += 1;
   }
 
-  /** The number of the barrier to ask for now, if any query waits for one and may ask. */
-  nextBarrier(): number | undefined {
-    if (this.#fresh.length === 0 || this.#isHeld || this.#asked.size >= barriersMax) return undefined;
-    const id = this.#nextBarrier;
-    this.#nextBarrier += 1;
-    this.#asked.set(id, this.#fresh);
-    this.#fresh = [];
-    return id;
+  /** For a state that reflects this index; 0: for any. */
+  addAt(index: LogIndex, query: WaitingQuery): void {
+    this.#count += 1;
+    if (index === 0) this.#ready.push(query);
+    else this.#await({ index, queries: [query] });
   }
 
-  onPassed(id: number, index: LogIndex): void {
-    const queries = this.#asked.get(id);
-    if (queries === undefined) return;
+  /** The barrier to ask for now, if a query waits for one and may ask, or if none was asked for so long. */
+  nextBarrier(now: number, renewMs: number): { readonly id: number; readonly byLease: boolean } | undefined {
+    const [first] = this.#fresh;
+    if (first === undefined && now - this.#lastAskedAt < renewMs) return undefined;
+    if (this.#isHeld || this.#asked.size >= barriersMax) return undefined;
+    const byLease = first?.read.kind === "lease";
+    const queries = this.#fresh.filter(({ read }) => (read.kind === "lease") === byLease);
+    if (queries.length === this.#fresh.length) this.#fresh = [];
+    else this.#fresh = this.#fresh.filter(({ read }) => (read.kind === "lease") !== byLease);
+    const id = this.#nextBarrier;
+    this.#nextBarrier += 1;
+    this.#lastAskedAt = now;
+    this.#asked.set(id, { askedAt: now, queries });
+    return { id, byLease };
+  }
+
+  /** Answers when it was asked for; undefined if it is nobody's. */
+  onPassed(id: number, index: LogIndex, until: number | undefined): number | undefined {
+    const asked = this.#asked.get(id);
+    if (asked === undefined) return undefined;
     this.#asked.delete(id);
-    this.#passed.push({ index, queries });
+    const { queries } = asked;
+    if (queries.length > 0)
+      this.#await({ index, queries: until === undefined ? queries : queries.map((query) => ({ ...query, until })) });
+    return asked.askedAt;
   }
 
   /** Its queries wait for the next barrier, in front of younger ones. */
   onFailed(id: number): void {
-    const queries = this.#asked.get(id);
-    if (queries === undefined) return;
+    const asked = this.#asked.get(id);
+    if (asked === undefined) return;
     this.#asked.delete(id);
-    this.#fresh = [...queries, ...this.#fresh];
+    this.#fresh = [...asked.queries, ...this.#fresh];
     this.#isHeld = true;
   }
 
@@ -78,13 +111,17 @@ export class Reads {
 
   /** Queries that a state executed up to `executed` may answer. */
   takeReady(executed: LogIndex): readonly WaitingQuery[] {
-    const ready: WaitingQuery[] = [];
-    const later: PassedGroup[] = [];
-    for (const group of this.#passed) {
-      if (group.index <= executed) ready.push(...group.queries);
-      else later.push(group);
+    const ready = this.#ready;
+    this.#ready = [];
+    if (this.#nearest <= executed) {
+      const passed = this.#passed;
+      this.#passed = [];
+      this.#nearest = Infinity;
+      for (const group of passed) {
+        if (group.index <= executed) for (const query of group.queries) ready.push(query);
+        else this.#await(group);
+      }
     }
-    this.#passed = later;
     this.#count -= ready.length;
     return ready;
   }
@@ -103,5 +140,10 @@ export class Reads {
       .filter(({ queries }) => queries.length > 0);
     this.#count -= old.length;
     return old;
+  }
+
+  #await(group: PassedGroup): void {
+    this.#passed.push(group);
+    this.#nearest = Math.min(this.#nearest, group.index);
   }
 }

@@ -40,14 +40,17 @@ export function answerOfOutcome(outcome: DoorOutcome): HttpAnswer {
 
 export function answerOfQuery(answer: DoorAnswer): HttpAnswer {
   if (answer.status === "refused") return answerOfRefusal(answer.refusal);
-  const { outcome, index, ageMs } = answer;
+  const { outcome, index } = answer;
+  // JSON has no infinity: nobody knows the age.
+  const ageMs = Number.isFinite(answer.ageMs) ? answer.ageMs : null;
+  const headers = { "Quorate-Index": String(index), "Quorate-Age-Ms": String(ageMs ?? "unknown") };
   switch (outcome.status) {
     case "ok":
-      return executed(200, { ...outputOf(outcome.output), index, ageMs }, undefined);
+      return { status: 200, body: { ...outputOf(outcome.output), index, ageMs }, headers };
     case "rejected":
-      return executed(422, { ...rejectionOf(outcome), index, ageMs }, undefined);
+      return { status: 422, body: { ...rejectionOf(outcome), index, ageMs }, headers };
     case "failed":
-      return executed(500, { failed: outcome.message, index, ageMs }, undefined);
+      return { status: 500, body: { failed: outcome.message, index, ageMs }, headers };
     default:
       return unreachable(outcome);
   }
@@ -120,6 +123,10 @@ function explainRefusal(refusal: AdmissionRefusal | ExecutedRefusal): string {
       return `Cannot execute ${refusal.name}: the machine has no such command`;
     case "INVALID_INPUT":
       return refusal.message;
+    case "INDEX_NOT_REACHED":
+      return `Cannot answer the query: it asks for entry ${refusal.asked} and this replica has executed ${refusal.executed}`;
+    case "TOO_STALE":
+      return `Cannot answer the query: what this replica has may be older than ${refusal.limitMs} ms, and nobody confirms that it is not`;
     case "IDEMPOTENCY_CONFLICT":
       return "Cannot execute the request: this Idempotency-Key was used for another one";
     case "IDEMPOTENCY_FULL":

@@ -4,8 +4,11 @@
  * Owns: the walk of one call from body to answer, its limits and its patience. Leaves to others: routes (`http.ts`), the JSON
  * convention (`machine-json.ts`), the statuses (`http-answers.ts`), retries and sessions (the door).
  */
+import type { Read } from "../api/client-types.js";
 import type { Door, DoorIdempotency } from "../api/door.js";
 import type { LowLevelMachine } from "../api/low-level.js";
+import { readLevelOf } from "../client/read-level.js";
+import type { ReadLevel } from "../model/request.js";
 import { encodeValue, NotCanonical } from "../wire/canonical.js";
 import { answerOfOutcome, answerOfQuery, refusedAnswer, unknownAnswer, type HttpAnswer } from "./http-answers.js";
 import { readMachineJson } from "./machine-json.js";
@@ -81,13 +84,19 @@ async function runCommand(parts: HttpCallParts, name: string, request: Request):
 async function runQuery(parts: HttpCallParts, name: string, request: Request): Promise<HttpAnswer> {
   const { machine, door, callMsMax } = parts;
   if (!machine.queryNames.includes(name)) return unknownName("query", name, machine);
+  const read = readLevelIn(new URL(request.url).searchParams);
+  if (typeof read === "string") return refusedAnswer(400, "INVALID_INPUT", read);
   const input = await readInput(parts, request);
   if ("status" in input) return input;
   const admitted = await machine.admit(name, input.bytes);
   if (admitted.status === "invalid") return refusedAnswer(400, "INVALID_INPUT", admitted.message);
-  const answer = await within(callMsMax, door.query(name, admitted.input));
+  const answer = await within(callMsMax, door.query(name, admitted.input, read));
   if (answer === "late")
-    return refusedAnswer(503, "NO_LEADER", `Cannot answer the query: no read barrier passed within ${callMsMax} ms`);
+    return refusedAnswer(
+      503,
+      "NO_LEADER",
+      `Cannot answer the query: nobody could tell within ${callMsMax} ms that the answer is fresh enough`,
+    );
   return answerOfQuery(answer);
 }
 
@@ -104,6 +113,18 @@ function unknownName(kind: "command" | "query", name: string, machine: LowLevelM
     `Cannot execute ${shown}: the machine ${machine.name} has no such ${kind}.${hint}`,
   );
 }
+
+/** `?read=local`, `?atLeast=12`, `?maxStalenessMs=500`: the client's own words. */
+function readLevelIn(parameters: URLSearchParams): ReadLevel | string {
+  const [first, ...others] = [...parameters].filter(([key]) => readParameters.includes(key));
+  if (others.length > 0) return `Cannot read: give one of ${readParameters.join(", ")}`;
+  const [key, value] = first ?? ["read", "linearizable"];
+  if (key === "read") return readLevelOf(value as Read);
+  const number = /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN;
+  return readLevelOf(key === "atLeast" ? { atLeast: number } : { maxStalenessMs: number });
+}
+
+const readParameters: readonly string[] = ["read", "atLeast", "maxStalenessMs"];
 
 function readIdempotencyKey(header: string | null): DoorIdempotency | undefined | "invalid" {
   if (header === null) return undefined;

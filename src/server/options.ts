@@ -68,6 +68,22 @@ export const options: readonly Option[] = [
     membersSchema,
     "All replicas of the cluster, the same list at each of them.",
   ),
+  optional(
+    "lease.durationMs",
+    "lease-duration-ms",
+    "count",
+    z.int().min(0).max(600_000),
+    0,
+    "How long a leader may answer reads by its lease, before allowing for drift; 0: leases are off. The same at each replica.",
+  ),
+  optional(
+    "lease.clockDriftPercentMax",
+    "lease-clock-drift-percent-max",
+    "count",
+    z.int().min(1).max(90),
+    10,
+    "How much faster or slower than true time any replica's clock may run. The same at each replica.",
+  ),
   optional("listen.http", "listen-http", "text", hostPort, undefined, "Where HTTP is served. Default: not at all."),
   optional(
     "listen.redis",

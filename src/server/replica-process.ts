@@ -5,6 +5,7 @@
  * replica (`node/create-replica.ts`), the doors (`http.ts`, `resp/`), configuration (`settings.ts`). Reports to a parent process,
  * if there is one, over the channel that it opened; a replica whose parent is gone stops, so that none is left behind.
  */
+import { defaultLimits } from "../api/config.js";
 import type { LowLevelMachine } from "../api/low-level.js";
 import type { Replica } from "../api/replica.js";
 import { InvariantViolation } from "../base/invariant.js";
@@ -113,6 +114,13 @@ function openReplica(settings: Settings, machine: LowLevelMachine, environment: 
     members: membersSetting(settings).map((member) => ({ ...member, role: "voter", incarnation: 1 })),
     bootstrap: flagSetting(settings, "replica.bootstrap"),
     insecure: flagSetting(settings, "listen.insecure"),
+    limits: {
+      ...defaultLimits,
+      lease: {
+        durationMs: countSetting(settings, "lease.durationMs"),
+        clockDriftPercentMax: countSetting(settings, "lease.clockDriftPercentMax"),
+      },
+    },
     onRole: ({ role, term, leader }) => {
       logger.info({ role, term, leader }, "role changed");
       environment.report({ event: "role", role, term, leader });

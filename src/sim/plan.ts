@@ -188,6 +188,7 @@ function drawLimits(draw: Draw, clients: number): Limits {
       waitingPerConnectionMax: draw.pick([4, 64, 1_024]),
       queriesMax: draw.pick([4, 64, 1_024]),
       queryMs: draw.pick([500, 5_000]),
+      renewMs: defaultLimits.admission.renewMs,
     },
     execution: {
       requestsPerTurnMax: draw.pick([1, 8, 1_024]),

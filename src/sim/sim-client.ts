@@ -128,7 +128,7 @@ export class SimClient {
       const deadline = now + timeoutMs;
       if (kind === "query") {
         const completion = { settle: (answer: QueryAnswer) => this.#onQuery(operation, answer) };
-        return core.query({ name, input, deadline, completion }, now);
+        return core.query({ name, input, read: { kind: "linearizable" }, deadline, completion }, now);
       }
       const completion = { settle: (outcome: CommandOutcome) => this.#onCommand(operation, outcome, () => asked) };
       const asked = core.command({ name, input, idempotency: undefined, deadline, completion }, now);

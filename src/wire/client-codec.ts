@@ -6,7 +6,8 @@
  * `reply-codec.ts`). The payload of a request is exactly the encoded request, so a replica passes it on without encoding it again.
  *
  *   to a replica   1 request        the request
- *                  2 query          id varint, name text, input bytes, read u8 (1 linearizable)
+ *                  2 query          id varint, name text, input bytes, read u8 (1 linearizable, 2 lease,
+ *                                 3 at least: index varint, 4 no older than: ms varint, 5 local)
  *   to a client    1 reply          key, index varint, reply
  *                  2 requestRefused key, refusal
  *                  3 queryReply     id, index varint, age f64, status u8 (1 ok: bytes, 2 rejected: text, bytes, 3 failed: text)
@@ -18,7 +19,14 @@
 import { ByteReader, ByteWriter } from "../base/bytes.js";
 import { logIndex, requestNumber, sessionId, type LogIndex } from "../model/ids.js";
 import { requestLimits } from "../model/request-limits.js";
-import type { AdmissionRefusal, ClientMessage, QueryOutcome, ReplicaMessage, RequestKey } from "../model/request.js";
+import type {
+  AdmissionRefusal,
+  ClientMessage,
+  QueryOutcome,
+  ReadLevel,
+  ReplicaMessage,
+  RequestKey,
+} from "../model/request.js";
 import { readBytes, readText } from "./bounded.js";
 import { readReply, writeReply } from "./reply-codec.js";
 import { decodeRequest, encodeRequest } from "./request-codec.js";
@@ -37,7 +45,6 @@ type QueryMessage = Extract<ClientMessage, { readonly kind: "query" }>;
 
 const addressBytesMax = 512;
 const replicaIdBytesMax = 32;
-const linearizable = 1;
 
 const keyKinds = ["open", "command", "resolve", "keepAlive", "close"] as const satisfies readonly RequestKey["kind"][];
 const refusalCodes = [
@@ -49,7 +56,16 @@ const refusalCodes = [
   "SESSION_NOT_HERE",
   "UNKNOWN_COMMAND",
   "INVALID_INPUT",
+  "INDEX_NOT_REACHED",
+  "TOO_STALE",
 ] as const satisfies readonly AdmissionRefusal["code"][];
+const readKinds = [
+  "linearizable",
+  "lease",
+  "atLeast",
+  "maxStaleness",
+  "local",
+] as const satisfies readonly ReadLevel["kind"][];
 
 export function encodeClientMessage(message: ClientMessage): Uint8Array {
   if (message.kind === "request") return encodeRequest(message.request);
@@ -57,7 +73,7 @@ export function encodeClientMessage(message: ClientMessage): Uint8Array {
   writer.varint(message.id);
   writer.text(message.name);
   writer.bytes(message.input);
-  writer.u8(linearizable);
+  writeLevel(writer, message.read);
   return writer.handOver();
 }
 
@@ -74,8 +90,23 @@ function decodeQuery(payload: Uint8Array): QueryMessage | undefined {
   const id = reader.varint();
   const name = readText(reader, requestLimits.nameBytesMax);
   const input = readBytes(reader, requestLimits.requestBytesMax);
-  if (reader.u8() !== linearizable || !reader.complete) return undefined;
-  return { kind: "query", id, name, input, read: { kind: "linearizable" } };
+  const read = readLevel(reader);
+  return read === undefined || !reader.complete ? undefined : { kind: "query", id, name, input, read };
+}
+
+function writeLevel(writer: ByteWriter, read: ReadLevel): void {
+  writer.u8(readKinds.indexOf(read.kind) + 1);
+  if (read.kind === "atLeast") writer.varint(read.index);
+  else if (read.kind === "maxStaleness") writer.varint(read.ms);
+}
+
+/** Reads on from where `reader` stands; the caller checks `complete`. */
+function readLevel(reader: ByteReader): ReadLevel | undefined {
+  const kind = readKinds[reader.u8() - 1];
+  if (kind === "maxStaleness") return { kind, ms: reader.varint() };
+  if (kind !== "atLeast") return kind === undefined ? undefined : { kind };
+  const index = readIndex(reader);
+  return index === undefined ? undefined : { kind, index };
 }
 
 export function encodeReplicaMessage(message: ReplicaMessage): Uint8Array {
@@ -149,7 +180,7 @@ function readQueryReply(reader: ByteReader): ReplicaMessage | undefined {
   const index = readIndex(reader);
   const ageMs = reader.f64();
   const outcome = readQueryOutcome(reader);
-  if (index === undefined || outcome === undefined || !Number.isFinite(ageMs) || ageMs < 0) return undefined;
+  if (index === undefined || outcome === undefined || !(ageMs >= 0)) return undefined;
   return { kind: "queryReply", id, index, ageMs, outcome };
 }
 
@@ -199,6 +230,12 @@ function writeAdmissionRefusal(writer: ByteWriter, refusal: AdmissionRefusal): v
       return writer.text(refusal.name);
     case "INVALID_INPUT":
       return writer.text(refusal.message);
+    case "INDEX_NOT_REACHED":
+      writer.varint(refusal.asked);
+      return writer.varint(refusal.executed);
+    case "TOO_STALE":
+      writer.f64(refusal.ageMs);
+      return writer.varint(refusal.limitMs);
   }
 }
 
@@ -225,6 +262,15 @@ function readAdmissionRefusal(reader: ByteReader): AdmissionRefusal | undefined 
       return { code, name: readText(reader, requestLimits.nameBytesMax) };
     case "INVALID_INPUT":
       return { code, message: readText(reader, requestLimits.messageBytesMax) };
+    case "INDEX_NOT_REACHED": {
+      const asked = readIndex(reader);
+      const executed = readIndex(reader);
+      return asked === undefined || executed === undefined ? undefined : { code, asked, executed };
+    }
+    case "TOO_STALE": {
+      const ageMs = reader.f64();
+      return ageMs >= 0 ? { code, ageMs, limitMs: reader.varint() } : undefined;
+    }
     default:
       return undefined;
   }

@@ -93,7 +93,8 @@ function writeFields(writer: ByteWriter, message: RaftMessage): void {
       writer.varint(message.round);
       return writeOutcome(writer, message.outcome);
     case "ReadIndex":
-      return writer.varint(message.id);
+      writer.varint(message.id);
+      return writer.u8(message.byLease ? 1 : 0);
     case "ReadIndexReply":
       writer.varint(message.id);
       writer.u8(message.index === undefined ? 0 : 1);
@@ -147,7 +148,7 @@ function readFields(reader: ByteReader, kind: RaftMessage["kind"], term: Term): 
     case "AppendEntriesReply":
       return { kind, term, round: readCounter(reader), outcome: readOutcome(reader) };
     case "ReadIndex":
-      return { kind, term, id: readId(reader) };
+      return { kind, term, id: readId(reader), byLease: readFlag(reader) };
     case "ReadIndexReply":
       return { kind, term, id: readId(reader), index: readOptionalIndex(reader) };
     case "TimeoutNow":

@@ -117,6 +117,21 @@ describe("a connected client", () => {
     expect(second.index).toBeGreaterThanOrEqual(first.index);
   });
 
+  test("asks for a level of reads by call or for all calls, and refuses one that means nothing", async () => {
+    const { addresses } = await serve();
+    const client = await connect(createAdder(), { endpoints: addresses, read: { maxStalenessMs: 500 } });
+    clients.push(client);
+
+    expect(await client.total()).toBe(0);
+    expect(await client.total(undefined, { read: "local" })).toBe(0);
+    expect(await client.$detail.total(undefined, { read: { atLeast: 0 } })).toMatchObject({ output: 0, ageMs: 0 });
+    await expect(client.total(undefined, { read: { atLeast: -1 } })).rejects.toBeInstanceOf(InvalidInput);
+    expect(await client.$try.total(undefined, { read: { maxStalenessMs: Number.NaN } })).toMatchObject({
+      status: "refused",
+      code: "INVALID_INPUT",
+    });
+  });
+
   test("is not taken for a promise, whatever the machine's commands are called", async () => {
     const { addresses } = await serve();
     const client = await connectTo(addresses);
@@ -233,6 +248,7 @@ describe("connecting", () => {
   test("refuses options that mean nothing", async () => {
     await expect(connect(createAdder(), { endpoints: [] })).rejects.toMatchObject({ code: "INVALID_OPTIONS" });
     await expect(connect(createAdder(), { endpoints: ["nowhere"] })).rejects.toThrow("it is not host:port");
+    await expect(connect(createAdder(), { endpoints: ["a:1"], read: { atLeast: 0.5 } })).rejects.toThrow("index 0.5");
     await expect(connect(createAdder(), { endpoints: ["a:1"], limits: { inFlightMax: 0 } })).rejects.toThrow(
       "inFlightMax",
     );

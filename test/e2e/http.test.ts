@@ -44,6 +44,30 @@ test("a retry with the same key gets the first answer at any replica, another bo
   ]);
 });
 
+test("every replica answers reads of every level, each with the index and the age that it reflects", async () => {
+  const { body: written } = await post(0, "/v1/commands/increment", '{"key":"read","by":1}');
+  const index = Number(written["index"]);
+  for (const asked of [
+    "read=linearizable",
+    "read=lease",
+    `atLeast=${index}`,
+    "maxStalenessMs=0",
+    "maxStalenessMs=60000",
+  ]) {
+    for (const at of [0, 1, 2]) {
+      const { status, body, headers } = await post(at, `/v1/queries/get?${asked}`, '"read"');
+
+      expect([asked, status]).toEqual([asked, 200]);
+      if (!asked.startsWith("max")) expect(Number(headers.get("Quorate-Index"))).toBeGreaterThanOrEqual(index);
+      expect(Number(headers.get("Quorate-Age-Ms"))).toBe(body["ageMs"]);
+    }
+  }
+  const local = await post(1, "/v1/queries/get?read=local", '"read"');
+
+  expect(local.status).toBe(200);
+  expect(local.body["ageMs"]).toBeLessThan(5_000);
+});
+
 test("a retry after the death of the leader gets the first answer", async () => {
   const key = { "Idempotency-Key": "visit-2" };
   const body = '{"key":"after-death","by":1}';

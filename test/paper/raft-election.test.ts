@@ -20,7 +20,7 @@ test("5.1: a message of a higher term makes any replica a follower of that term"
     { kind: "RequestVote", term: t(7), last: id(0, 0) },
     { kind: "RequestVoteReply", term: t(7), granted: false },
     { kind: "AppendEntriesReply", term: t(7), round: 1, outcome: { kind: "outdated" } },
-    { kind: "ReadIndex", term: t(7), id: 1 },
+    { kind: "ReadIndex", term: t(7), id: 1, byLease: false },
     { kind: "ReadIndexReply", term: t(7), id: 1, index: undefined },
   ] as const;
   for (const message of messages) {

@@ -3,7 +3,13 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 
 import type { LogIndex, RequestNumber, SessionId } from "../../src/model/ids.js";
-import type { AdmissionRefusal, ClientMessage, ReplicaMessage, RequestKey } from "../../src/model/request.js";
+import type {
+  AdmissionRefusal,
+  ClientMessage,
+  ReadLevel,
+  ReplicaMessage,
+  RequestKey,
+} from "../../src/model/request.js";
 import {
   clientMessageTypes,
   decodeClientMessage,
@@ -38,6 +44,18 @@ const refusal: fc.Arbitrary<AdmissionRefusal> = fc.oneof(
   fc.record({ code: fc.constant("SESSION_NOT_HERE" as const), session }),
   fc.record({ code: fc.constant("UNKNOWN_COMMAND" as const), name: text }),
   fc.record({ code: fc.constant("INVALID_INPUT" as const), message: text }),
+  fc.record({ code: fc.constant("INDEX_NOT_REACHED" as const), asked: index, executed: index }),
+  fc.record({
+    code: fc.constant("TOO_STALE" as const),
+    ageMs: fc.constantFrom(0, 1.5, Number.POSITIVE_INFINITY),
+    limitMs: count,
+  }),
+);
+
+const level: fc.Arbitrary<ReadLevel> = fc.oneof(
+  fc.record({ kind: fc.constantFrom("linearizable" as const, "lease" as const, "local" as const) }),
+  fc.record({ kind: fc.constant("atLeast" as const), index }),
+  fc.record({ kind: fc.constant("maxStaleness" as const), ms: count }),
 );
 
 const clientMessage: fc.Arbitrary<ClientMessage> = fc.oneof(
@@ -46,7 +64,7 @@ const clientMessage: fc.Arbitrary<ClientMessage> = fc.oneof(
     id: count,
     name: text,
     input: bytes,
-    read: fc.constant({ kind: "linearizable" as const }),
+    read: level,
   }),
   fc.record({
     kind: fc.constant("request" as const),

@@ -78,7 +78,7 @@ test("a follower asks with a new id for each try and takes no late answer for it
 test("a read fails, and does not hang, when its leader steps down (L6)", () => {
   const leader = new Core({ voters: "abc" }).elect("b").persisted().acknowledged("b", 1, 1);
   leader.input({ kind: "barrier", id: 1 }).input({ kind: "barrier", id: 2 });
-  leader.receive("c", { kind: "ReadIndex", term: t(1), id: 77 }).forget();
+  leader.receive("c", { kind: "ReadIndex", term: t(1), id: 77, byLease: false }).forget();
 
   leader.receive("b", append(2, [1, 1], { entries: [2] }));
 
@@ -120,7 +120,12 @@ test("a read without a known leader, or beyond the limit, fails at once (L6)", (
 });
 
 test("a replica that does not lead refuses a forwarded read instead of dropping it (L6)", () => {
-  const follower = new Core({ self: "b", voters: "abc" }).receive("c", { kind: "ReadIndex", term: t(0), id: 5 });
+  const follower = new Core({ self: "b", voters: "abc" }).receive("c", {
+    kind: "ReadIndex",
+    term: t(0),
+    id: 5,
+    byLease: false,
+  });
 
   expect(follower.sent("ReadIndexReply", "c")).toMatchObject([{ id: 5, index: undefined }]);
 });

@@ -12,7 +12,9 @@
 import { isMajority } from "../quorum.js";
 import { quorumOf } from "../../model/membership.js";
 import { nextTerm, type ReplicaId } from "../../model/ids.js";
+import { nextBetween } from "../../base/random.js";
 import type { EntryId } from "../../model/entry.js";
+import { isBound } from "./lease.js";
 import type { PreVote, PreVoteReply, RequestVote, RequestVoteReply } from "./messages.js";
 import { hurryElection, lead, mayStand, setElectionDeadline, stepDown } from "./roles.js";
 import { followerOf, isHardStateDurable, isVoter, type RaftState } from "./state.js";
@@ -20,6 +22,11 @@ import { promise, send, setHardState, type Turn } from "./turn.js";
 
 /** The election deadline has passed. */
 export function onElectionTimeout(state: RaftState, turn: Turn): void {
+  if (isBound(state, turn.now)) {
+    const { reconnectElectionMsMax } = state.settings;
+    state.electionDeadline = state.boundUntil + nextBetween(state.random, 0, reconnectElectionMsMax);
+    return;
+  }
   const isFirstTry = state.role.kind === "follower" && turn.now >= state.hurryUntil;
   setElectionDeadline(state, turn);
   if (!mayStand(state, turn)) {
@@ -39,7 +46,10 @@ export function onPeerReachable(state: RaftState, peer: ReplicaId, turn: Turn): 
   if (isVoter(state, peer)) askPeer(state, peer, turn);
 }
 
-/** The link to the leader broke: most likely it died, and waiting for the time-out would only cost time. */
+/**
+ * The link to the leader broke: most likely it died, and waiting for the time-out would only cost time. With leases on it must be waited
+ * for all the same: a leader that we cannot hear may answer reads by what we promised it.
+ */
 export function onLeaderLost(state: RaftState, turn: Turn): void {
   state.role = followerOf(undefined, turn.now);
   state.hurryUntil = turn.now + state.settings.electionTimeoutMsMin;
@@ -48,7 +58,8 @@ export function onLeaderLost(state: RaftState, turn: Turn): void {
 
 export function onPreVote(state: RaftState, from: ReplicaId, message: PreVote, turn: Turn): void {
   if (state.trust === "amnesiac") return;
-  const granted = message.term === state.term && !hearsLeader(state, turn) && isUpToDate(state, message.last);
+  const isFree = message.term === state.term && !hearsLeader(state, turn) && !isBound(state, turn.now);
+  const granted = isFree && isUpToDate(state, message.last);
   if (granted) defer(state, turn);
   send(turn, from, { kind: "PreVoteReply", term: state.term, attempt: message.attempt, granted });
 }
@@ -64,7 +75,7 @@ export function onPreVoteReply(state: RaftState, from: ReplicaId, message: PreVo
 export function onRequestVote(state: RaftState, from: ReplicaId, message: RequestVote, turn: Turn): void {
   if (state.trust === "amnesiac") return;
   const { term, votedFor } = state;
-  const isFree = message.term === term && (votedFor === undefined || votedFor === from);
+  const isFree = message.term === term && (votedFor === undefined || votedFor === from) && !isBound(state, turn.now);
   if (!isFree || !isUpToDate(state, message.last)) {
     return send(turn, from, { kind: "RequestVoteReply", term, granted: false });
   }

@@ -99,6 +99,8 @@ export interface ReadIndex {
   readonly kind: "ReadIndex";
   readonly term: Term;
   readonly id: number;
+  /** The leader's lease is proof enough. */
+  readonly byLease: boolean;
 }
 
 export interface ReadIndexReply {

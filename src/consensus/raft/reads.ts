@@ -5,10 +5,11 @@
  * Owns: rounds of questions at the leader, forwarding at the others. Leaves to others: executing up to the index. Called by
  * `step.ts`. The index is the commit index once the leader's own term has committed something, taken *before* a round that a
  * majority answers: then nobody else led when it was taken. One round runs at a time, and whoever asks meanwhile shares the
- * next. No question is dropped: it passes, fails, or fails by its deadline.
+ * next. No question is dropped: it passes, fails, or fails by its deadline. A question `byLease` needs no round while the leader has a lease
+ * (`lease.ts`); without one it is like any other.
  */
-import type { ReplicaId } from "../../model/ids.js";
-import { quorumOf } from "../../model/membership.js";
+import type { LogIndex, ReplicaId } from "../../model/ids.js";
+import { isConfirmed, leaseUntil } from "./lease.js";
 import type { ReadIndex, ReadIndexReply } from "./messages.js";
 import { beginRound, type Leading } from "./replication.js";
 import { leaderOf, type RaftState, type ReadRequest } from "./state.js";
@@ -17,9 +18,14 @@ import { send, type Turn } from "./turn.js";
 /** Questions that wait at one replica. One more fails at once: the asker is told to slow down, not left to hang. */
 export const waitingReadsMax = 10_000;
 
-export function onBarrier(state: RaftState, barrier: number, turn: Turn): void {
+interface Barrier {
+  readonly id: number;
+  readonly byLease?: boolean | undefined;
+}
+
+export function onBarrier(state: RaftState, { id: barrier, byLease = false }: Barrier, turn: Turn): void {
   const { role } = state;
-  if (role.kind === "leader") return askLeader(state, { from: state.self, id: barrier }, turn);
+  if (role.kind === "leader") return askLeader(state, { from: state.self, id: barrier }, byLease, turn);
   const leader = leaderOf(state);
   if (leader === undefined || state.unreachable.has(leader) || state.forwarded.size >= waitingReadsMax) {
     turn.answers.push({ kind: "barrierFailed", id: barrier });
@@ -29,11 +35,11 @@ export function onBarrier(state: RaftState, barrier: number, turn: Turn): void {
   const id = state.nextReadId;
   state.nextReadId += 1;
   state.forwarded.set(id, { barrier, leader, deadline: turn.now + state.settings.electionTimeoutMsMax });
-  send(turn, leader, { kind: "ReadIndex", term: state.term, id });
+  send(turn, leader, { kind: "ReadIndex", term: state.term, id, byLease });
 }
 
-export function onReadIndex(state: RaftState, from: ReplicaId, { id }: ReadIndex, turn: Turn): void {
-  if (state.role.kind === "leader") askLeader(state, { from, id }, turn);
+export function onReadIndex(state: RaftState, from: ReplicaId, { id, byLease }: ReadIndex, turn: Turn): void {
+  if (state.role.kind === "leader") askLeader(state, { from, id }, byLease, turn);
   else answer(state, { from, id }, undefined, turn);
 }
 
@@ -68,9 +74,13 @@ export function expireForwarded(state: RaftState, turn: Turn): void {
   }
 }
 
-function askLeader(state: RaftState, request: ReadRequest, turn: Turn): void {
-  if (state.role.kind !== "leader") return;
-  const { waitingReads } = state.role;
+function askLeader(state: RaftState, request: ReadRequest, byLease: boolean, turn: Turn): void {
+  const { role } = state;
+  if (role.kind !== "leader") return;
+  const isSettled = state.commitIndex >= role.noopIndex;
+  const until = byLease && isSettled ? leaseUntil(state, role, turn.now) : undefined;
+  if (until !== undefined) return answer(state, request, { index: state.commitIndex, until }, turn);
+  const { waitingReads } = role;
   if (waitingReads.length < waitingReadsMax) waitingReads.push(request);
   else answer(state, request, undefined, turn);
 }
@@ -79,14 +89,18 @@ function passRound({ state, role, turn }: Leading): void {
   const { runningReads } = role;
   if (runningReads === undefined) return;
   const { round, index, requests } = runningReads;
-  let confirmed = 0;
-  for (const id of state.voters) if (id === state.self || (role.followers.get(id)?.round ?? 0) >= round) confirmed += 1;
-  if (confirmed < quorumOf(state.voters.length)) return;
+  if (!isConfirmed(state, role, round)) return;
   role.runningReads = undefined;
-  for (const request of requests) answer(state, request, index, turn);
+  for (const request of requests) answer(state, request, { index }, turn);
 }
 
-function answer(state: RaftState, { from, id }: ReadRequest, index: ReadIndexReply["index"], turn: Turn): void {
-  if (from !== state.self) send(turn, from, { kind: "ReadIndexReply", term: state.term, id, index });
-  else turn.answers.push(index === undefined ? { kind: "barrierFailed", id } : { kind: "barrierPassed", id, index });
+interface Proof {
+  readonly index: LogIndex;
+  /** What it rests on ends then, by our clock. Whoever asked from elsewhere has no use for it: the index was taken after the question. */
+  readonly until?: number;
+}
+
+function answer(state: RaftState, { from, id }: ReadRequest, proof: Proof | undefined, turn: Turn): void {
+  if (from !== state.self) send(turn, from, { kind: "ReadIndexReply", term: state.term, id, index: proof?.index });
+  else turn.answers.push(proof === undefined ? { kind: "barrierFailed", id } : { kind: "barrierPassed", id, ...proof });
 }

@@ -18,6 +18,7 @@ import {
 } from "../../model/ids.js";
 import { quorumOf } from "../../model/membership.js";
 import { reachedByMajority } from "../quorum.js";
+import { noteRound } from "./lease.js";
 import type { AppendEntries, AppendEntriesReply } from "./messages.js";
 import { backToProbe, isStaleConflict, onAccepted, onSent, toSnapshot, type Follower } from "./progress.js";
 import { stepDown } from "./roles.js";
@@ -77,6 +78,7 @@ export function beginRound(leading: Leading): void {
   role.round += 1;
   role.heartbeatDueAt = turn.now + state.settings.heartbeatMs;
   turn.shared = undefined;
+  noteRound(state, role, turn.now);
   for (const follower of role.followers.values()) {
     if (!state.unreachable.has(follower.id)) sendAppend(leading, follower, []);
   }

@@ -8,6 +8,7 @@
 import { invariant } from "../../base/invariant.js";
 import { nextBetween } from "../../base/random.js";
 import { after, counterMax, type ReplicaId, type Term } from "../../model/ids.js";
+import { bindTo } from "./lease.js";
 import { newFollower } from "./progress.js";
 import { followerOf, isDiskStalled, isVoter, type RaftState } from "./state.js";
 import { appendEntry, send, setHardState, type Turn } from "./turn.js";
@@ -59,6 +60,7 @@ export function stepDown(state: RaftState, turn: Turn): void {
 export function follow(state: RaftState, turn: Turn, leader: ReplicaId): void {
   const { role } = state;
   invariant(role.kind !== "leader", "R9 a term has one leader");
+  bindTo(state, turn.now);
   if (role.kind !== "follower" || role.leader === undefined) state.role = followerOf(leader, turn.now);
   else {
     invariant(role.leader === leader, "R9 a term has one leader");
@@ -83,6 +85,7 @@ export function lead(state: RaftState, turn: Turn): void {
     heartbeatDueAt: turn.now + state.settings.heartbeatMs,
     waitingReads: [],
     runningReads: undefined,
+    lease: { rounds: [], until: turn.now },
   };
   appendEntry(state, turn, { index: noopIndex, term, kind: "noop", time: log.lastTime, payload: noPayload });
 }

@@ -29,6 +29,10 @@ export interface RaftSettings {
   readonly inflightCountMax: number;
   /** Entries kept in memory once they are durable and committed. */
   readonly logCacheBytes: number;
+  /** Who has heard a leader votes for nobody so long; 0: leases are off. */
+  readonly leaseMs: number;
+  /** A clock differs from true time by so much at most, in its rate. */
+  readonly clockDriftPercentMax: number;
 }
 
 /**
@@ -65,6 +69,8 @@ export interface RaftState {
   /** The newest certified checkpoint that is durable here; entry 0 if there is none. The log never begins behind it. */
   checkpoint: EntryId;
   role: Role;
+  /** Votes for nobody until then (`lease.ts`). */
+  boundUntil: number;
   /** When a replica that hears no leader starts a pre-vote. */
   electionDeadline: number;
   /** Until then an election that cannot be won is tried again soon instead of after a whole time-out. */
@@ -127,6 +133,14 @@ export interface LeaderRole {
   /** Barriers that join the next round. */
   readonly waitingReads: ReadRequest[];
   runningReads: RunningReads | undefined;
+  readonly lease: Lease;
+}
+
+/** What a leader knows of its own lease (`lease.ts`). */
+export interface Lease {
+  /** Rounds that no majority has answered yet, in their order. */
+  readonly rounds: { readonly round: number; readonly sentAt: number }[];
+  until: number;
 }
 
 /** `from` is this replica itself, or the follower that forwarded its own try with this id. */
@@ -193,6 +207,8 @@ export function createRaftState(options: RaftOptions, now: number): RaftState {
     commitIndex: log.start.index,
     checkpoint: log.start,
     role: followerOf(undefined, now),
+    // What it promised before it started is not known any more: it may have been just now.
+    boundUntil: now + settings.leaseMs,
     electionDeadline: alone ? now : now + patience,
     hurryUntil: now,
     undecided: 0,

@@ -57,7 +57,7 @@ function dispatch(state: RaftState, input: RaftInput, turn: Turn): void {
         replication.onLoaded({ state, role: state.role, turn }, input.peer, input.entries);
       return;
     case "barrier":
-      return reads.onBarrier(state, input.id, turn);
+      return reads.onBarrier(state, input, turn);
     case "checkpointed":
       return onCheckpointed(state, input.checkpoint);
     case "installed":

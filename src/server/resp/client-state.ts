@@ -3,6 +3,7 @@
  *
  * Owns: the fields that HELLO, CLIENT and RESET change, and their text in CLIENT LIST. Owned by one connection.
  */
+import type { ReadLevel } from "../../model/request.js";
 import type { Protocol } from "./reply-text.js";
 
 export interface ClientState {
@@ -18,7 +19,11 @@ export interface ClientState {
   libraryVersion: string;
   /** CLIENT REPLY; "skipNext" becomes "on" with the next command. */
   replies: "on" | "off" | "skipNext";
+  /** CLIENT READ: how fresh the answers to runs of reads are. */
+  read: ReadLevel;
 }
+
+export const linearizable: ReadLevel = { kind: "linearizable" };
 
 export function describeClient(client: ClientState, nowMs: number): string {
   const age = Math.floor((nowMs - client.connectedAt) / 1000);

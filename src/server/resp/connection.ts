@@ -18,8 +18,9 @@
 import type { Socket } from "node:net";
 import { findCommand, hasArity, isBulky, unknownCommand, wrongArity } from "../../services/kv/redis.js";
 import type { CommandRow, Reply } from "../../services/kv/redis.js";
-import type { ClientState } from "./client-state.js";
+import { linearizable, type ClientState } from "./client-state.js";
 import type { MutableCounters } from "./counters.js";
+import type { ReadLevel } from "../../model/request.js";
 import type { Dispatcher, Run } from "./dispatcher.js";
 import type { RespLimits } from "./limits.js";
 import { findLocalCommand, type LocalCommand, type LocalContext } from "./local-commands.js";
@@ -49,6 +50,7 @@ interface Gathering {
   bulky: boolean;
   /** Versions are read between entries of the log only, so these commands cannot be ordered. */
   watches: boolean;
+  readonly read: ReadLevel;
 }
 
 /** How long a client may take to close its side after ours. */
@@ -294,12 +296,15 @@ export class Connection {
     const gathering = this.#gathering;
     if (gathering === undefined) return true;
     if (writes && gathering.watches) return false;
+    // CLIENT READ came between: what was asked before it is answered as it was asked.
+    if (gathering.read !== this.client.read) return false;
     const { packCountMax, packBytesMax } = this.#parts.limits;
     return gathering.commands.length < packCountMax && gathering.bytes + bytes <= packBytesMax;
   }
 
   #gatheringNow(): Gathering {
-    this.#gathering ??= { commands: [], slots: [], bytes: 0, writes: false, bulky: false, watches: false };
+    const { read } = this.client;
+    this.#gathering ??= { commands: [], slots: [], bytes: 0, writes: false, bulky: false, watches: false, read };
     return this.#gathering;
   }
 
@@ -307,15 +312,16 @@ export class Connection {
     const gathering = this.#gathering;
     if (gathering === undefined || this.#isBlocked) return;
     const { commands, slots, bytes, writes, bulky } = gathering;
+    const read = writes ? linearizable : gathering.read;
     if (!writes && this.#plainOut > 0) return;
     this.#gathering = undefined;
     const { dispatcher } = this.#parts;
     if (writes && !bulky && !hasReads(commands)) {
       this.#plainOut += 1;
-      return dispatcher.plain({ commands, slots, bytes, done: () => this.#onPlainDone() });
+      return dispatcher.plain({ commands, slots, bytes, read, done: () => this.#onPlainDone() });
     }
     this.#isBlocked = true;
-    const run: Run = { commands, slots, bytes, done: () => this.#onUnblocked() };
+    const run: Run = { commands, slots, bytes, read, done: () => this.#onUnblocked() };
     if (writes) dispatcher.bulky(run);
     else dispatcher.read(run);
   }
@@ -435,6 +441,7 @@ export class Connection {
     this.client.protocol = 2;
     this.client.name = "";
     this.client.replies = "on";
+    this.client.read = linearizable;
     this.#answer({ status: "RESET" });
     return true;
   }

@@ -9,14 +9,16 @@
  *
  *     plain   ordered, small replies: never stops early, so runs of many connections share a request and a connection may have several out
  *     bulky   ordered, large replies: a request for each run, and the connection waits for it
- *     read    no effects: runs of many connections share a query, and each connection waits for its own
+ *     read    no effects: runs of many connections share a query if they are of one level, and each connection waits for its own
  *
  * Invariant RD1: requests leave in the order plain, bulky; so a bulky run never overtakes a plain one of its connection.
  */
 import type { Door } from "../../api/door.js";
 import { requestLimits } from "../../model/request-limits.js";
+import type { ReadLevel } from "../../model/request.js";
 import type { Reply } from "../../services/kv/redis.js";
 import { encodeValue } from "../../wire/canonical.js";
+import { linearizable } from "./client-state.js";
 import type { RespLimits } from "./limits.js";
 import { settleCommand, settleQuery, type Settled } from "./outcomes.js";
 import type { Argv } from "./parser.js";
@@ -29,6 +31,8 @@ export interface Run {
   readonly slots: Slot[];
   /** Characters in the arguments, and an allowance for each. */
   bytes: number;
+  /** How fresh the replies must be, if there are only reads in it. */
+  readonly read: ReadLevel;
   /** Every slot is filled. */
   readonly done: () => void;
 }
@@ -81,7 +85,7 @@ export class Dispatcher {
     this.#reads = [];
   }
 
-  /** A run is never divided; its connection has kept it within the limits already. */
+  /** Of one level each. A run is never divided; its connection has kept it within the limits already. */
   #packsOf(runs: readonly Run[]): readonly (readonly Run[])[] {
     const packs: Run[][] = [];
     let pack: Run[] = [];
@@ -89,7 +93,9 @@ export class Dispatcher {
     let bytes = 0;
     for (const run of runs) {
       const isFull =
-        count + run.commands.length > this.#limits.packCountMax || bytes + run.bytes > this.#limits.packBytesMax;
+        !isSameLevel(pack[0]?.read, run.read) ||
+        count + run.commands.length > this.#limits.packCountMax ||
+        bytes + run.bytes > this.#limits.packBytesMax;
       if (isFull && pack.length > 0) {
         packs.push(pack);
         pack = [];
@@ -124,7 +130,8 @@ export class Dispatcher {
     const input = encodeValue(commandsOf(pack));
     const tooLarge = tooLargeText(input);
     if (tooLarge !== undefined) return failAll(pack, tooLarge);
-    void this.#door.query("redisRead", input).then(
+    const read = pack[0]?.read ?? linearizable;
+    void this.#door.query("redisRead", input, read).then(
       (answer) => {
         const rest = fill(pack, settleQuery(answer));
         if (rest.length > 0) this.#sendReads(rest);
@@ -142,6 +149,11 @@ export class Dispatcher {
       (cause: unknown) => done({ kind: "error", text: brokenText(cause) }),
     );
   }
+}
+
+/** Levels with a number are seldom equal, and then it is no loss. */
+function isSameLevel(one: ReadLevel | undefined, other: ReadLevel): boolean {
+  return one === other || (one?.kind === other.kind && one.kind !== "atLeast" && one.kind !== "maxStaleness");
 }
 
 function commandsOf(pack: readonly Run[]): readonly Argv[] {

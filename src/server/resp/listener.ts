@@ -11,7 +11,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { performance } from "node:perf_hooks";
 import type { Door } from "../../api/door.js";
 import type { ReplicaStatus } from "../../api/replica.js";
-import type { ClientState } from "./client-state.js";
+import { linearizable, type ClientState } from "./client-state.js";
 import { Connection } from "./connection.js";
 import { newCounters, type RespCounters } from "./counters.js";
 import { Dispatcher } from "./dispatcher.js";
@@ -107,6 +107,7 @@ class Listener {
       library: "",
       libraryVersion: "",
       replies: "on",
+      read: linearizable,
     };
     this.#nextId += 1;
     const context: LocalContext = {

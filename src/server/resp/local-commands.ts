@@ -4,6 +4,9 @@
  * Owns: PING to CONFIG below. Leaves to others: what needs the order of a connection (`transaction.ts`: MULTI and its family; `connection.ts`: QUIT
  * and RESET), and everything about keys (the machine).
  */
+import type { Read } from "../../api/client-types.js";
+import { readLevelOf } from "../../client/read-level.js";
+import type { ReadLevel } from "../../model/request.js";
 import { commandRows, matchesGlob, wrongArity, type CommandRow, type Reply } from "../../services/kv/redis.js";
 import { describeClient, type ClientState } from "./client-state.js";
 import { commandReply } from "./command-info.js";
@@ -149,9 +152,36 @@ function client(context: LocalContext, argv: Argv): Reply | undefined {
       return value.toUpperCase() === "ON" || value.toUpperCase() === "OFF" ? ok : { error: "ERR syntax error" };
     case "UNPAUSE/0":
       return ok;
+    case "READ/0":
+      return describeLevel(own.read);
+    case "READ/1":
+    case "READ/2":
+      return setRead(own, argv.slice(2));
     default:
       return { error: `ERR unknown subcommand or wrong number of arguments for '${argv[1] ?? ""}'. Try CLIENT HELP.` };
   }
+}
+
+/** CLIENT READ LINEARIZABLE | LEASE | LOCAL | ATLEAST index | MAXSTALENESS milliseconds */
+function setRead(own: ClientState, [word = "", value]: Argv): Reply {
+  const number = /^\d{1,16}$/.test(value ?? "") ? Number(value) : Number.NaN;
+  const level = readLevelOf(readOf(word, value, number));
+  if (typeof level === "string") return { error: "ERR syntax error, see CLIENT READ in the list of commands" };
+  own.read = level;
+  return ok;
+}
+
+function readOf(word: string, value: string | undefined, number: number): Read {
+  const name = word.toUpperCase();
+  if (name === "ATLEAST") return { atLeast: number };
+  if (name === "MAXSTALENESS") return { maxStalenessMs: number };
+  // Refused by whoever reads it, unless it is one of the words.
+  return (value === undefined ? name.toLowerCase() : "") as Read;
+}
+
+function describeLevel(read: ReadLevel): string {
+  if (read.kind === "atLeast") return `atleast ${read.index}`;
+  return read.kind === "maxStaleness" ? `maxstaleness ${read.ms}` : read.kind;
 }
 
 function setInfo(own: ClientState, attribute: string, value: string): Reply {

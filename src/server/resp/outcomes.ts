@@ -67,6 +67,10 @@ function refusalText(refusal: DoorRefusal): string {
     case "SESSION_EXPIRED":
     case "SESSION_NOT_HERE":
       return "CLUSTERDOWN not executed: this replica's session is gone; ask again";
+    case "INDEX_NOT_REACHED":
+      return `CLUSTERDOWN not executed: this replica has executed entry ${refusal.executed}, not yet ${refusal.asked}`;
+    case "TOO_STALE":
+      return `CLUSTERDOWN not executed: what this replica has may be older than ${refusal.limitMs} ms`;
     case "OVERLOADED":
       return `BUSY not executed: ${refusal.queued} requests wait and the limit is ${refusal.limit}`;
     case "TOO_LARGE":

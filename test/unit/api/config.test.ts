@@ -8,7 +8,9 @@ test("the defaults keep every relation", () => {
 test("a limit that is no whole number from 1 is named, in every section", () => {
   for (const section of Object.keys(defaultLimits) as (keyof Limits)[]) {
     for (const name of Object.keys(defaultLimits[section])) {
-      for (const value of [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, "7"]) {
+      // Leases are off with a duration of 0.
+      const none = section === "lease" && name === "durationMs" ? -2 : 0;
+      for (const value of [none, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, "7"]) {
         const limits = { ...defaultLimits, [section]: { ...defaultLimits[section], [name]: value } } as Limits;
 
         expect(checkLimits(limits)).toContain(`Cannot use ${section}.${name}: it is ${String(value)}`);
@@ -30,14 +32,17 @@ test("relations between limits are checked, with both names in the message", () 
 });
 
 test("replicas that execute by different limits have different fingerprints; what is a replica's own does not count", () => {
-  const { checkpoints, sessions, idempotency } = defaultLimits;
+  const { checkpoints, sessions, idempotency, lease } = defaultLimits;
   const same = { ...defaultLimits, raft: { ...defaultLimits.raft, heartbeatMs: 50 } };
 
   expect(fingerprintOf(same)).toBe(fingerprintOf(defaultLimits));
-  expect(fingerprintOf({ checkpoints, sessions: { ...sessions, repliesMax: 7 }, idempotency })).not.toBe(
+  expect(fingerprintOf({ checkpoints, sessions: { ...sessions, repliesMax: 7 }, idempotency, lease })).not.toBe(
     fingerprintOf(defaultLimits),
   );
-  expect(fingerprintOf({ checkpoints, sessions, idempotency: { ...idempotency, keysMax: 7 } })).not.toBe(
+  expect(fingerprintOf({ checkpoints, sessions, idempotency: { ...idempotency, keysMax: 7 }, lease })).not.toBe(
+    fingerprintOf(defaultLimits),
+  );
+  expect(fingerprintOf({ checkpoints, sessions, idempotency, lease: { ...lease, durationMs: 1_000 } })).not.toBe(
     fingerprintOf(defaultLimits),
   );
 });

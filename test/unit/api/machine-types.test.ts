@@ -132,6 +132,19 @@ describe("what a client may ask and is answered", () => {
       const { output, index, ageMs } = await client.$detail.balance("a", { signal: new AbortController().signal });
       expectTypeOf(output).toEqualTypeOf<bigint>();
       expectTypeOf(index + ageMs).toEqualTypeOf<number>();
+      const stale = await client.$detail.balance("a", { read: { maxStalenessMs: 500 } });
+      expectTypeOf(stale).toEqualTypeOf<{ readonly output: bigint; readonly index: number; readonly ageMs: number }>();
+      expectTypeOf(client.balance("a", { read: "local", timeoutMs: 5 })).toEqualTypeOf<Promise<bigint>>();
+      expectTypeOf(client.count(undefined, { read: { atLeast: stale.index } })).toEqualTypeOf<Promise<number>>();
+      await client.$try.balance("a", { read: "lease" });
+      // @ts-expect-error no such level
+      await client.balance("a", { read: "eventual" });
+      // @ts-expect-error a level with a number names it
+      await client.balance("a", { read: { maxStaleness: 500 } });
+      // @ts-expect-error a command has no level
+      await client.touch(undefined, { read: "local" });
+      // @ts-expect-error nor has it in the other forms
+      await client.$detail.deposit({ account: "a", amount: 1n }, { read: "local" });
       expectTypeOf(client.tags(3)).toEqualTypeOf<Promise<number | undefined>>();
       expectTypeOf(client.count()).toEqualTypeOf<Promise<number>>();
       expectTypeOf(client.$close()).toEqualTypeOf<Promise<void>>();

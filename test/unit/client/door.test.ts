@@ -29,7 +29,7 @@ test("a door answers commands in the order of the calls and queries beside them"
   const door = doorTo(group);
 
   const outcomes = await Promise.all(["one", "two", "three"].map((name) => door.command(name, input, undefined)));
-  const answer = await door.query("echo", input);
+  const answer = await door.query("echo", input, { kind: "linearizable" });
   door.close();
 
   expect(outcomes.map((outcome) => outcome.status)).toEqual(["ok", "ok", "ok"]);

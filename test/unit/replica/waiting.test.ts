@@ -8,6 +8,8 @@ import {
   type RequestNumber,
   type SessionId,
 } from "../../../src/model/ids.js";
+import { Freshness } from "../../../src/replica/freshness.js";
+import { QueryAnswers } from "../../../src/replica/query-answers.js";
 import { Reads } from "../../../src/replica/reads.js";
 import { Waiting } from "../../../src/replica/waiting.js";
 
@@ -16,7 +18,8 @@ const at = (value: number) => logIndex(value) as LogIndex;
 const command = (value: number) =>
   ({ kind: "command", session, number: requestNumber(value) as RequestNumber }) as const;
 const bytes = new Uint8Array(1);
-const query = (id: number, since = 0) => ({ connection: 1, id, name: "get", input: bytes, since });
+const read = { kind: "linearizable" } as const;
+const query = (id: number, since = 0) => ({ connection: 1, id, name: "get", input: bytes, read, since });
 
 test("a request that is asked twice waits once, for the connection that asked last", () => {
   const waiting = new Waiting();
@@ -76,9 +79,9 @@ test("queries of one turn share a barrier, and are answered once execution has r
   const reads = new Reads();
   reads.add(query(1));
   reads.add(query(2));
-  const barrier = reads.nextBarrier() ?? -1;
+  const barrier = reads.nextBarrier(0, 500)?.id ?? -1;
   reads.add(query(3));
-  reads.onPassed(barrier, at(10));
+  reads.onPassed(barrier, at(10), undefined);
 
   expect(reads.takeReady(at(9))).toEqual([]);
   expect(reads.takeReady(at(10)).map(({ id }) => id)).toEqual([1, 2]);
@@ -88,16 +91,16 @@ test("queries of one turn share a barrier, and are answered once execution has r
 test("L4: a barrier that failed is asked for under a new number, and its late answer is nobody's", () => {
   const reads = new Reads();
   reads.add(query(1));
-  const first = reads.nextBarrier() ?? -1;
+  const first = reads.nextBarrier(0, 500)?.id ?? -1;
   reads.onFailed(first);
-  expect(reads.nextBarrier()).toBeUndefined();
+  expect(reads.nextBarrier(0, 500)).toBeUndefined();
   reads.release();
-  const second = reads.nextBarrier() ?? -1;
-  reads.onPassed(first, at(5));
+  const second = reads.nextBarrier(0, 500)?.id ?? -1;
+  reads.onPassed(first, at(5), undefined);
 
   expect(second).not.toBe(first);
   expect(reads.takeReady(at(100))).toEqual([]);
-  reads.onPassed(second, at(6));
+  reads.onPassed(second, at(6), undefined);
   expect(reads.takeReady(at(100)).map(({ id }) => id)).toEqual([1]);
 });
 
@@ -108,4 +111,67 @@ test("L6: a query that no leader takes is given back once it is too old", () => 
 
   expect(reads.takeOlderThan(10).map(({ id }) => id)).toEqual([1]);
   expect(reads.count).toBe(1);
+});
+
+test("L3: what was read by a lease that ended meanwhile is not answered, and asked again", () => {
+  let now = 10;
+  const answered: number[] = [];
+  const again: number[] = [];
+  const executor = {
+    query: () => {
+      now += 5; // As long as the process stood still.
+      return { status: "ok" as const, output: bytes };
+    },
+  };
+  const answers = new QueryAnswers({
+    executor,
+    isCongested: () => false,
+    clock: { monotonic: () => now },
+    ageMs: () => 0,
+    answer: (_connection, message) => void (message.kind === "queryReply" && answered.push(message.id)),
+    unproved: ({ id }) => void again.push(id),
+  });
+
+  answers.give([{ ...query(1), until: 16 }, { ...query(2), until: 20 }, query(3)], at(1));
+
+  expect([answered, again]).toEqual([[1, 3], [2]]);
+});
+
+test("the age of what is executed counts from when a barrier was asked for, once its index is executed", () => {
+  const freshness = new Freshness();
+  expect(freshness.ageMs(100)).toBe(Infinity);
+
+  freshness.note({ index: at(5), askedAt: 100 });
+  freshness.note({ index: at(7), askedAt: 150 });
+  freshness.executed(at(4));
+  expect(freshness.ageMs(200)).toBe(Infinity);
+  freshness.executed(at(6));
+  expect(freshness.ageMs(200)).toBe(100);
+  freshness.executed(at(7));
+  expect(freshness.ageMs(200.5)).toBe(51);
+  for (let asked = 0; asked < 1_000; asked += 1) freshness.note({ index: at(9), askedAt: 200 + asked });
+  freshness.executed(at(9));
+
+  expect(freshness.ageMs(1_300)).toBe(101);
+});
+
+test("without queries a barrier is asked for now and then, and reads by lease have barriers of their own", () => {
+  const reads = new Reads();
+  expect(reads.nextBarrier(0, 500)).toEqual({ id: 1, byLease: false });
+  expect(reads.nextBarrier(499, 500)).toBeUndefined();
+  reads.add({ ...query(1), read: { kind: "lease" } });
+  reads.add(query(2));
+  reads.add({ ...query(3), read: { kind: "lease" } });
+
+  expect(reads.nextBarrier(499, 500)).toEqual({ id: 2, byLease: true });
+  expect(reads.nextBarrier(499, 500)).toEqual({ id: 3, byLease: false });
+  expect(reads.nextBarrier(998, 500)).toBeUndefined();
+  expect(reads.onPassed(2, at(4), 700)).toBe(499);
+  expect(reads.onPassed(3, at(3), undefined)).toBe(499);
+  expect(reads.takeReady(at(3)).map(({ id, until }) => [id, until])).toEqual([[2, undefined]]);
+  expect(reads.takeReady(at(4)).map(({ id, until }) => [id, until])).toEqual([
+    [1, 700],
+    [3, 700],
+  ]);
+  expect(reads.count).toBe(0);
 });

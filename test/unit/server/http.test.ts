@@ -4,6 +4,7 @@ import type { Door, DoorIdempotency, DoorOutcome } from "../../../src/api/door.j
 import type { LowLevelMachine } from "../../../src/api/low-level.js";
 import type { ReplicaStatus } from "../../../src/api/replica.js";
 import { logIndex, noTerm, type LogIndex } from "../../../src/model/ids.js";
+import type { ReadLevel } from "../../../src/model/request.js";
 import { makeHttpApp, type ProcessStatus } from "../../../src/server/http.js";
 import { openHttpCalls } from "../../../src/server/http-calls.js";
 import { metricNames, openMetrics } from "../../../src/server/metrics.js";
@@ -19,6 +20,8 @@ class TestDoor implements Door {
     readonly input: unknown;
     readonly idempotency: DoorIdempotency | undefined;
   }[] = [];
+  readonly reads: ReadLevel[] = [];
+  ageMs = 0;
   outcome: DoorOutcome | Promise<DoorOutcome> = {
     status: "ok",
     output: bytes({ balance: 5n }),
@@ -31,13 +34,14 @@ class TestDoor implements Door {
     return this.outcome;
   }
 
-  query(name: string, input: Uint8Array): ReturnType<Door["query"]> {
+  query(name: string, input: Uint8Array, read: ReadLevel): ReturnType<Door["query"]> {
+    this.reads.push(read);
     this.asked.push({ name, input: decodeValue(input), idempotency: undefined });
     return Promise.resolve({
       status: "answered",
       outcome: { status: "ok", output: bytes([1]) },
       index: nine,
-      ageMs: 0,
+      ageMs: this.ageMs,
     });
   }
 
@@ -167,6 +171,42 @@ describe("commands and queries", () => {
       ageMs: 0,
     });
   });
+
+  test("a query says how fresh its answer must be, and is told what it reflects in headers too", async () => {
+    const { door, post } = serve();
+    door.ageMs = 12;
+    for (const asked of ["", "?read=linearizable", "?read=lease", "?read=local", "?atLeast=7", "?maxStalenessMs=500"]) {
+      const { status: code, headers } = await post(`/v1/queries/balance${asked}`, '"x"');
+      expect([code, headers.get("Quorate-Index"), headers.get("Quorate-Age-Ms")]).toEqual([200, "9", "12"]);
+    }
+    door.ageMs = Infinity;
+    const unknown = await post("/v1/queries/balance?read=local", '"x"');
+
+    expect(unknown.headers.get("Quorate-Age-Ms")).toBe("unknown");
+    expect(await unknown.json()).toMatchObject({ index: 9, ageMs: null });
+    expect(door.reads).toEqual([
+      { kind: "linearizable" },
+      { kind: "linearizable" },
+      { kind: "lease" },
+      { kind: "local" },
+      { kind: "atLeast", index: 7 },
+      { kind: "maxStaleness", ms: 500 },
+      { kind: "local" },
+    ]);
+  });
+
+  test.each(["read=eventual", "atLeast=", "atLeast=-1", "maxStalenessMs=1.5", "read=local&atLeast=1", "read="])(
+    "a query with ?%s is refused before it is asked",
+    async (asked) => {
+      const { door, post } = serve();
+
+      const response = await post(`/v1/queries/balance?${asked}`, '"x"');
+
+      expect(response.status).toBe(400);
+      expect(await response.json()).toMatchObject({ refused: "INVALID_INPUT" });
+      expect(door.reads).toEqual([]);
+    },
+  );
 
   test("an Idempotency-Key reaches the door, and the answer says when it expires", async () => {
     const { door, post } = serve();

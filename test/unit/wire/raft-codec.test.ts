@@ -38,7 +38,7 @@ const message: fc.Arbitrary<RaftMessage> = fc
       { ...reply, outcome: { kind: "accepted", match: i(b) } },
       { ...reply, outcome: { kind: "conflict", rejected: i(Math.max(1, b)), hint: last } },
       { ...reply, outcome: { kind: "outdated" } },
-      { kind: "ReadIndex", term: top, id: a },
+      { kind: "ReadIndex", term: top, id: a, byLease: true },
       { kind: "ReadIndexReply", term: top, id: a, index: yes ? i(b) : undefined },
       { kind: "TimeoutNow", term: top },
     );

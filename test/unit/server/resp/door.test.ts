@@ -74,6 +74,34 @@ describe("requests", () => {
     ]);
   });
 
+  test("CLIENT READ says how fresh the reads after it must be, those before it keep their own, and RESET ends it", async () => {
+    const { machine, client } = await open();
+
+    client.send("GET a", "CLIENT READ LOCAL", "GET a", "GET b", "CLIENT READ", "CLIENT READ MaxStaleness 500", "GET a");
+    await expectReply(client, "$-1\r\n+OK\r\n$-1\r\n$-1\r\n$5\r\nlocal\r\n+OK\r\n$-1\r\n");
+    client.send("CLIENT READ ATLEAST 3", "CLIENT READ", "GET a", "SET a 1", "RESET", "GET a");
+    await expectReply(client, "+OK\r\n$9\r\natleast 3\r\n$-1\r\n+OK\r\n+RESET\r\n$1\r\n1\r\n");
+
+    expect(machine.requests.map(({ kind, read }) => read ?? kind)).toEqual([
+      { kind: "linearizable" },
+      { kind: "local" },
+      { kind: "maxStaleness", ms: 500 },
+      "command",
+      { kind: "linearizable" },
+    ]);
+  });
+
+  test("CLIENT READ takes nothing but its levels", async () => {
+    const { client } = await open();
+
+    for (const wrong of ["EVENTUAL", "LOCAL 5", "ATLEAST", "ATLEAST x", "MAXSTALENESS -1"]) {
+      client.send(`CLIENT READ ${wrong}`);
+      await expectReply(client, "-ERR syntax error, see CLIENT READ in the list of commands\r\n");
+    }
+    client.send("CLIENT READ");
+    await expectReply(client, "$12\r\nlinearizable\r\n");
+  });
+
   test("a mixed pipeline is ordered whole, and each command sees those before it", async () => {
     const { machine, client } = await open();
 
