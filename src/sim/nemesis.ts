@@ -7,6 +7,7 @@
  */
 import { mayRestoreOldDisk, maySpoil, settledFile } from "./atlas.js";
 import { faultKinds, type FaultKind, type PlannedFault } from "./faults.js";
+import { clockRatesOf } from "./process.js";
 import type { SimReplica } from "./sim-replica.js";
 import type { World } from "./world.js";
 
@@ -263,7 +264,9 @@ const apply: Readonly<Record<FaultKind, (world: World, fault: PlannedFault) => A
   clockDrift(world, fault) {
     const process = runningOf(world, fault)?.process;
     if (process === undefined) return undefined;
-    const rate = 0.33 + fault.draws[2] * (fault.draws[3] < 0.5 ? 0.67 : 2.67);
+    const [slowest, fastest] = clockRatesOf(world.plan.limits.lease);
+    const [low, high] = fault.draws[3] < 0.5 ? [slowest, 1] : [slowest, fastest];
+    const rate = low + fault.draws[2] * (high - low);
     say(world, `lets the clock of ${process.name} run ${rate.toFixed(2)} times as fast`);
     process.setClock({ rate, wallOffsetMs: 0 });
     return () => process.setClock({ rate: 1, wallOffsetMs: 0 });

@@ -4,7 +4,7 @@
  * Owns: the record that clients write and checkers read. Leaves to others: asking (`sim-client.ts`), judging (`checkers/`).
  */
 import type { LogIndex } from "../model/ids.js";
-import type { QueryOutcome, Reply } from "../model/request.js";
+import type { QueryOutcome, ReadLevel, Reply } from "../model/request.js";
 import type { AskRefusal } from "../client/outcome.js";
 
 export interface Operation {
@@ -16,6 +16,10 @@ export interface Operation {
   /** As the workload gave it, and as it travels. */
   readonly value: unknown;
   readonly input: Uint8Array;
+  /** Of a query. */
+  readonly read: ReadLevel;
+  /** The connection that a query's answer came by, counted for its client: one process of one replica. */
+  link: number;
   readonly calledAt: number;
   /** What had ended before it was called: it must come after that. */
   readonly floor: Floor;
@@ -31,7 +35,7 @@ export interface Floor {
 
 export type OperationEnd =
   | { readonly kind: "answered"; readonly reply: Reply; readonly position: Floor }
-  | { readonly kind: "read"; readonly outcome: QueryOutcome; readonly index: LogIndex }
+  | { readonly kind: "read"; readonly outcome: QueryOutcome; readonly index: LogIndex; readonly ageMs: number }
   /** Surely not executed. */
   | { readonly kind: "refused"; readonly refusal: AskRefusal }
   /** It was asked after, and answered that it was not executed and never will be. */

@@ -166,6 +166,11 @@ function drawLimits(draw: Draw, clients: number): Limits {
       replyBytesTotalMax: draw.pick([65_536, 1_048_576]),
       tombstonesMax: draw.pick([4, 64]),
     },
+    // Half of the runs: a promise that is kept, with clocks as bad as it allows for.
+    lease: {
+      durationMs: electionTimeoutMsMin >= 5 * heartbeatMs && draw.chance(0.7) ? electionTimeoutMsMin : 0,
+      clockDriftPercentMax: draw.pick([5, 30]),
+    },
     raft: {
       heartbeatMs,
       electionTimeoutMsMin,
@@ -188,7 +193,7 @@ function drawLimits(draw: Draw, clients: number): Limits {
       waitingPerConnectionMax: draw.pick([4, 64, 1_024]),
       queriesMax: draw.pick([4, 64, 1_024]),
       queryMs: draw.pick([500, 5_000]),
-      renewMs: defaultLimits.admission.renewMs,
+      renewMs: draw.pick([50, 500]),
     },
     execution: {
       requestsPerTurnMax: draw.pick([1, 8, 1_024]),

@@ -6,6 +6,7 @@
  * while it is paused waits and then runs in order, as after SIGSTOP and SIGCONT. Leaves to others: what it runs. Devices (`sim-disk.ts`,
  * `sim-network.ts`) hand their completions over with `post`, so none reaches a process that is dead.
  */
+import type { LeaseLimits } from "../api/config.js";
 import { nextFraction, type Random } from "../base/random.js";
 import type { Clock } from "../ports/clock.js";
 import type { Scheduler } from "./scheduler.js";
@@ -15,6 +16,12 @@ export interface ClockFault {
   readonly rate: number;
   /** Milliseconds that the wall clock is ahead. */
   readonly wallOffsetMs: number;
+}
+
+/** The slowest and the fastest clock of a run: with leases on, what they allow for; more would be out of the model (hazard L2). */
+export function clockRatesOf({ durationMs, clockDriftPercentMax }: LeaseLimits): readonly [number, number] {
+  if (durationMs === 0) return [0.33, 3];
+  return [1 - clockDriftPercentMax / 100, 1 + clockDriftPercentMax / 100];
 }
 
 export interface ProcessOptions {

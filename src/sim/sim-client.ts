@@ -10,7 +10,10 @@ import type { ClientCore } from "../client/client-core.js";
 import type { ClientLimits } from "../client/limits.js";
 import { NetworkedClient } from "../client/networked-client.js";
 import type { CommandOutcome, OutcomeToken, QueryAnswer, Resolution } from "../client/outcome.js";
+import { readLevelOf } from "../client/read-level.js";
 import type { PendingCommand } from "../client/window.js";
+import { maxIndex, noIndex } from "../model/ids.js";
+import type { ReadLevel } from "../model/request.js";
 import { encodeValue } from "../wire/canonical.js";
 import type { ClientJudge } from "./checkers/client-judge.js";
 import { nameOf } from "./checkers/client-judge.js";
@@ -23,7 +26,7 @@ import type { Scheduler } from "./scheduler.js";
 import { simHash } from "./sim-hash.js";
 import type { SimNetwork } from "./sim-network.js";
 import type { Trace } from "./trace.js";
-import { WorkloadFailed, type PlainAsk, type PlainWorkload } from "./workload.js";
+import { WorkloadFailed, type AskedRead, type PlainAsk, type PlainWorkload } from "./workload.js";
 
 export interface SimClientParts {
   readonly scheduler: Scheduler;
@@ -54,6 +57,10 @@ export class SimClient {
   readonly #pace: Draw;
   readonly #outstanding = new Set<Operation>();
   #starts = 0;
+  /** Connections so far. */
+  #links = 0;
+  /** The newest index that it was told of. */
+  #newest = noIndex;
   #process: SimProcess | undefined;
   #client: NetworkedClient | undefined;
 
@@ -96,7 +103,7 @@ export class SimClient {
         machine,
         clusterId,
         name: this.id,
-        linkChanged: () => {},
+        linkChanged: () => void (this.#links += 1),
         closed: () => {},
       });
       this.#client.input((core, now) => core.start(now));
@@ -116,25 +123,37 @@ export class SimClient {
   }
 
   /** Asks now; the operation's end is written when it is known. Refused without effect if no client runs. */
-  ask({ kind, name, value }: PlainAsk, timeoutMs: number): Operation | undefined {
+  ask({ kind, name, value, read: asked }: PlainAsk, timeoutMs: number): Operation | undefined {
     const { machine, judge, scheduler, trace } = this.#parts;
     const client = this.#client;
     if (client === undefined) return undefined;
     const input = admit(machine, name, value);
-    const operation = judge.begin({ client: this.id, kind, name, value, input, calledAt: scheduler.now });
+    const read = this.#levelOf(asked ?? "linearizable");
+    const operation = judge.begin({ client: this.id, kind, name, value, input, read, calledAt: scheduler.now });
     this.#outstanding.add(operation);
-    trace.addOften(this.id, operation.number, () => `asks ${operation.number}: ${name} ${textOf(value)}`);
+    trace.addOften(
+      this.id,
+      operation.number,
+      () => `asks ${operation.number}: ${name} ${textOf(value)}${readText(read)}`,
+    );
     client.input((core, now) => {
       const deadline = now + timeoutMs;
       if (kind === "query") {
         const completion = { settle: (answer: QueryAnswer) => this.#onQuery(operation, answer) };
-        return core.query({ name, input, read: { kind: "linearizable" }, deadline, completion }, now);
+        return core.query({ name, input, read, deadline, completion }, now);
       }
-      const completion = { settle: (outcome: CommandOutcome) => this.#onCommand(operation, outcome, () => asked) };
-      const asked = core.command({ name, input, idempotency: undefined, deadline, completion }, now);
-      return asked;
+      const completion = { settle: (outcome: CommandOutcome) => this.#onCommand(operation, outcome, () => pending) };
+      const pending = core.command({ name, input, idempotency: undefined, deadline, completion }, now);
+      return pending;
     });
     return operation;
+  }
+
+  #levelOf(asked: AskedRead): ReadLevel {
+    if (asked === "ownWrites") return { kind: "atLeast", index: this.#newest };
+    const level = readLevelOf(asked);
+    if (typeof level === "string") throw new WorkloadFailed(level);
+    return level;
   }
 
   #askLater(process: SimProcess): void {
@@ -153,6 +172,7 @@ export class SimClient {
     switch (outcome.status) {
       case "answered": {
         const { session, number } = askedAs();
+        this.#newest = maxIndex(this.#newest, outcome.index);
         this.#parts.judge.answered(operation, { session: session ?? 0, number: number ?? 0 }, outcome.reply);
         return this.#finish(operation, () => describeReply(outcome.reply));
       }
@@ -166,8 +186,11 @@ export class SimClient {
 
   #onQuery(operation: Operation, answer: QueryAnswer): void {
     if (answer.status === "refused") return this.#end(operation, { kind: "refused", refusal: answer.refusal });
-    this.#parts.judge.read(operation, answer.outcome, answer.index);
-    this.#finish(operation, () => `${answer.outcome.status} at ${answer.index}`);
+    const { outcome, index, ageMs } = answer;
+    operation.link = this.#links;
+    this.#newest = maxIndex(this.#newest, index);
+    this.#parts.judge.read(operation, { outcome, index, ageMs });
+    this.#finish(operation, () => `${outcome.status} at ${index}, ${ageMs} ms old`);
   }
 
   #resolve(operation: Operation, token: OutcomeToken): void {
@@ -236,6 +259,12 @@ function admit(machine: LowLevelMachine, name: string, value: unknown): Uint8Arr
 
 function rotated<Item>(items: readonly Item[], by: number): readonly Item[] {
   return [...items.slice(by), ...items.slice(0, by)];
+}
+
+function readText(read: ReadLevel): string {
+  if (read.kind === "linearizable") return "";
+  if (read.kind === "atLeast") return ` at least at ${read.index}`;
+  return read.kind === "maxStaleness" ? ` at most ${read.ms} ms old` : ` ${read.kind}`;
 }
 
 /** For people. */

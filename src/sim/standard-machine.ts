@@ -8,7 +8,7 @@
 import { rejected } from "../api/rejected.js";
 import { define } from "../collections/define.js";
 import type { Draw } from "./draw.js";
-import type { Ask } from "./workload.js";
+import type { Ask, AskedRead } from "./workload.js";
 
 const definition = define({
   name: "registers",
@@ -76,7 +76,7 @@ export function standardWorkload(keys: number): (draw: Draw) => Ask<typeof stand
   return (draw) => {
     const key = (prefix: string): string => `${prefix}${draw.between(1, keys)}`;
     const unique = draw.between(1, 1_000_000_000);
-    switch (draw.between(0, 11)) {
+    switch (draw.between(0, 14)) {
       case 0:
       case 1:
         return { command: "write", input: { key: key("r"), value: draw.chance(0.2) ? unique % 3 : unique } };
@@ -84,21 +84,38 @@ export function standardWorkload(keys: number): (draw: Draw) => Ask<typeof stand
         return { command: "cas", input: { key: key("r"), from: draw.between(0, 2), to: unique % 3 } };
       case 3:
       case 4:
-        return { query: "read", input: { key: key("r") } };
+        return { query: "read", read: strong(draw), input: { key: key("r") } };
       case 5:
         return { command: "append", input: { key: key("l"), value: `${unique.toString(36)},` } };
       case 6:
-        return { query: "get", input: { key: key("l") } };
+        return { query: "get", read: strong(draw), input: { key: key("l") } };
       case 7:
       case 8:
         return { command: "add", input: { key: key("c"), value: draw.between(1, 9) } };
       case 9:
-        return { query: "count", input: { key: key("c") } };
+        return { query: "count", read: strong(draw), input: { key: key("c") } };
       case 10:
         if (draw.chance(0.5)) return { command: "add", input: { key: key("c"), value: 1 } };
         return { command: "draw", input: { key: `s${unique % 500}` } };
+      case 11:
+        return { query: "read", read: weak(draw), input: { key: key("r") } };
+      case 12:
+        return { query: "get", read: weak(draw), input: { key: key("l") } };
+      case 13:
+        return { query: "count", read: weak(draw), input: { key: key("c") } };
       default:
-        return draw.chance(0.5) ? { command: "spoil", input: { key: key("c") } } : { query: "totals" };
+        return draw.chance(0.5)
+          ? { command: "spoil", input: { key: key("c") } }
+          : { query: "totals", read: strong(draw) };
     }
   };
+}
+
+/** What sees everything: enough of these, or the search for an order has too little to go by. */
+function strong(draw: Draw): AskedRead {
+  return draw.pick(["linearizable", "lease"]);
+}
+
+function weak(draw: Draw): AskedRead {
+  return draw.pick(["ownWrites", "local", { maxStalenessMs: draw.pick([0, 10, 100, 1_000]) }]);
 }

@@ -5,7 +5,7 @@
  * keeps those that the machine does not fail on: field names come from the machine's own source (`inputFields`), values from a few
  * kinds. It is a beginning, not a substitute: a workload that knows the service finds more. Called by `simulate.ts`.
  */
-import type { CommandsIn, QueriesIn } from "../api/client-types.js";
+import type { CommandsIn, QueriesIn, Read } from "../api/client-types.js";
 import type { LowLevelMachine, MachineInstance } from "../api/low-level.js";
 import type { InputOf } from "../api/machine.js";
 import { firstSession, type LogIndex } from "../model/ids.js";
@@ -21,8 +21,11 @@ type CommandAskOf<Commands> = {
 }[keyof Commands];
 
 type QueryAskOf<Queries> = {
-  readonly [Name in keyof Queries]: { readonly query: Name } & Input<InputOf<Queries[Name]>>;
+  readonly [Name in keyof Queries]: { readonly query: Name; readonly read?: AskedRead } & Input<InputOf<Queries[Name]>>;
 }[keyof Queries];
+
+/** As in a client's options. `ownWrites`: at least the newest index that the client was told of. */
+export type AskedRead = Read | "ownWrites";
 
 type Input<Value> = [Value] extends [never] ? { readonly input?: undefined } : { readonly input: Value };
 
@@ -39,15 +42,23 @@ export interface PlainAsk {
   readonly kind: "command" | "query";
   readonly name: string;
   readonly value: unknown;
+  readonly read?: AskedRead | undefined;
 }
 
 export type PlainWorkload = (draw: Draw) => PlainAsk;
 
+interface PlainQuestion {
+  readonly command?: string;
+  readonly query?: string;
+  readonly input?: unknown;
+  readonly read?: AskedRead;
+}
+
 export function plainWorkload(workload: (draw: Draw) => object): PlainWorkload {
   return (draw) => {
-    const { command, query, input } = workload(draw) as { command?: string; query?: string; input?: unknown };
+    const { command, query, input, read } = workload(draw) as PlainQuestion;
     if (command !== undefined) return { kind: "command", name: command, value: input };
-    if (query !== undefined) return { kind: "query", name: query, value: input };
+    if (query !== undefined) return { kind: "query", name: query, value: input, read };
     throw new WorkloadFailed("Cannot ask: a workload answers { command, input } or { query, input }");
   };
 }

@@ -15,6 +15,7 @@ import { RuleBroken, rules, type Violation } from "./checkers/violation.js";
 import { Draw } from "./draw.js";
 import { Markers } from "./markers.js";
 import type { Plan } from "./plan.js";
+import { clockRatesOf } from "./process.js";
 import { Scheduler } from "./scheduler.js";
 import { SimClient } from "./sim-client.js";
 import { SimDisk } from "./sim-disk.js";
@@ -68,8 +69,9 @@ export class World {
     });
     const replicas: SimReplica[] = [];
     this.replicas = replicas;
-    this.order = new OrderJudge(replicas);
-    this.judge = new ClientJudge(this.order);
+    this.order = new OrderJudge(replicas, () => this.scheduler.now);
+    const [slowestClock] = clockRatesOf(plan.limits.lease);
+    this.judge = new ClientJudge(this.order, slowestClock);
     for (const member of members) replicas.push(this.#replica(member, members));
     this.clients = Array.from({ length: plan.clients }, (_, at) => {
       const known = endpointsOf?.(at) ?? "all";

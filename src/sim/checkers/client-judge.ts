@@ -13,16 +13,19 @@ import type { QueryOutcome, Reply } from "../../model/request.js";
 import { decodeBatch } from "../../wire/request-codec.js";
 import type { Floor, Operation } from "../operation.js";
 import { equalPlain } from "./equal.js";
+import { ReadJudge, seesEverything } from "./read-levels.js";
 import { describeReply, type Decided, type OrderJudge } from "./order-judge.js";
 import { must, RuleBroken } from "./violation.js";
 
 export class ClientJudge {
   readonly #order: OrderJudge;
+  readonly #reads: ReadJudge;
   readonly operations: Operation[] = [];
   #floor: Floor = { index: 0, ordinal: 0 };
 
-  constructor(order: OrderJudge) {
+  constructor(order: OrderJudge, slowestClock: number) {
     this.#order = order;
+    this.#reads = new ReadJudge(order.decided, slowestClock);
   }
 
   begin({
@@ -31,17 +34,20 @@ export class ClientJudge {
     name,
     value,
     input,
+    read,
     calledAt,
-  }: Omit<Operation, "number" | "floor" | "endedAt" | "end">): Operation {
+  }: Omit<Operation, "number" | "floor" | "link" | "endedAt" | "end">): Operation {
     const begun: Operation = {
       client,
       kind,
       name,
       value,
       input,
+      read,
       calledAt,
       number: this.operations.length + 1,
       floor: this.#floor,
+      link: 0,
       endedAt: undefined,
       end: undefined,
     };
@@ -68,8 +74,9 @@ export class ClientJudge {
     this.#raise(position);
   }
 
-  read(operation: Operation, outcome: QueryOutcome, index: LogIndex): void {
-    must(index >= operation.floor.index, "V10", () => {
+  read(operation: Operation, answer: { outcome: QueryOutcome; index: LogIndex; ageMs: number }): void {
+    const { index } = answer;
+    must(!seesEverything(operation) || index >= operation.floor.index, "V10", () => {
       return `${nameOf(operation)} reads the state at ${index}, and ${placeOf(operation.floor)} had ended before it began`;
     });
     must(
@@ -77,7 +84,8 @@ export class ClientJudge {
       "V11",
       () => `${nameOf(operation)} reads the state at ${index}, which nobody has`,
     );
-    operation.end = { kind: "read", outcome, index };
+    this.#reads.check(operation, answer, nameOf(operation));
+    operation.end = { kind: "read", ...answer };
     this.#raise({ index, ordinal: Number.MAX_SAFE_INTEGER });
   }
 

@@ -24,6 +24,8 @@ export interface Decided {
   readonly entry: Entry;
   readonly executed: readonly Executed[];
   readonly by: ReplicaId;
+  /** True time of its first execution anywhere. */
+  readonly at: number;
 }
 
 /** Where a command stands in the order. */
@@ -44,10 +46,12 @@ export class OrderJudge {
   readonly #votes = new Map<string, ReplicaId>();
   readonly #digests = new Map<number, { readonly digest: string; readonly by: ReplicaId }>();
   readonly #voters: readonly Watched[];
+  readonly #now: () => number;
   #digestsCompared = 0;
 
-  constructor(voters: readonly Watched[]) {
+  constructor(voters: readonly Watched[], now: () => number) {
     this.#voters = voters;
+    this.#now = now;
   }
 
   get digestsCompared(): number {
@@ -121,7 +125,7 @@ export class OrderJudge {
       return `${by} executes entry ${entry.index}, and ${this.decided.length} is the last that anybody executed`;
     });
     this.#checkDurable(by, entry);
-    this.decided.push({ entry, executed, by });
+    this.decided.push({ entry, executed, by, at: this.#now() });
     executed.forEach((each, ordinal) => this.#place(entry.index, ordinal, each));
   }
 

@@ -10,6 +10,7 @@ import type { HistoryOperation } from "./effect.js";
 import { usualSearchLimits } from "./order-search.js";
 import { judgeHistory } from "./history-verdict.js";
 import type { Json, ModelName, RecordedOp } from "./sequential-models.js";
+import { seesEverything } from "./read-levels.js";
 import { must, RuleBroken } from "./violation.js";
 
 interface Input {
@@ -33,6 +34,8 @@ const modelOf: Readonly<Record<string, ModelName>> = {
 export function searchHistories(operations: readonly Operation[]): void {
   const histories = new Map<string, { model: ModelName; part: HistoryOperation<RecordedOp>[] }>();
   for (const operation of operations) {
+    // What may be old has its place in the order (V11), not in what all saw.
+    if (!seesEverything(operation)) continue;
     const model = modelOf[operation.name];
     const recorded = model === undefined ? undefined : recordOf(operation);
     if (model === undefined || recorded === undefined) continue;

@@ -1,7 +1,7 @@
 /**
  * A broken rule: what the whole system promises and a run has shown to be false.
  *
- * Owns: the rules of the simulator (V1 to V17) and the exception that ends a run. Rules of single parts have numbers of their own
+ * Owns: the rules of the simulator (V1 to V20) and the exception that ends a run. Rules of single parts have numbers of their own
  * (docs/internals/invariants.md); breaking one of those is V1 here. Thrown by checkers, caught by `world.ts`.
  */
 export const rules = {
@@ -22,6 +22,9 @@ export const rules = {
   V15: "a replica whose disk is intact is not refused",
   V16: "every check that a run asks for is made",
   V17: "what was durable before the end of a process is there after it",
+  V18: "a query that names an index reflects it",
+  V19: "an answer is as fresh as it says, and as was asked",
+  V20: "what one process of a replica answers over one connection never goes back",
 } as const;
 
 export type Rule = keyof typeof rules;
