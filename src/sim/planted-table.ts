@@ -188,7 +188,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: "consensus/raft/lease.js",
     from: "(leaseMs * (100 - clockDriftPercentMax)) / (100 + clockDriftPercentMax);",
     to: "3 * leaseMs;",
-    options: { clients: 6, operations: 800, faults: ["partition", "isolate"] },
+    options: { clients: 10, operations: 2000, untilMs: 20000, faults: ["partition", "isolate"] },
   },
   {
     id: "L3",
@@ -196,7 +196,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: "consensus/raft/lease.js",
     from: "return now < until ? until : undefined;",
     to: "return Infinity;",
-    options: { clients: 6, operations: 800, faults: ["partition", "isolate"] },
+    options: { clients: 10, operations: 2000, untilMs: 20000, faults: ["partition", "isolate"] },
   },
   {
     id: "L4",
