@@ -27,6 +27,7 @@ export class CollectionStore {
         cell: cell<unknown>("first"),
       }),
       { operationsMax: 1_000_000, bytesMax: 1_000_000, ...limits },
+      () => ({}),
     );
   }
 

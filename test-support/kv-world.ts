@@ -1,6 +1,7 @@
 /**
  * One instance of the real key-value machine and a hand-moved agreed time, for tests of Redis commands without sockets.
  */
+import { defaultLimits } from "../src/api/config.js";
 import type { MachineInstance, Outcome } from "../src/api/low-level.js";
 import { firstSession, logIndex, noIndex, type LogIndex } from "../src/model/ids.js";
 import { nodeHash } from "../src/node/hash.js";
@@ -8,7 +9,7 @@ import { kv, type Reply } from "../src/services/kv/index.js";
 import { decodeValue, encodeValue } from "../src/wire/canonical.js";
 
 export class KvWorld {
-  readonly instance: MachineInstance = kv.open({ hash: nodeHash });
+  readonly instance: MachineInstance = kv.open({ hash: nodeHash, limits: defaultLimits.machine });
   now = 1_000_000;
   index: LogIndex = noIndex;
 

@@ -3,6 +3,7 @@
  *
  * For tests of what stands before a door (RESP, HTTP). Answers come in a later turn, as from a replica. Agreed time is `nowMs()`.
  */
+import { defaultLimits } from "../src/api/config.js";
 import type { Door, DoorAnswer, DoorOutcome } from "../src/api/door.js";
 import type { LowLevelMachine, MachineInstance } from "../src/api/low-level.js";
 import { firstSession, logIndex, noIndex, type LogIndex } from "../src/model/ids.js";
@@ -29,7 +30,7 @@ export class MachineDoor implements Door {
   #held: (() => void)[] | undefined;
 
   constructor(machine: LowLevelMachine, nowMs: () => number) {
-    this.instance = machine.open({ hash: nodeHash });
+    this.instance = machine.open({ hash: nodeHash, limits: defaultLimits.machine });
     this.nowMs = nowMs;
   }
 

@@ -20,12 +20,19 @@ export interface OrderedReplica {
 
 type PartialLimits = { readonly [Section in keyof ReplicatedLimits]?: Partial<ReplicatedLimits[Section]> };
 
-export function limitsWith({ checkpoints, sessions, idempotency, lease }: PartialLimits): ReplicatedLimits {
+export function limitsWith({
+  checkpoints,
+  sessions,
+  idempotency,
+  lease,
+  machine,
+}: PartialLimits): ReplicatedLimits {
   return {
     checkpoints: { ...defaultLimits.checkpoints, ...checkpoints },
     sessions: { ...defaultLimits.sessions, ...sessions },
     idempotency: { ...defaultLimits.idempotency, ...idempotency },
     lease: { ...defaultLimits.lease, ...lease },
+    machine: { ...defaultLimits.machine, ...machine },
   };
 }
 

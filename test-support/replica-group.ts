@@ -1,5 +1,6 @@
 /** Whole replicas in one thread: the production engine, host, links and executor over a made network, clock and log. */
 import { defaultLimits, type Limits } from "../src/api/config.js";
+import type { Door } from "../src/api/door.js";
 import type { LowLevelMachine } from "../src/api/low-level.js";
 import { encodeUtf8 } from "../src/base/bytes.js";
 import { MemoryDisk } from "./memory-disk.js";
@@ -123,9 +124,7 @@ export class ReplicaGroup {
 
   /** Asks through a door of replica `id`; the answer comes as the group's time moves on. */
   door(id: string): { add(name: string): string[]; read(name: string): string[]; close(): void } {
-    const core = this.running.get(id)?.core;
-    if (core === undefined) throw new Error(`${id} does not run`);
-    const door = createDoor({ name: "test", connect: (receive) => core.openLocal(receive), clock: this.clock });
+    const door = this.openDoor(id);
     const collect = (ask: Promise<unknown>): string[] => {
       const seen: string[] = [];
       void ask.then((outcome) => seen.push(textOf(outcome)));
@@ -136,6 +135,12 @@ export class ReplicaGroup {
       read: (name) => collect(door.query("read", encodeUtf8(name), { kind: "linearizable" })),
       close: () => door.close(),
     };
+  }
+
+  openDoor(id: string): Door {
+    const core = this.running.get(id)?.core;
+    if (core === undefined) throw new Error(`${id} does not run`);
+    return createDoor({ name: "test", connect: (receive) => core.openLocal(receive), clock: this.clock });
   }
 
   /** Lets promises settle between steps of test time. */

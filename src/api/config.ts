@@ -57,12 +57,19 @@ export interface LeaseLimits {
   readonly clockDriftPercentMax: number;
 }
 
+/** What machines do beside commands (`collections/typed-machine.ts`). */
+export interface MachineLimits {
+  /** Timers fired by one entry at most, so that no entry takes long; the others follow with the next. */
+  readonly timersPerEntryMax: number;
+}
+
 /** What must be the same on every replica: execution depends on it, or a promise that one makes and another counts on. */
 export interface ReplicatedLimits {
   readonly checkpoints: CheckpointLimits;
   readonly sessions: SessionLimits;
   readonly idempotency: IdempotencyLimits;
   readonly lease: LeaseLimits;
+  readonly machine: MachineLimits;
 }
 
 /** Elections and replication (`consensus/raft`). */
@@ -200,6 +207,9 @@ export const defaultLimits: Limits = {
     durationMs: 0,
     clockDriftPercentMax: 10,
   },
+  machine: {
+    timersPerEntryMax: 256,
+  },
   raft: {
     heartbeatMs: 100,
     electionTimeoutMsMin: 1_000,
@@ -265,6 +275,7 @@ export function checkLimits(limits: Limits): string | undefined {
     checkCounts("sessions", limits.sessions) ??
     checkCounts("idempotency", limits.idempotency) ??
     checkLease(limits) ??
+    checkCounts("machine", limits.machine) ??
     checkCounts("raft", limits.raft) ??
     checkCounts("admission", limits.admission) ??
     checkCounts("execution", limits.execution) ??
@@ -281,8 +292,8 @@ export function checkLimits(limits: Limits): string | undefined {
 
 /** Equal for replicas that execute alike: every replicated limit in a fixed order. */
 export function fingerprintOf(limits: ReplicatedLimits): string {
-  const { checkpoints, sessions, idempotency, lease } = limits;
-  return [checkpoints, sessions, idempotency, lease].map(textOf).join(";");
+  const { checkpoints, sessions, idempotency, lease, machine } = limits;
+  return [checkpoints, sessions, idempotency, lease, machine].map(textOf).join(";");
 }
 
 function checkSessions(limits: SessionLimits): string | undefined {

@@ -7,6 +7,7 @@
  */
 import type { AgreedTime, LogIndex, SessionId } from "../model/ids.js";
 import type { Hash } from "../ports/hash.js";
+import type { MachineLimits } from "./config.js";
 
 /** What a replica is given to run. One definition makes any number of independent instances. */
 export interface LowLevelMachine {
@@ -31,6 +32,7 @@ export type AdmitOutcome =
 
 export interface MachineEnvironment {
   readonly hash: Hash;
+  readonly limits: MachineLimits;
 }
 
 export interface MachineInstance {
@@ -46,6 +48,16 @@ export interface MachineInstance {
   digest(): Uint8Array;
   /** The earliest agreed time at which the state wants an entry although nobody asks for one. */
   dueAt(): AgreedTime | undefined;
+  /** What it has done by itself, since it was opened. */
+  readonly statistics?: MachineStatistics;
+}
+
+export interface MachineStatistics {
+  readonly timersFired: number;
+  /** Of these, whose handler threw. */
+  readonly timersFailed: number;
+  /** Which one, where and why. */
+  readonly lastTimerFailure: string | undefined;
 }
 
 export interface MachineFork {

@@ -27,7 +27,7 @@ export type EventTypes = { readonly [name: string]: EventType<unknown> };
 type DataOf<Type> = Type extends EventType<infer Data> ? Data : never;
 
 /** What every part of a machine may know of the world outside its state. */
-export interface SweepContext {
+export interface SweepContext<Events extends EventTypes = EventTypes, Timers extends EventTypes = EventTypes> {
   /** Agreed time in milliseconds since 1970: the same on every replica, never going back. Equal for all commands of one entry. */
   readonly now: number;
   /** Position in the log. */
@@ -38,29 +38,30 @@ export interface SweepContext {
   random(): number;
   /** Version 4 in form, drawn from `random`'s source: unique in practice, predictable, never for secrets. */
   uuid(): string;
+  readonly timers: TimerControl<Timers>;
+  /** Works from a later release. In this one it throws, which makes the command a replicated failure. */
+  emit<Name extends keyof Events>(name: Name, data: DataOf<Events[Name]>): void;
 }
 
 export interface Context<
   Events extends EventTypes = EventTypes,
   Timers extends EventTypes = EventTypes,
-> extends SweepContext {
+> extends SweepContext<Events, Timers> {
   /** Place among the commands of the entry, from 0: together with `index` it is the command's position. */
   readonly ordinal: number;
   /** The session that asked. */
   readonly session: number;
-  /** Works from a later release. In this one it throws, which makes the command a replicated failure. */
-  emit<Name extends keyof Events>(name: Name, data: DataOf<Events[Name]>): void;
-  /** Works from a later release. In this one both methods throw, which makes the command a replicated failure. */
-  readonly timers: TimerControl<Timers>;
 }
 
+/** Timers are a part of the state: they survive whatever the state survives, and those that a failed command set are not set. */
 export interface TimerControl<Timers extends EventTypes> {
-  /** Runs the handler of `name` at the agreed time `at` or soon after; `id` replaces an earlier timer of that name and id. */
-  set<Name extends keyof Timers>(
-    name: Name,
-    timer: { readonly id: string; readonly at: number; readonly data: DataOf<Timers[Name]> },
-  ): void;
-  cancel(name: keyof Timers, id: string): void;
+  /**
+   * Runs the handler of `name` with `data` once agreed time has reached `at`, before the commands of that entry. `at` is in whole milliseconds;
+   * if it has passed already, the next entry will do. A timer of the same name and key is replaced.
+   */
+  set<Name extends keyof Timers>(name: Name, key: string, at: number, data: DataOf<Timers[Name]>): void;
+  /** Whether there was one to cancel. */
+  cancel(name: keyof Timers, key: string): boolean;
 }
 
 /** `now` and `index` are of the last entry that the answer reflects. */
@@ -82,7 +83,7 @@ export interface StateDefinition<State extends StateShape, Events extends EventT
   readonly limits?: Partial<CommandLimits>;
 }
 
-/** Deterministic budgets of one command (and of one query, and of one sweep): beyond them it fails, everywhere alike. */
+/** Deterministic budgets of one command (and of one query, one timer, one sweep): beyond them it fails, everywhere alike. */
 export interface CommandLimits {
   /** Reads and writes of collections, steps of iterations included. Default 1,000,000. */
   readonly operationsMax: number;
@@ -118,25 +119,28 @@ export interface Definition<State extends StateShape, Events extends EventTypes,
 type Declared<Queries> = string extends keyof Queries ? Record<never, never> : Queries;
 
 interface Parts<State extends StateShape, Events extends EventTypes, Timers extends EventTypes> {
-  /** Handlers of timers. Timers work from a later release: nothing calls these yet. */
+  /**
+   * What happens when a timer is due: one handler for each that is declared. A handler that throws is rolled back like a command; its timer
+   * is spent all the same, and counted as failed.
+   */
   readonly on?: {
     readonly [Name in keyof Timers]?: (
       state: State,
       data: DataOf<Timers[Name]>,
-      context: Context<Events, Timers>,
+      context: SweepContext<Events, Timers>,
     ) => void;
   };
-  readonly sweep?: Sweep<State>;
+  readonly sweep?: Sweep<State, Events, Timers>;
 }
 
 /**
  * Work that time asks for, not a client: letting entries expire, for example. `run` is called once at the start of every entry,
- * before its commands, and must bound its own work; `dueAt` names the earliest agreed time at which an entry is wanted though nobody asks,
+ * after the timers and before the commands, and must bound its own work; `dueAt` names the earliest agreed time at which an entry is wanted though nobody asks,
  * so it must be cheap. A `run` that throws is rolled back and tried again at the next entry.
  */
-export interface Sweep<State> {
+export interface Sweep<State, Events extends EventTypes = EventTypes, Timers extends EventTypes = EventTypes> {
   dueAt(state: ViewOf<State>): number | undefined;
-  run(state: State, context: SweepContext): void;
+  run(state: State, context: SweepContext<Events, Timers>): void;
 }
 
 export interface SchemaCommand<State extends StateShape, Schema extends StandardSchema, Result> {

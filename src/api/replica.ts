@@ -18,7 +18,12 @@ export interface ReplicaStatus {
   readonly commitIndex: LogIndex;
   readonly executedIndex: LogIndex;
   readonly checkpoint: CheckpointStatus;
-  readonly machine: { readonly name: string; readonly version: number };
+  readonly machine: {
+    readonly name: string;
+    readonly version: number;
+    /** Which timer's handler threw last since process start, where and why. */
+    readonly timerFailure: string | undefined;
+  };
   readonly quorateVersion: string;
   readonly uptimeMs: number;
   readonly members: readonly {
@@ -58,6 +63,9 @@ export interface ReplicaCounters {
   readonly requestsRefused: Readonly<Record<string, number>>;
   readonly commandsExecuted: number;
   readonly commandsRepeated: number;
+  readonly timersFired: number;
+  /** Of these, whose handler threw: `machine.timerFailure` tells the last. */
+  readonly timersFailed: number;
   readonly queriesAnswered: number;
   readonly proposalsPending: number;
   readonly leaderChanges: number;

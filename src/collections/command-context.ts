@@ -6,6 +6,13 @@
 import { nextFraction, nextUint32, randomStream, type Random } from "../base/random.js";
 import type { Context, EventTypes, QueryContext, SweepContext, TimerControl } from "../api/machine.js";
 import type { Command, Position } from "../api/low-level.js";
+import type { TimerTable } from "./timer-table.js";
+
+/** What a machine declares beside its state. */
+export interface Library {
+  readonly version: number;
+  readonly timers: TimerTable | undefined;
+}
 
 export function createQueryContext(at: Position, version: number): QueryContext {
   return { now: at.time, index: at.index, version };
@@ -15,13 +22,15 @@ class PositionContext implements SweepContext {
   readonly now: number;
   readonly index: number;
   readonly version: number;
+  readonly #library: Library;
   readonly #stream: string;
   #random: Random | undefined;
 
-  constructor(at: Position, version: number, stream: string) {
+  constructor(at: Position, library: Library, stream: string) {
     this.now = at.time;
     this.index = at.index;
-    this.version = version;
+    this.version = library.version;
+    this.#library = library;
     this.#stream = stream;
   }
 
@@ -32,6 +41,16 @@ class PositionContext implements SweepContext {
 
   get uuid(): () => string {
     return () => uuidOf(this.#draws());
+  }
+
+  get timers(): TimerControl<EventTypes> {
+    const { timers } = this.#library;
+    if (timers === undefined) throw new Error("Cannot use a timer: the machine declares none");
+    return timers.control(this.index);
+  }
+
+  emit(): never {
+    throw new Error("Cannot emit an event: events work from a later release");
   }
 
   /** Most commands never draw. */
@@ -58,32 +77,19 @@ function uuidOf(draws: Random): string {
 class CommandContext extends PositionContext implements Context {
   readonly ordinal: number;
   readonly session: number;
-  readonly timers: TimerControl<EventTypes> = laterTimers;
 
-  constructor(at: Position, version: number, command: Command) {
-    super(at, version, `command ${command.ordinal}`);
+  constructor(at: Position, library: Library, command: Command) {
+    super(at, library, `command ${command.ordinal}`);
     this.ordinal = command.ordinal;
     this.session = command.session;
   }
-
-  emit(): never {
-    throw new Error("Cannot emit an event: events work from a later release");
-  }
 }
 
-const laterTimers: TimerControl<EventTypes> = {
-  set: refuseTimers,
-  cancel: refuseTimers,
-};
-
-function refuseTimers(): never {
-  throw new Error("Cannot use a timer: timers work from a later release");
+/** Of what happens before the commands: of a sweep, or of the timer with this name and key. */
+export function createSweepContext(at: Position, library: Library, stream: string): SweepContext {
+  return new PositionContext(at, library, stream);
 }
 
-export function createSweepContext(at: Position, version: number): SweepContext {
-  return new PositionContext(at, version, "sweep");
-}
-
-export function createCommandContext(at: Position, version: number, command: Command): Context {
-  return new CommandContext(at, version, command);
+export function createCommandContext(at: Position, library: Library, command: Command): Context {
+  return new CommandContext(at, library, command);
 }

@@ -44,9 +44,10 @@ export function define<
   }
   const limits = { ...defaultCommandLimits, ...definition.limits };
   // A mistake in the state shows here, not when the first replica starts.
-  new StateStore(state, limits);
+  new StateStore(state, limits, () => ({}));
+  const timers = Object.keys(definition.timers ?? {}).sort();
   const made: Definition<State, Events, Timers> = {
-    machine: (parts) => createMachine({ name, version, declare: state, limits }, parts as unknown as Written),
+    machine: (parts) => createMachine({ name, version, declare: state, limits, timers }, parts as unknown as Written),
     command: (schema, run) => ({ kind: "schemaCommand", schema, run }),
     query: (schema, run) => ({ kind: "schemaQuery", schema, run }),
   };
@@ -62,6 +63,7 @@ export function event<Data>(): EventType<Data> {
 interface Written {
   readonly commands: Readonly<Record<string, WrittenPart>>;
   readonly queries?: Readonly<Record<string, WrittenPart>>;
+  readonly on?: Readonly<Record<string, Run>>;
   readonly sweep?: Sweep<StateShape>;
 }
 
@@ -73,6 +75,7 @@ interface Identity {
   readonly version: number;
   readonly declare: (collections: Collections) => StateShape;
   readonly limits: CommandLimits;
+  readonly timers: readonly string[];
 }
 
 function createMachine<Commands, Queries, Events extends EventTypes>(
@@ -80,13 +83,17 @@ function createMachine<Commands, Queries, Events extends EventTypes>(
   written: Written,
 ): Machine<Commands, Queries, Events> {
   const { name, version } = identity;
-  const { commands, queries = {}, sweep } = written;
+  const { commands, queries = {}, on = {}, sweep } = written;
   checkNames(name, commands, queries);
+  const unhandled = identity.timers.find((timer) => on[timer] === undefined);
+  if (unhandled !== undefined)
+    throw new TypeError(`Cannot declare ${name}: the timer ${unhandled} has no handler in "on"`);
   const schemas = new Map<string, StandardSchema>();
   const parts: MachineParts = {
     ...identity,
     commands: runsOf(commands, schemas),
     queries: runsOf(queries, schemas),
+    handlers: new Map(identity.timers.map((timer) => [timer, on[timer] as Run])),
     sweep,
   };
   return {

@@ -36,9 +36,10 @@ export class Scope {
     this.#limits = limits;
   }
 
-  begin(mode: "reading" | "writing"): void {
-    this.#mode = mode;
-    this.#operations = 0;
+  /** `serving`: for the library's own reads, which have bounds of their own and are not counted. */
+  begin(mode: "reading" | "writing" | "serving"): void {
+    this.#mode = mode === "serving" ? "reading" : mode;
+    this.#operations = mode === "serving" ? -Infinity : 0;
     this.#copier.bytes = 0;
     this.#isChanging = false;
   }

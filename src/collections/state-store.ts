@@ -20,6 +20,8 @@ import { OrderFollower, TableSortedMap } from "./state-sorted-map.js";
 import { Table } from "./table.js";
 import { digestOfTrie } from "./trie-digest.js";
 
+export type Declare = (collections: Collections) => StateShape;
+
 interface Declared {
   readonly table: Table;
   readonly kind: Collection["kind"];
@@ -33,12 +35,14 @@ export class StateStore {
   /** Sorted by name. */
   readonly #declared: readonly Declared[];
 
-  /** @throws Error if what `declare` returns is not made of the collections it was given. */
-  constructor(declare: (collections: Collections) => StateShape, limits: CommandLimits) {
+  /** `hidden` are the library's own: no command sees them. @throws Error if what `declare` returns is not made of the collections it was given. */
+  constructor(declare: Declare, limits: CommandLimits, hidden: Declare) {
     this.scope = new Scope(limits);
     const made = new Map<Collection, Declared>();
-    this.state = Object.freeze({ ...declare(createCollections(this.scope, made)) });
-    this.#declared = nameTables(this.state, made);
+    const collections = createCollections(this.scope, made);
+    this.state = Object.freeze({ ...declare(collections) });
+    checkOwnNames(this.state);
+    this.#declared = nameTables({ ...this.state, ...hidden(collections) }, made);
   }
 
   /** O(number of collections). */
@@ -135,6 +139,11 @@ function createCollections(scope: Scope, made: Map<Collection, Declared>): Colle
       return keep(new TableCell<V>(table, initial === undefined), table);
     },
   };
+}
+
+function checkOwnNames(state: StateShape): void {
+  const taken = Object.keys(state).find((name) => name.startsWith("$"));
+  if (taken !== undefined) throw new TypeError(`Cannot declare state.${taken}: names with $ are the library's own`);
 }
 
 function nameTables(state: StateShape, made: ReadonlyMap<Collection, Declared>): readonly Declared[] {

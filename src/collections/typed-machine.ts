@@ -1,13 +1,13 @@
 /**
  * A typed machine as the executor runs it: decodes an input, calls the user's function, encodes its output.
  *
- * Owns: the only calls of commands, queries and sweeps, and what becomes of one that throws: its changes are rolled back and the
+ * Owns: the only calls of commands, queries, timers and sweeps, and what becomes of one that throws: its changes are rolled back and the
  * message is its outcome, on every replica alike. Leaves to others: who asked, and whether it is asked for the first time
  * (`execution/`). Called through the low-level contract.
  *
  * Invariants M7 to M9 of `scope.ts`, and M10: after each call the state is that of the commands that did not fail, and nothing else.
  */
-import { invariant, InvariantViolation } from "../base/invariant.js";
+import { InvariantViolation, unreachable } from "../base/invariant.js";
 import { decodeUtf8, encodeUtf8 } from "../base/bytes.js";
 import type {
   Batch,
@@ -15,15 +15,17 @@ import type {
   MachineEnvironment,
   MachineFork,
   MachineInstance,
+  MachineStatistics,
   Outcome,
   Position,
 } from "../api/low-level.js";
 import type { CommandLimits, Sweep } from "../api/machine.js";
 import { isRejected } from "../api/rejected.js";
-import type { Collections, StateShape } from "../api/state.js";
-import { DecodeFailure, decodeValue, encodeValue, NotCanonical } from "../wire/canonical.js";
-import { createCommandContext, createQueryContext, createSweepContext } from "./command-context.js";
-import { chunksOf, digestOfContents, StateStore } from "./state-store.js";
+import type { StateShape } from "../api/state.js";
+import { DecodeFailure, decodeValue, encodeValue, NotCanonical, quote } from "../wire/canonical.js";
+import { createCommandContext, createQueryContext, createSweepContext, type Library } from "./command-context.js";
+import { chunksOf, digestOfContents, StateStore, type Declare } from "./state-store.js";
+import { TimerTable, type DueTimer } from "./timer-table.js";
 
 /** A command or a query, its types forgotten: `define` has checked them when it was written. */
 export type Run = (state: StateShape, input: unknown, context: unknown) => unknown;
@@ -31,54 +33,80 @@ export type Run = (state: StateShape, input: unknown, context: unknown) => unkno
 export interface MachineParts {
   readonly name: string;
   readonly version: number;
-  readonly declare: (collections: Collections) => StateShape;
+  readonly declare: Declare;
   readonly limits: CommandLimits;
   readonly commands: ReadonlyMap<string, Run>;
   readonly queries: ReadonlyMap<string, Run>;
+  /** By the timer's name: one for each that is declared. */
+  readonly handlers: ReadonlyMap<string, Run>;
   readonly sweep: Sweep<StateShape> | undefined;
 }
 
 /** Longer messages are cut: they are stored with the reply. */
 const messageLengthMax = 500;
 
+/** One call of the user's code within an entry: what is due by time comes before what clients ask for. */
+type Step = DueTimer | { readonly kind: "sweep" } | { readonly kind: "command"; readonly command: Command };
+
+type StepOutcome = Outcome | "overflowed";
+
+const done: Outcome = { status: "ok", output: new Uint8Array(0) };
+
 export class TypedInstance implements MachineInstance {
   readonly #parts: MachineParts;
   readonly #environment: MachineEnvironment;
   readonly #store: StateStore;
+  readonly #library: Library;
+  /** Agreed time of the last entry. */
+  #time = 0;
   /** A sweep that throws would be due for ever: it waits for the next entry instead. */
   #sweepFailed = false;
+  #timersFired = 0;
+  #timersFailed = 0;
+  #lastTimerFailure: string | undefined;
 
   constructor(parts: MachineParts, environment: MachineEnvironment) {
     this.#parts = parts;
     this.#environment = environment;
-    this.#store = new StateStore(parts.declare, parts.limits);
+    let timers: TimerTable | undefined;
+    this.#store = new StateStore(parts.declare, parts.limits, (collections) => {
+      if (parts.handlers.size > 0) timers = new TimerTable(collections, parts.handlers.keys());
+      return { ...timers?.collections };
+    });
+    this.#library = { version: parts.version, timers };
+  }
+
+  get statistics(): MachineStatistics {
+    return {
+      timersFired: this.#timersFired,
+      timersFailed: this.#timersFailed,
+      lastTimerFailure: this.#lastTimerFailure,
+    };
   }
 
   /**
    * A stack that overflows may do so inside a collection, and leave it half changed. Then the state goes back to a mark, what was
-   * executed since is executed again, and the mark moves on: so a command is executed twice at most.
+   * executed since is executed again, and the mark moves on: so a step is executed twice at most.
    */
   apply(batch: Batch): readonly Outcome[] {
-    const { commands } = batch;
+    this.#time = batch.time;
+    const steps = this.#stepsOf(batch);
     let goBack = this.#store.mark();
     let markedAt = 0;
-    if (this.#sweep(batch) === "overflowed") goBack();
     const outcomes: Outcome[] = [];
-    for (let at = 0; at < commands.length; at += 1) {
-      const command = commands[at];
-      invariant(command !== undefined, "a batch has no holes");
-      const outcome = this.#execute(command, batch);
-      if (outcome !== "overflowed") {
-        outcomes.push(outcome);
-        continue;
+    steps.forEach((step, at) => {
+      let outcome = this.#execute(step, batch);
+      if (outcome === "overflowed") {
+        goBack();
+        for (const earlier of steps.slice(markedAt, at)) this.#execute(earlier, batch);
+        if (step.kind === "timer") this.#spend(step, batch);
+        goBack = this.#store.mark();
+        markedAt = at + 1;
+        outcome = { status: "failed", message: `Cannot do ${nameOf(step)}: its calls are nested too deeply` };
       }
-      goBack();
-      if (markedAt === 0 && this.#sweep(batch) === "overflowed") goBack();
-      for (const earlier of commands.slice(markedAt, at)) this.#execute(earlier, batch);
-      outcomes.push({ status: "failed", message: `Cannot do ${command.name}: its calls are nested too deeply` });
-      goBack = this.#store.mark();
-      markedAt = at + 1;
-    }
+      if (step.kind === "command") outcomes.push(outcome);
+      else this.#note(step, outcome, batch);
+    });
     return outcomes;
   }
 
@@ -120,51 +148,89 @@ export class TypedInstance implements MachineInstance {
   }
 
   dueAt(): number | undefined {
+    const { scope, state } = this.#store;
     const { sweep } = this.#parts;
-    if (sweep === undefined || this.#sweepFailed) return undefined;
-    const { scope, state } = this.#store;
-    scope.begin("reading");
-    try {
-      // The state satisfies its own view: only the types of the views are narrower.
-      return sweep.dueAt(state as never);
-    } catch (cause) {
-      failureOf(cause);
-      return undefined;
-    } finally {
-      scope.commit();
+    scope.begin("serving");
+    const timer = this.#library.timers?.first();
+    scope.commit();
+    // More may be due than one entry fires: then the next is wanted from the last one's time on, not for the same time again.
+    const timerAt = timer === undefined ? Infinity : Math.max(timer, this.#time);
+    let sweepAt: number | undefined;
+    if (sweep !== undefined && !this.#sweepFailed) {
+      scope.begin("reading");
+      try {
+        // The state satisfies its own view: only the types of the views are narrower.
+        sweepAt = sweep.dueAt(state as never);
+      } catch (cause) {
+        failureOf(cause);
+      } finally {
+        scope.commit();
+      }
+    }
+    const earliest = Math.min(timerAt, sweepAt ?? Infinity);
+    return earliest === Infinity ? undefined : earliest;
+  }
+
+  #stepsOf({ commands, time }: Batch): readonly Step[] {
+    const { scope } = this.#store;
+    const { timersPerEntryMax } = this.#environment.limits;
+    scope.begin("serving");
+    const steps: Step[] = [...(this.#library.timers?.due(time, timersPerEntryMax) ?? [])];
+    scope.commit();
+    if (this.#parts.sweep !== undefined) steps.push({ kind: "sweep" });
+    for (const command of commands) steps.push({ kind: "command", command });
+    return steps;
+  }
+
+  #execute(step: Step, at: Position): StepOutcome {
+    const { commands, sweep } = this.#parts;
+    const { state } = this.#store;
+    switch (step.kind) {
+      case "command": {
+        const { command } = step;
+        const run = commands.get(command.name);
+        if (run === undefined) return unknownName(this.#parts, command.name);
+        const context = createCommandContext(at, this.#library, command);
+        return this.#write(() => run(state, decodeInput(command.input), context), outcomeOf);
+      }
+      case "timer":
+        return this.#fire(step, at);
+      case "sweep":
+        return this.#write(() => sweep?.run(state, createSweepContext(at, this.#library, "sweep")), doneOf);
+      default:
+        return unreachable(step);
     }
   }
 
-  #sweep(at: Position): "done" | "overflowed" {
-    const { sweep, version } = this.#parts;
-    if (sweep === undefined) return "done";
-    const { scope, state } = this.#store;
-    scope.begin("writing");
-    try {
-      sweep.run(state, createSweepContext(at, version));
-      scope.checkBudgets();
-      if (scope.isTorn) throw new StackOverflow();
-      scope.commit();
-      this.#sweepFailed = false;
-      return "done";
-    } catch (cause) {
-      this.#sweepFailed = true;
-      if (isOverflow(cause) || scope.isTorn) return "overflowed";
-      scope.rollback();
-      failureOf(cause);
-      return "done";
-    }
+  #fire(timer: DueTimer, at: Position): StepOutcome {
+    const { name, key } = timer;
+    const handler = this.#parts.handlers.get(name);
+    const context = createSweepContext(at, this.#library, `timer ${name} ${key}`);
+    const outcome = this.#write(() => {
+      const stored = this.#library.timers?.take(timer, at.index);
+      if (handler === undefined) throw new MachineMisuse(`Cannot fire ${name}: the machine does not know it`);
+      return stored === undefined ? undefined : handler(this.#store.state, stored.data, context);
+    }, doneOf);
+    // Its roll-back has brought the timer back.
+    if (outcome !== "overflowed" && outcome.status === "failed") this.#spend(timer, at);
+    return outcome;
   }
 
-  #execute(command: Command, at: Position): Outcome | "overflowed" {
-    const run = this.#parts.commands.get(command.name);
-    if (run === undefined) return unknownName(this.#parts, command.name);
-    const { scope, state } = this.#store;
+  #spend(timer: DueTimer, at: Position): void {
+    this.#write(
+      () => this.#library.timers?.take(timer, at.index),
+      () => done,
+    );
+  }
+
+  /** Runs what may write, and keeps what it wrote or takes it back. */
+  #write(run: () => unknown, endOf: (output: unknown) => Outcome): StepOutcome {
+    const { scope } = this.#store;
     scope.begin("writing");
     try {
-      const output = run(state, decodeInput(command.input), createCommandContext(at, this.#parts.version, command));
+      const output = run();
       scope.checkBudgets();
-      const outcome = outcomeOf(output);
+      const outcome = endOf(output);
       if (scope.isTorn) throw new StackOverflow();
       scope.commit();
       return outcome;
@@ -174,6 +240,30 @@ export class TypedInstance implements MachineInstance {
       return failureOf(cause);
     }
   }
+
+  /** What has no client to be answered. */
+  #note(step: Exclude<Step, { readonly kind: "command" }>, outcome: Outcome, { index }: Position): void {
+    const isFailed = outcome.status === "failed";
+    if (step.kind === "sweep") {
+      this.#sweepFailed = isFailed;
+      return;
+    }
+    this.#timersFired += 1;
+    if (!isFailed) return;
+    this.#timersFailed += 1;
+    this.#lastTimerFailure = `${nameOf(step)} at ${index}: ${outcome.message}`;
+  }
+}
+
+function nameOf(step: Step): string {
+  if (step.kind === "command") return step.command.name;
+  return step.kind === "timer" ? `${step.name} ${quote(step.key)}` : "the sweep";
+}
+
+/** Nobody reads what a timer or a sweep returns, but a promise would go on after its end. */
+function doneOf(output: unknown): Outcome {
+  if (isThenable(output)) throw new MachineMisuse("Cannot wait for a promise: timers and sweeps are synchronous");
+  return done;
 }
 
 class MachineMisuse extends Error {}

@@ -10,7 +10,14 @@
  *                          └──stored reply, refusal, or a command of this entry──────────────┘
  */
 import { fingerprintOf, type ReplicatedLimits } from "../api/config.js";
-import type { Command, LowLevelMachine, MachineFork, MachineInstance, Outcome } from "../api/low-level.js";
+import type {
+  Command,
+  LowLevelMachine,
+  MachineFork,
+  MachineInstance,
+  MachineStatistics,
+  Outcome,
+} from "../api/low-level.js";
 import { ByteWriter, concatBytes, encodeUtf8 } from "../base/bytes.js";
 import { InvariantViolation, unreachable } from "../base/invariant.js";
 import type { Entry } from "../model/entry.js";
@@ -108,7 +115,7 @@ export class Executor {
     this.#observe = executed;
     this.#voters = voters;
     this.#pace = new CheckpointPace(limits.checkpoints);
-    this.#machine = machine.open({ hash });
+    this.#machine = machine.open({ hash, limits: limits.machine });
     this.#hash = hash;
     this.#rules = hash.sha256(encodeUtf8(fingerprintOf(limits)));
     this.#sessions = new SessionTable(limits.sessions);
@@ -152,6 +159,11 @@ export class Executor {
       sessionsOpen: this.#sessions.count,
       idempotencyKeys: this.#keys.count,
     };
+  }
+
+  /** Undefined if the machine keeps none. */
+  get machineStatistics(): MachineStatistics | undefined {
+    return this.#machine.statistics;
   }
 
   /** One `Executed` for each request of the entry, in order. Look at `broken` afterwards. */

@@ -177,6 +177,7 @@ export class ReplicaCore {
     const role = this.#host.role;
     const executed = this.#host.executedIndex;
     const traffic = this.#peers.traffic();
+    const machine = executor.machineStatistics;
     const checks = {
       log: this.#broken === undefined,
       leader: role?.leader !== undefined,
@@ -194,7 +195,11 @@ export class ReplicaCore {
       commitIndex: this.#engine.commitIndex,
       executedIndex: executed,
       checkpoint: this.#checkpointStatus(),
-      machine: { name: identity.machine, version: identity.machineVersion },
+      machine: {
+        name: identity.machine,
+        version: identity.machineVersion,
+        timerFailure: machine?.lastTimerFailure,
+      },
       uptimeMs: Math.round(clock.monotonic() - this.#startedAt),
       members: membership.members.map(({ id, role: memberRole, peer, client }) => {
         return { id, role: memberRole, peer, client, connected: id === identity.id || this.#peers.isConnected(id) };
@@ -205,6 +210,8 @@ export class ReplicaCore {
       counters: {
         ...this.#host.counters,
         queriesAnswered: this.#host.queriesAnswered,
+        timersFired: machine?.timersFired ?? 0,
+        timersFailed: machine?.timersFailed ?? 0,
         entriesProposed: this.#engine.entriesProposed,
         proposalsPending: this.#host.pending,
         logWrites: log.statistics.writes,

@@ -65,6 +65,8 @@ const counters: readonly (readonly [string, string, Read])[] = [
     "Repeated commands answered from the stored reply.",
     (status) => status.counters.commandsRepeated,
   ],
+  ["timers_fired_total", "Timers of the machine fired.", (status) => status.counters.timersFired],
+  ["timers_failed_total", "Timers whose handler threw.", (status) => status.counters.timersFailed],
   ["queries_answered_total", "Queries answered.", (status) => status.counters.queriesAnswered],
   ["disk_wal_writes_total", "Writes to the log.", (status) => status.counters.logWrites],
   ["disk_wal_fsyncs_total", "Flushes of the log.", (status) => status.counters.logSyncs],

@@ -6,6 +6,7 @@
  * kinds. It is a beginning, not a substitute: a workload that knows the service finds more. Called by `simulate.ts`.
  */
 import type { CommandsIn, QueriesIn, Read } from "../api/client-types.js";
+import { defaultLimits } from "../api/config.js";
 import type { LowLevelMachine, MachineInstance } from "../api/low-level.js";
 import type { InputOf } from "../api/machine.js";
 import { firstSession, type LogIndex } from "../model/ids.js";
@@ -65,7 +66,7 @@ export function plainWorkload(workload: (draw: Draw) => object): PlainWorkload {
 
 /** Three commands to one query, as far as there are queries. */
 export function guessWorkload(machine: LowLevelMachine): PlainWorkload {
-  const scratch = machine.open({ hash: simHash });
+  const scratch = machine.open({ hash: simHash, limits: defaultLimits.machine });
   const commands = machine.commandNames.map((name) => ({
     name,
     inputs: guessInputs(machine, scratch, name, "command"),

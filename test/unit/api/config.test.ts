@@ -32,17 +32,15 @@ test("relations between limits are checked, with both names in the message", () 
 });
 
 test("replicas that execute by different limits have different fingerprints; what is a replica's own does not count", () => {
-  const { checkpoints, sessions, idempotency, lease } = defaultLimits;
+  const { checkpoints, sessions, idempotency, lease, machine } = defaultLimits;
   const same = { ...defaultLimits, raft: { ...defaultLimits.raft, heartbeatMs: 50 } };
-
+  const replicated = { checkpoints, sessions, idempotency, lease, machine };
   expect(fingerprintOf(same)).toBe(fingerprintOf(defaultLimits));
-  expect(fingerprintOf({ checkpoints, sessions: { ...sessions, repliesMax: 7 }, idempotency, lease })).not.toBe(
-    fingerprintOf(defaultLimits),
-  );
-  expect(fingerprintOf({ checkpoints, sessions, idempotency: { ...idempotency, keysMax: 7 }, lease })).not.toBe(
-    fingerprintOf(defaultLimits),
-  );
-  expect(fingerprintOf({ checkpoints, sessions, idempotency, lease: { ...lease, durationMs: 1_000 } })).not.toBe(
-    fingerprintOf(defaultLimits),
-  );
+  for (const other of [
+    { ...replicated, sessions: { ...sessions, repliesMax: 7 } },
+    { ...replicated, idempotency: { ...idempotency, keysMax: 7 } },
+    { ...replicated, lease: { ...lease, durationMs: 1_000 } },
+    { ...replicated, machine: { ...machine, timersPerEntryMax: 7 } },
+  ])
+    expect(fingerprintOf(other)).not.toBe(fingerprintOf(defaultLimits));
 });

@@ -39,7 +39,7 @@ const machine = bank.machine({
       if (balance < amount) return rejected("insufficientFunds", { balance });
       expectTypeOf(context.now).toEqualTypeOf<number>();
       context.emit("moved", { from: account, amount });
-      context.timers.set("settle", { id: account, at: context.now + 1, data: { account } });
+      context.timers.set("settle", account, context.now + 1, { account });
       return { balance: balance - amount };
     },
     transfer: bank.command(transferSchema, (state, input, context) => {
@@ -69,6 +69,8 @@ const machine = bank.machine({
     settle(state, { account }, context) {
       expectTypeOf(account).toEqualTypeOf<string>();
       state.names.add(`${account}${context.uuid()}`);
+      context.timers.set("settle", account, context.now + 1, { account });
+      context.emit("moved", { from: account, amount: 1n });
     },
   },
   sweep: {
@@ -242,6 +244,12 @@ describe("what a machine may not declare", () => {
             context.emit("moved", { from: "a" });
             // @ts-expect-error no such event was declared
             context.emit("other", {});
+            // @ts-expect-error the account is missing
+            context.timers.set("settle", "a", 1, {});
+            // @ts-expect-error no such timer was declared
+            context.timers.set("other", "a", 1, {});
+            // @ts-expect-error nor cancelled
+            context.timers.cancel("other", "a");
             // @ts-expect-error keys are strings
             state.accounts.get(1);
             // @ts-expect-error values are bigints

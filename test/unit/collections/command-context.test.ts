@@ -1,4 +1,5 @@
 /** What a machine is given beside its state and its input, however it takes it. */
+import { defaultLimits } from "../../../src/api/config.js";
 import { expect, test } from "vitest";
 
 import { define } from "../../../src/index.js";
@@ -25,7 +26,9 @@ function run(name: "whole" | "inParts" | "later"): unknown {
   const session = sessionId(1);
   if (index === undefined || session === undefined) throw new RangeError("no such position");
   const commands = [{ ordinal: 0, session, name, input: encodeValue(null) }];
-  const [outcome] = machine.open({ hash: nodeHash }).apply({ index, time: 1_000, commands });
+  const [outcome] = machine
+    .open({ hash: nodeHash, limits: defaultLimits.machine })
+    .apply({ index, time: 1_000, commands });
   return outcome?.status === "ok" ? decodeValue(outcome.output) : outcome;
 }
 

@@ -1,13 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 
+import { defaultLimits } from "../../../src/api/config.js";
 import type { MachineInstance, Outcome } from "../../../src/api/low-level.js";
 import { define, event, rejected } from "../../../src/index.js";
 import { logIndex, sessionId } from "../../../src/model/ids.js";
 import { nodeHash } from "../../../src/node/hash.js";
 import { decodeValue, encodeValue } from "../../../src/wire/canonical.js";
 
-const environment = { hash: nodeHash };
+const environment = { hash: nodeHash, limits: defaultLimits.machine };
 
 const ledger = define({
   name: "ledger",
@@ -19,7 +20,6 @@ const ledger = define({
     swept: cell(0),
   }),
   events: { moved: event<{ amount: bigint }>() },
-  timers: { settle: event<{ account: string }>() },
 });
 
 const machine = ledger.machine({
@@ -48,7 +48,7 @@ const machine = ledger.machine({
       if (mode === "nan") return { value: [NaN] };
       if (mode === "promise") return Promise.resolve(1) as never;
       if (mode === "emit") context.emit("moved", { amount: 1n });
-      if (mode === "timer") context.timers.set("settle", { id: "a", at: 1, data: { account: "a" } });
+      if (mode === "timer") context.timers.cancel("settle" as never, "a");
       return null;
     },
     overflow(state, depth: number) {
@@ -164,7 +164,7 @@ describe("outcomes", () => {
     ["nan", "Cannot encode the output at value[0]: NaN is not a finite number"],
     ["promise", "Cannot answer with a promise: commands and queries are synchronous"],
     ["emit", "Cannot emit an event: events work from a later release"],
-    ["timer", "Cannot use a timer: timers work from a later release"],
+    ["timer", "Cannot use a timer: the machine declares none"],
   ])("of a command that ends by %s are a failure, and its writes are rolled back", (mode, message) => {
     const harness = new Harness();
     harness.entry([["deposit", { account: "a", amount: 5n }]]);

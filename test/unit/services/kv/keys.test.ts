@@ -1,4 +1,5 @@
 /** Keys: expiry by agreed time, versions, names, scanning. */
+import { defaultLimits } from "../../../../src/api/config.js";
 import { describe, expect, test } from "vitest";
 import { nextBetween, randomStream } from "../../../../src/base/random.js";
 import { nodeHash } from "../../../../src/node/hash.js";
@@ -345,7 +346,7 @@ test("two machines that execute the same log are equal, and so is one installed 
   }
 
   expect(first.instance.digest()).toEqual(second.instance.digest());
-  const restored = kv.open({ hash: nodeHash });
+  const restored = kv.open({ hash: nodeHash, limits: defaultLimits.machine });
   restored.install(first.instance.fork().chunks());
   expect(restored.digest()).toEqual(first.instance.digest());
 });
