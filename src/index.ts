@@ -15,6 +15,7 @@ export type {
   StateDefinition,
   Sweep,
   SweepContext,
+  TimerControl,
 } from "./api/machine.js";
 export type {
   CellView,
@@ -35,15 +36,26 @@ export type {
   StateSortedMap,
   ViewOf,
 } from "./api/state.js";
-export type { CallOptions, Client, Detail, OutputOf, ResolvedResult, TryResult } from "./api/client-types.js";
+export type {
+  CallOptions,
+  Client,
+  ClientEvent,
+  Detail,
+  EventsOptions,
+  OutputOf,
+  ResolvedResult,
+  TryResult,
+} from "./api/client-types.js";
 export {
   CommandFailed,
   CommandRejected,
+  EventsCompacted,
   InvalidInput,
   OutcomeUnknown,
   RequestRefused,
   type OutcomeToken,
   type Refusal,
 } from "./api/errors.js";
+export type { EventPosition } from "./model/events.js";
 export type { CancelSignal } from "./api/cancel-signal.js";
 export type { StandardSchema } from "./api/standard-schema.js";

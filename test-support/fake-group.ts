@@ -150,6 +150,7 @@ export class FakeGroup {
     const refusal = this.refuse(link.address, message);
     if (refusal !== undefined) return this.#refuse(link, message, refusal);
     if (message.kind === "query") return this.#query(link, message);
+    if (message.kind === "events") throw new Error("its machine has no events");
     this.#waiting = this.#waiting.filter(({ request }) => !isSame(keyOf(request), keyOf(message.request)));
     this.#waiting.push({ request: message.request, link });
     if (this.leader !== undefined && !this.losesRequests) this.#order(message.request, link);
@@ -237,7 +238,7 @@ export class FakeGroup {
   }
 
   #refuse(link: FakeLink, message: ClientMessage, refusal: AdmissionRefusal): void {
-    if (message.kind === "query") this.#tell(link, { kind: "queryRefused", id: message.id, refusal });
+    if (message.kind !== "request") this.#tell(link, { kind: "queryRefused", id: message.id, refusal });
     else this.#tell(link, { kind: "requestRefused", key: keyOf(message.request), refusal });
   }
 

@@ -4,8 +4,9 @@
  * For tests of what stands before a door (RESP, HTTP). Answers come in a later turn, as from a replica. Agreed time is `nowMs()`.
  */
 import { defaultLimits } from "../src/api/config.js";
-import type { Door, DoorAnswer, DoorOutcome } from "../src/api/door.js";
+import type { Door, DoorAnswer, DoorEvents, DoorOutcome } from "../src/api/door.js";
 import type { LowLevelMachine, MachineInstance } from "../src/api/low-level.js";
+import type { EventsQuestion } from "../src/model/events.js";
 import { firstSession, logIndex, noIndex, type LogIndex } from "../src/model/ids.js";
 import type { ReadLevel } from "../src/model/request.js";
 import { nodeHash } from "../src/node/hash.js";
@@ -64,6 +65,12 @@ export class MachineDoor implements Door {
       index: this.#index,
       ageMs: 0,
     });
+  }
+
+  events(question: EventsQuestion): Promise<DoorEvents> {
+    const found = this.instance.events?.(question, { index: this.#index, time: this.#time });
+    if (found === undefined) throw new Error("the machine has no events");
+    return this.#answer(found);
   }
 
   /** An entry without commands: only time passes. */

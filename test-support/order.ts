@@ -20,13 +20,7 @@ export interface OrderedReplica {
 
 type PartialLimits = { readonly [Section in keyof ReplicatedLimits]?: Partial<ReplicatedLimits[Section]> };
 
-export function limitsWith({
-  checkpoints,
-  sessions,
-  idempotency,
-  lease,
-  machine,
-}: PartialLimits): ReplicatedLimits {
+export function limitsWith({ checkpoints, sessions, idempotency, lease, machine }: PartialLimits): ReplicatedLimits {
   return {
     checkpoints: { ...defaultLimits.checkpoints, ...checkpoints },
     sessions: { ...defaultLimits.sessions, ...sessions },

@@ -4,9 +4,10 @@
  * Owns: the mapping from a machine's type to its client's. Leaves to others: keeping it (`node/create-client.ts`).
  * Names that start with `$` are the client's own; machines cannot declare any.
  */
+import type { EventPosition } from "../model/events.js";
 import type { CancelSignal } from "./cancel-signal.js";
 import type { OutcomeToken, Refusal } from "./errors.js";
-import type { InputOf, Machine, ResultOf } from "./machine.js";
+import type { DataOf, EventTypes, InputOf, Machine, ResultOf } from "./machine.js";
 import type { Rejected } from "./rejected.js";
 
 export interface CallOptions {
@@ -101,19 +102,44 @@ export type ResolvedResult =
   /** Not settled in time: ask again with the same token. */
   | { readonly status: "refused"; readonly code: Refusal["code"]; readonly refusal: Refusal };
 
-interface ClientOwn<Commands, Queries> {
+export interface EventsOptions {
+  /**
+   * Begins behind the event at this position, or behind the entry with this index (that of an answer, for example). Default: with the
+   * oldest event that is still kept.
+   */
+  readonly after?: EventPosition | number | undefined;
+  /** Ends the loop. */
+  readonly signal?: CancelSignal | undefined;
+}
+
+export interface ClientEvent<Data> {
+  /** Plain data: it may be stored, and given as `after` by any client later. */
+  readonly position: EventPosition;
+  readonly data: Data;
+}
+
+interface ClientOwn<Commands, Queries, Events extends EventTypes> {
   readonly $try: TryMethods<Commands, CallOptions> & TryMethods<Queries, QueryOptions>;
   readonly $detail: DetailMethods<Commands, CallOptions> & DetailMethods<Queries, QueryOptions>;
   /** Settles an unknown outcome: afterwards the request was executed, or never will be. */
   $resolve(token: OutcomeToken, options?: CallOptions): Promise<ResolvedResult>;
+  /**
+   * The events of this name in their order, without gaps and repeats, whatever becomes of replicas and connections meanwhile. Waits for the next one
+   * until the loop is left, `signal` is aborted or the client is closed. @throws EventsCompacted if what `after` asks for is no longer kept
+   */
+  $events<Name extends keyof Events & string>(
+    name: Name,
+    options?: EventsOptions,
+  ): AsyncGenerator<ClientEvent<DataOf<Events[Name]>>, void, undefined>;
   /** Takes nothing new, waits a second at most for what is in flight (the rest ends as `refused` or `unknown`), closes the connections. */
   $close(): Promise<void>;
 }
 
 export type CommandsIn<M> = M extends Machine<infer Commands, infer _Queries, infer _Events> ? Commands : never;
 export type QueriesIn<M> = M extends Machine<infer _Commands, infer Queries, infer _Events> ? Queries : never;
+export type EventsIn<M> = M extends Machine<infer _Commands, infer _Queries, infer Events> ? Events : never;
 
 /** `Client<typeof machine>`. */
 export type Client<M> = Methods<CommandsIn<M>, CallOptions> &
   Methods<QueriesIn<M>, QueryOptions> &
-  ClientOwn<CommandsIn<M>, QueriesIn<M>>;
+  ClientOwn<CommandsIn<M>, QueriesIn<M>, EventsIn<M>>;

@@ -61,6 +61,9 @@ export interface LeaseLimits {
 export interface MachineLimits {
   /** Timers fired by one entry at most, so that no entry takes long; the others follow with the next. */
   readonly timersPerEntryMax: number;
+  /** Of each name, the newest events that are kept for those who follow them, and their bytes; the oldest are dropped first. */
+  readonly eventsMax: number;
+  readonly eventsBytesMax: number;
 }
 
 /** What must be the same on every replica: execution depends on it, or a promise that one makes and another counts on. */
@@ -108,6 +111,8 @@ export interface AdmissionLimits {
   readonly waitingPerConnectionMax: number;
   /** Queries waiting for a read barrier or for execution. */
   readonly queriesMax: number;
+  /** Clients that wait for events. */
+  readonly eventWaitsMax: number;
   /** A query for which no leader is found, or that execution does not reach, within this time is refused. */
   readonly queryMs: number;
   /** A read barrier is asked for at least this often, so that the age of what this replica has is known. */
@@ -209,6 +214,8 @@ export const defaultLimits: Limits = {
   },
   machine: {
     timersPerEntryMax: 256,
+    eventsMax: 65_536,
+    eventsBytesMax: 33_554_432,
   },
   raft: {
     heartbeatMs: 100,
@@ -231,6 +238,7 @@ export const defaultLimits: Limits = {
     waitingBytesMax: 268_435_456,
     waitingPerConnectionMax: 65_536,
     queriesMax: 131_072,
+    eventWaitsMax: 65_536,
     queryMs: 5_000,
     renewMs: 500,
   },

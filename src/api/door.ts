@@ -5,6 +5,7 @@
  * asks like any client, so retries and fail-over are the same code. Commands of one door are executed in the order of the calls.
  */
 import type { AdmissionRefusal, ExecutedRefusal, QueryOutcome, ReadLevel } from "../model/request.js";
+import type { EventsAnswer, EventsQuestion } from "../model/events.js";
 import type { LogIndex } from "../model/ids.js";
 
 export interface Door {
@@ -12,6 +13,8 @@ export interface Door {
   command(name: string, input: Uint8Array, idempotency: DoorIdempotency | undefined): Promise<DoorOutcome>;
   /** Answered by this process's own replica, as fresh as `read` says. */
   query(name: string, input: Uint8Array, read: ReadLevel): Promise<DoorAnswer>;
+  /** At once, or as soon as there is something, or when `waitMs` are over. */
+  events(question: EventsQuestion, waitMs: number): Promise<DoorEvents>;
   close(): void;
 }
 
@@ -45,6 +48,8 @@ export type DoorOutcome =
   | { readonly status: "refused"; readonly refusal: AdmissionRefusal | ExecutedRefusal }
   /** May or may not have been executed, or still be. */
   | { readonly status: "unknown"; readonly message: string };
+
+export type DoorEvents = EventsAnswer | { readonly kind: "refused"; readonly refusal: AdmissionRefusal };
 
 export type DoorAnswer =
   | { readonly status: "answered"; readonly outcome: QueryOutcome; readonly index: LogIndex; readonly ageMs: number }

@@ -10,7 +10,10 @@
  * | CommandRejected  | yes, and the machine said no     | when the data of the rejection says how           |
  * | CommandFailed    | yes, threw, and was rolled back  | no: it would throw again                          |
  * | OutcomeUnknown   | nobody can tell yet              | never blindly: settle it with the token           |
+ *
+ * `EventsCompacted` is no answer to a request: events were asked for that are no longer kept.
  */
+import type { EventPosition } from "../model/events.js";
 import type { AdmissionRefusal, ExecutedRefusal } from "../model/request.js";
 
 /** The input has no canonical form, or the command's schema does not accept it. Nothing was ordered. */
@@ -84,6 +87,19 @@ export class OutcomeUnknown extends Error {
   constructor(command: string, unknown: { readonly reason: string; readonly token: OutcomeToken }) {
     super(`Cannot tell whether ${command} was executed: ${unknown.reason}`);
     this.token = unknown.token;
+  }
+}
+
+/** Some of the events asked for are no longer kept. Those behind `resumeAfter` are: go on with that as `after`, knowing that there is a gap. */
+export class EventsCompacted extends Error {
+  override readonly name = "EventsCompacted";
+  readonly code = "EVENTS_COMPACTED";
+  readonly resumeAfter: EventPosition;
+
+  constructor(event: string, resumeAfter: EventPosition) {
+    const { index, ordinal, sequence } = resumeAfter;
+    super(`Cannot follow ${event} from there: events up to ${index}.${ordinal}.${sequence} are no longer kept`);
+    this.resumeAfter = resumeAfter;
   }
 }
 

@@ -5,6 +5,7 @@
  * its state in a store of its own. Everything here is synchronous and deterministic: the same calls in the same order give
  * the same answers, digests and chunks on every replica.
  */
+import type { EventsAnswer, EventsQuestion } from "../model/events.js";
 import type { AgreedTime, LogIndex, SessionId } from "../model/ids.js";
 import type { Hash } from "../ports/hash.js";
 import type { MachineLimits } from "./config.js";
@@ -16,6 +17,8 @@ export interface LowLevelMachine {
   /** What may be asked of it, sorted by name: an unknown name is refused before it is ordered. */
   readonly commandNames: readonly string[];
   readonly queryNames: readonly string[];
+  /** Events that clients may follow, by name; without any there is no `events`. */
+  readonly eventNames?: readonly string[];
   /** Fields of its input that a command or query reads, as far as its source shows: a simulator that is given no workload asks. */
   inputFields?(name: string): readonly string[];
   open(environment: MachineEnvironment): MachineInstance;
@@ -48,6 +51,8 @@ export interface MachineInstance {
   digest(): Uint8Array;
   /** The earliest agreed time at which the state wants an entry although nobody asks for one. */
   dueAt(): AgreedTime | undefined;
+  /** The events of a name in `eventNames`, in order. */
+  events?(question: EventsQuestion, at: Position): EventsAnswer;
   /** What it has done by itself, since it was opened. */
   readonly statistics?: MachineStatistics;
 }
@@ -58,6 +63,8 @@ export interface MachineStatistics {
   readonly timersFailed: number;
   /** Which one, where and why. */
   readonly lastTimerFailure: string | undefined;
+  /** In all, since the machine began: a part of its state. */
+  readonly eventsEmitted: number;
 }
 
 export interface MachineFork {

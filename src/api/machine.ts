@@ -24,7 +24,7 @@ export interface EventType<Data> {
 }
 
 export type EventTypes = { readonly [name: string]: EventType<unknown> };
-type DataOf<Type> = Type extends EventType<infer Data> ? Data : never;
+export type DataOf<Type> = Type extends EventType<infer Data> ? Data : never;
 
 /** What every part of a machine may know of the world outside its state. */
 export interface SweepContext<Events extends EventTypes = EventTypes, Timers extends EventTypes = EventTypes> {
@@ -39,7 +39,7 @@ export interface SweepContext<Events extends EventTypes = EventTypes, Timers ext
   /** Version 4 in form, drawn from `random`'s source: unique in practice, predictable, never for secrets. */
   uuid(): string;
   readonly timers: TimerControl<Timers>;
-  /** Works from a later release. In this one it throws, which makes the command a replicated failure. */
+  /** Adds to the stream of events that clients follow. What a command that fails has emitted was never emitted. */
   emit<Name extends keyof Events>(name: Name, data: DataOf<Events[Name]>): void;
 }
 

@@ -66,6 +66,8 @@ export interface ReplicaCounters {
   readonly timersFired: number;
   /** Of these, whose handler threw: `machine.timerFailure` tells the last. */
   readonly timersFailed: number;
+  /** Since the machine began. */
+  readonly eventsEmitted: number;
   readonly queriesAnswered: number;
   readonly proposalsPending: number;
   readonly leaderChanges: number;

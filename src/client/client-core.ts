@@ -197,6 +197,7 @@ export class ClientCore {
   /** Takes nothing new, ends what it has, ends its session, then is closed. */
   close(now: number): void {
     if (this.#phase === "open") this.#phase = "draining";
+    this.#queries.refuseEvents({ code: "CLOSED" });
     this.#endTurn(now);
   }
 

@@ -3,6 +3,7 @@
  *
  * Owns: the numbers and the relations between them. Called by `node/`, and by the simulator, which draws small ones.
  */
+import { requestLimits } from "../model/request-limits.js";
 
 export interface ClientLimits {
   /** Commands sent and not yet settled; at most what a session keeps replies for. */
@@ -14,6 +15,9 @@ export interface ClientLimits {
   readonly waitingBytesMax: number;
   /** Queries waiting or in flight; beyond it calls are refused as OVERLOADED. */
   readonly queriesMax: number;
+  /** Events asked for at once, and how long a replica may wait for the first of them before it answers. */
+  readonly eventPageMax: number;
+  readonly eventWaitMs: number;
   /** Bytes of one input; beyond it a call is refused as TOO_LARGE. */
   readonly inputBytesMax: number;
   /** Milliseconds without an answer to the oldest request before it is sent again, elsewhere if possible. Doubles while nothing answers. */
@@ -38,6 +42,8 @@ export const defaultClientLimits: ClientLimits = {
   waitingMax: 65_536,
   waitingBytesMax: 64 * 1024 * 1024,
   queriesMax: 65_536,
+  eventPageMax: 256,
+  eventWaitMs: 5_000,
   inputBytesMax: 1_040_000,
   attemptMs: 1_000,
   attemptMsMax: 8_000,
@@ -55,6 +61,8 @@ export function checkClientLimits(limits: ClientLimits): string | undefined {
     if (!Number.isSafeInteger(value) || value < 1) return `Cannot use ${name} ${value}: it is a whole number from 1`;
   }
   if (limits.inputBytesMax > limits.inFlightBytesMax) return "Cannot use inputBytesMax: it is above inFlightBytesMax";
+  const { eventPageCountMax } = requestLimits;
+  if (limits.eventPageMax > eventPageCountMax) return `Cannot use eventPageMax: it is above ${eventPageCountMax}`;
   if (limits.attemptMs > limits.attemptMsMax) return "Cannot use attemptMs: it is above attemptMsMax";
   if (limits.backOffMs > limits.backOffMsMax) return "Cannot use backOffMs: it is above backOffMsMax";
   if (limits.keepAliveMs >= limits.suspectMs) return "Cannot use keepAliveMs: it is not below suspectMs";

@@ -5,6 +5,7 @@
  * errors (`api/`), Promises (`node/`). The three ends are never confused (hazard C4): *answered* is an outcome of execution,
  * *refused* is surely not executed, *unknown* may be either and carries a token.
  */
+import type { EventPosition } from "../model/events.js";
 import type { LogIndex, RequestNumber, SessionId } from "../model/ids.js";
 import type {
   AdmissionRefusal,
@@ -78,4 +79,12 @@ export interface QueryAsk {
   readonly read: ReadLevel;
   readonly deadline: number;
   readonly completion: Completion<QueryAnswer>;
+  /** Asks for the events of this name instead, and lets the replica wait so long for one; the answer is `wire/events-codec.ts`'s. */
+  readonly events?: EventsAsk | undefined;
+}
+
+export interface EventsAsk {
+  readonly from: EventPosition | undefined;
+  readonly countMax: number;
+  readonly waitMs: number;
 }

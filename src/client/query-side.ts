@@ -22,6 +22,7 @@ export class PendingQuery {
   readonly askedAt: number;
   /** Of the try in flight; undefined while none is. */
   id: number | undefined;
+  /** When the try in flight was sent, or when the replica has waited as long as it may. */
   sentAt = 0;
   /** Not tried before this time. */
   retryAt = 0;
@@ -149,6 +150,11 @@ export class QuerySide {
     this.#unsent = [];
   }
 
+  /** Nobody ends a wait for events but who began it. */
+  refuseEvents(refusal: AskRefusal): void {
+    for (const query of this.#all()) if (query.ask.events !== undefined) this.refuse(query, refusal);
+  }
+
   refuse(query: PendingQuery, refusal: AskRefusal): void {
     if (query.isDone) return;
     this.#finish(query, refusal);
@@ -167,11 +173,17 @@ export class QuerySide {
     if (query.sentAt > 0) this.#desk.counters.retries += 1;
     query.id = this.#lastId;
     invariant(!this.#inFlight.has(query.id), "A5 each try of a query has an id of its own");
-    query.sentAt = now;
-    if (this.#inFlight.size === 0 || now < this.#oldestSentAt) this.#oldestSentAt = now;
+    const { name, input, read, events } = query.ask;
+    // A replica that waits for an event is silent, and not stalled.
+    query.sentAt = now + (events?.waitMs ?? 0);
+    if (this.#inFlight.size === 0 || query.sentAt < this.#oldestSentAt) this.#oldestSentAt = query.sentAt;
     this.#inFlight.set(query.id, query);
-    const { name, input, read } = query.ask;
-    this.#desk.send({ kind: "query", id: query.id, name, input, read });
+    if (events === undefined) {
+      this.#desk.send({ kind: "query", id: query.id, name, input, read });
+      return;
+    }
+    const { from, countMax, waitMs } = events;
+    this.#desk.send({ kind: "events", id: query.id, question: { name, from, countMax }, waitMs });
   }
 
   #finish(query: PendingQuery, refusal: AskRefusal): void {

@@ -6,12 +6,14 @@
 import { nextFraction, nextUint32, randomStream, type Random } from "../base/random.js";
 import type { Context, EventTypes, QueryContext, SweepContext, TimerControl } from "../api/machine.js";
 import type { Command, Position } from "../api/low-level.js";
+import type { EventLog } from "./event-log.js";
 import type { TimerTable } from "./timer-table.js";
 
 /** What a machine declares beside its state. */
 export interface Library {
   readonly version: number;
   readonly timers: TimerTable | undefined;
+  readonly events: EventLog | undefined;
 }
 
 export function createQueryContext(at: Position, version: number): QueryContext {
@@ -23,14 +25,16 @@ class PositionContext implements SweepContext {
   readonly index: number;
   readonly version: number;
   readonly #library: Library;
+  readonly #ordinal: number;
   readonly #stream: string;
   #random: Random | undefined;
 
-  constructor(at: Position, library: Library, stream: string) {
+  constructor(at: Position, library: Library, ordinal: number, stream: string) {
     this.now = at.time;
     this.index = at.index;
     this.version = library.version;
     this.#library = library;
+    this.#ordinal = ordinal;
     this.#stream = stream;
   }
 
@@ -49,8 +53,11 @@ class PositionContext implements SweepContext {
     return timers.control(this.index);
   }
 
-  emit(): never {
-    throw new Error("Cannot emit an event: events work from a later release");
+  get emit(): Context["emit"] {
+    const { events } = this.#library;
+    if (events === undefined) throw new Error("Cannot emit an event: the machine declares none");
+    const at = { index: this.index, ordinal: this.#ordinal };
+    return (name, data) => events.emit(at, String(name), data);
   }
 
   /** Most commands never draw. */
@@ -79,7 +86,7 @@ class CommandContext extends PositionContext implements Context {
   readonly session: number;
 
   constructor(at: Position, library: Library, command: Command) {
-    super(at, library, `command ${command.ordinal}`);
+    super(at, library, command.ordinal, `command ${command.ordinal}`);
     this.ordinal = command.ordinal;
     this.session = command.session;
   }
@@ -87,7 +94,7 @@ class CommandContext extends PositionContext implements Context {
 
 /** Of what happens before the commands: of a sweep, or of the timer with this name and key. */
 export function createSweepContext(at: Position, library: Library, stream: string): SweepContext {
-  return new PositionContext(at, library, stream);
+  return new PositionContext(at, library, -1, stream);
 }
 
 export function createCommandContext(at: Position, library: Library, command: Command): Context {

@@ -45,9 +45,11 @@ export function define<
   const limits = { ...defaultCommandLimits, ...definition.limits };
   // A mistake in the state shows here, not when the first replica starts.
   new StateStore(state, limits, () => ({}));
+  const events = Object.keys(definition.events ?? {}).sort();
   const timers = Object.keys(definition.timers ?? {}).sort();
   const made: Definition<State, Events, Timers> = {
-    machine: (parts) => createMachine({ name, version, declare: state, limits, timers }, parts as unknown as Written),
+    machine: (parts) =>
+      createMachine({ name, version, declare: state, limits, events, timers }, parts as unknown as Written),
     command: (schema, run) => ({ kind: "schemaCommand", schema, run }),
     query: (schema, run) => ({ kind: "schemaQuery", schema, run }),
   };
@@ -75,6 +77,7 @@ interface Identity {
   readonly version: number;
   readonly declare: (collections: Collections) => StateShape;
   readonly limits: CommandLimits;
+  readonly events: readonly string[];
   readonly timers: readonly string[];
 }
 
@@ -101,6 +104,7 @@ function createMachine<Commands, Queries, Events extends EventTypes>(
     version,
     commandNames: Object.keys(commands).sort(),
     queryNames: Object.keys(queries).sort(),
+    eventNames: identity.events,
     open: (environment: MachineEnvironment) => new TypedInstance(parts, environment),
     inputFields: (asked) => fieldsRead(parts.commands.get(asked) ?? parts.queries.get(asked)),
     admit: (asked, input) => admitInput(schemas.get(asked), input),

@@ -7,7 +7,7 @@
  *
  * Invariants M7 to M9 of `scope.ts`, and M10: after each call the state is that of the commands that did not fail, and nothing else.
  */
-import { InvariantViolation, unreachable } from "../base/invariant.js";
+import { invariant, InvariantViolation, unreachable } from "../base/invariant.js";
 import { decodeUtf8, encodeUtf8 } from "../base/bytes.js";
 import type {
   Batch,
@@ -20,11 +20,13 @@ import type {
   Position,
 } from "../api/low-level.js";
 import type { CommandLimits, Sweep } from "../api/machine.js";
+import type { EventsAnswer, EventsQuestion } from "../model/events.js";
 import { isRejected } from "../api/rejected.js";
 import type { StateShape } from "../api/state.js";
 import { DecodeFailure, decodeValue, encodeValue, NotCanonical, quote } from "../wire/canonical.js";
 import { createCommandContext, createQueryContext, createSweepContext, type Library } from "./command-context.js";
 import { chunksOf, digestOfContents, StateStore, type Declare } from "./state-store.js";
+import { EventLog } from "./event-log.js";
 import { TimerTable, type DueTimer } from "./timer-table.js";
 
 /** A command or a query, its types forgotten: `define` has checked them when it was written. */
@@ -39,6 +41,7 @@ export interface MachineParts {
   readonly queries: ReadonlyMap<string, Run>;
   /** By the timer's name: one for each that is declared. */
   readonly handlers: ReadonlyMap<string, Run>;
+  readonly events: readonly string[];
   readonly sweep: Sweep<StateShape> | undefined;
 }
 
@@ -69,11 +72,13 @@ export class TypedInstance implements MachineInstance {
     this.#parts = parts;
     this.#environment = environment;
     let timers: TimerTable | undefined;
+    let events: EventLog | undefined;
     this.#store = new StateStore(parts.declare, parts.limits, (collections) => {
       if (parts.handlers.size > 0) timers = new TimerTable(collections, parts.handlers.keys());
-      return { ...timers?.collections };
+      if (parts.events.length > 0) events = new EventLog(collections, parts.events, environment.limits);
+      return { ...timers?.collections, ...events?.collections };
     });
-    this.#library = { version: parts.version, timers };
+    this.#library = { version: parts.version, timers, events };
   }
 
   get statistics(): MachineStatistics {
@@ -81,6 +86,7 @@ export class TypedInstance implements MachineInstance {
       timersFired: this.#timersFired,
       timersFailed: this.#timersFailed,
       lastTimerFailure: this.#lastTimerFailure,
+      eventsEmitted: this.#serve(() => this.#library.events?.emitted ?? 0),
     };
   }
 
@@ -126,6 +132,12 @@ export class TypedInstance implements MachineInstance {
     }
   }
 
+  events(question: EventsQuestion, { index }: Position): EventsAnswer {
+    const { events } = this.#library;
+    invariant(events !== undefined, "only events that are declared are asked for");
+    return this.#serve(() => events.read(question, index));
+  }
+
   fork(): MachineFork {
     let contents = this.#store.fork();
     const { hash } = this.#environment;
@@ -150,9 +162,7 @@ export class TypedInstance implements MachineInstance {
   dueAt(): number | undefined {
     const { scope, state } = this.#store;
     const { sweep } = this.#parts;
-    scope.begin("serving");
-    const timer = this.#library.timers?.first();
-    scope.commit();
+    const timer = this.#serve(() => this.#library.timers?.first());
     // More may be due than one entry fires: then the next is wanted from the last one's time on, not for the same time again.
     const timerAt = timer === undefined ? Infinity : Math.max(timer, this.#time);
     let sweepAt: number | undefined;
@@ -171,12 +181,17 @@ export class TypedInstance implements MachineInstance {
     return earliest === Infinity ? undefined : earliest;
   }
 
+  /** The library's own reads. */
+  #serve<Result>(read: () => Result): Result {
+    this.#store.scope.begin("serving");
+    const result = read();
+    this.#store.scope.commit();
+    return result;
+  }
+
   #stepsOf({ commands, time }: Batch): readonly Step[] {
-    const { scope } = this.#store;
     const { timersPerEntryMax } = this.#environment.limits;
-    scope.begin("serving");
-    const steps: Step[] = [...(this.#library.timers?.due(time, timersPerEntryMax) ?? [])];
-    scope.commit();
+    const steps: Step[] = [...this.#serve(() => this.#library.timers?.due(time, timersPerEntryMax) ?? [])];
     if (this.#parts.sweep !== undefined) steps.push({ kind: "sweep" });
     for (const command of commands) steps.push({ kind: "command", command });
     return steps;

@@ -21,6 +21,7 @@ import type {
 import { ByteWriter, concatBytes, encodeUtf8 } from "../base/bytes.js";
 import { InvariantViolation, unreachable } from "../base/invariant.js";
 import type { Entry } from "../model/entry.js";
+import type { EventsAnswer, EventsQuestion } from "../model/events.js";
 import { noIndex } from "../model/ids.js";
 import type { AgreedTime, LogIndex, ReplicaId } from "../model/ids.js";
 import { keyOf } from "../model/request.js";
@@ -95,6 +96,7 @@ interface Filtered {
 
 export class Executor {
   readonly #machine: MachineInstance;
+  readonly #eventNames: ReadonlySet<string>;
   readonly #hash: Hash;
   /** Of the limits by which this replica executes: where they differ, states will. */
   readonly #rules: Uint8Array;
@@ -116,6 +118,7 @@ export class Executor {
     this.#voters = voters;
     this.#pace = new CheckpointPace(limits.checkpoints);
     this.#machine = machine.open({ hash, limits: limits.machine });
+    this.#eventNames = new Set(machine.eventNames ?? []);
     this.#hash = hash;
     this.#rules = hash.sha256(encodeUtf8(fingerprintOf(limits)));
     this.#sessions = new SessionTable(limits.sessions);
@@ -194,6 +197,13 @@ export class Executor {
   query(name: string, input: Uint8Array): Outcome {
     checkWhole(this.#midEntry);
     return this.#machine.query(name, input, { index: this.#index, time: this.#time });
+  }
+
+  /** As of the last executed entry; undefined if the machine has no event of this name. */
+  events(question: EventsQuestion): EventsAnswer | undefined {
+    checkWhole(this.#midEntry);
+    if (!this.#eventNames.has(question.name)) return undefined;
+    return this.#machine.events?.(question, { index: this.#index, time: this.#time });
   }
 
   /** The earliest agreed time at which something is due although no client asks: then a `time` entry is wanted. */

@@ -8,6 +8,10 @@ export const requestLimits = {
   requestBytesMax: 1_048_576,
   /** One reply, encoded. An output larger than this becomes a failure of its command (`execution/replies.ts`). */
   replyBytesMax: 4_194_304,
+  /** One event's data, encoded, and the data of all events that are answered at once. */
+  eventBytesMax: 1_048_576,
+  eventPageBytesMax: 1_048_576,
+  eventPageCountMax: 1_024,
   /** A command's name, as UTF-8. */
   nameBytesMax: 128,
   /** What an opener draws to recognise its reply. */

@@ -3,6 +3,7 @@
  *
  * Owns: the shapes. Leaves to others: their bytes (`wire/`), their rules (`execution/session-table.ts`), who sends them.
  */
+import type { EventsQuestion } from "./events.js";
 import type { LogIndex, ReplicaId, RequestNumber, SessionId } from "./ids.js";
 
 /** An Input that is put into the order. All of them are executed by `execution/executor.ts`, and only there. */
@@ -130,7 +131,9 @@ export type ClientMessage =
       readonly name: string;
       readonly input: Uint8Array;
       readonly read: ReadLevel;
-    };
+    }
+  /** Answered like a query, at once or as soon as there is something, with the events from a position on (`wire/events-codec.ts`). */
+  | { readonly kind: "events"; readonly id: number; readonly question: EventsQuestion; readonly waitMs: number };
 
 /** Names the request that a reply belongs to. */
 export type RequestKey =

@@ -88,7 +88,7 @@ export function executedEnd(
 }
 
 /** Replicas only store what has a canonical form, so this fails only if one of them is broken. */
-function readValueOf(name: string, bytes: Uint8Array): unknown {
+export function readValueOf(name: string, bytes: Uint8Array): unknown {
   const value = decodeValue(bytes);
   if (value instanceof DecodeFailure) throw new Error(`Cannot read the answer to ${name}: ${value.reason}`);
   return value;

@@ -4,27 +4,38 @@
  * Owns: the surface (`api/client-types.ts`), made from the names of a machine. Leaves to others: asking (`running-client.ts`), what an
  * answer becomes (`client-ends.ts`), everything about sessions and retries (`client/`). The door `quorate/client`.
  */
-import type { CallOptions, Client, QueryOptions } from "../api/client-types.js";
+import type { CallOptions, Client, EventsOptions, QueryOptions } from "../api/client-types.js";
 import type { LowLevelMachine } from "../api/low-level.js";
 import type { ClientStatus } from "../client/client-core.js";
 import { checkClientLimits, defaultClientLimits } from "../client/limits.js";
 import { readLevelOf } from "../client/read-level.js";
 import { detailOf, outputOf, tryResultOf, type End } from "./client-ends.js";
+import { followEvents } from "./followed-events.js";
 import { parseAddress } from "./network.js";
 import { CannotConnect, RunningClient, type ConnectOptions } from "./running-client.js";
 
-export { CommandFailed, CommandRejected, InvalidInput, OutcomeUnknown, RequestRefused } from "../api/errors.js";
+export {
+  CommandFailed,
+  CommandRejected,
+  EventsCompacted,
+  InvalidInput,
+  OutcomeUnknown,
+  RequestRefused,
+} from "../api/errors.js";
 export type { OutcomeToken, Refusal } from "../api/errors.js";
 export type {
   CallOptions,
   Client,
+  ClientEvent,
   Detail,
+  EventsOptions,
   OutputOf,
   QueryOptions,
   Read,
   ResolvedResult,
   TryResult,
 } from "../api/client-types.js";
+export type { EventPosition } from "../model/events.js";
 export type { ClientLimits } from "../client/limits.js";
 export type { ClientStatus } from "../client/client-core.js";
 export { CannotConnect, type ConnectOptions } from "./running-client.js";
@@ -97,6 +108,8 @@ function surfaceOf<M>(machine: LowLevelMachine, running: RunningClient): Connect
     ),
     $resolve: (token: { readonly session: number; readonly number: number }, options?: CallOptions) =>
       running.resolve(token, options),
+    $events: (name: string, options: EventsOptions = {}) =>
+      followEvents((...asked) => running.events(...asked), name, options),
     $close: () => running.close(),
     $status: () => running.status(),
   };

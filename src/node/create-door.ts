@@ -9,7 +9,7 @@
  */
 import { randomBytes } from "node:crypto";
 
-import type { Door, DoorAnswer, DoorIdempotency, DoorOutcome } from "../api/door.js";
+import type { Door, DoorAnswer, DoorEvents, DoorIdempotency, DoorOutcome } from "../api/door.js";
 import { concatBytes, encodeUtf8, utf8Length } from "../base/bytes.js";
 import { unreachable } from "../base/invariant.js";
 import { ClientCore } from "../client/client-core.js";
@@ -25,8 +25,10 @@ import type {
   ReadLevel,
   ReplicaMessage,
 } from "../model/request.js";
+import type { EventsQuestion } from "../model/events.js";
 import { requestLimits } from "../model/request-limits.js";
 import type { Clock } from "../ports/clock.js";
+import { eventsOfOutcome } from "../wire/events-codec.js";
 import { createNodeClock } from "./clock.js";
 import { nodeHash } from "./hash.js";
 
@@ -101,6 +103,19 @@ class LocalDoor implements Door {
     this.#core.query({ name, input, read, deadline: now + this.#timeoutMs, completion: waiting }, now);
     this.#turns.arm();
     return waiting.promise;
+  }
+
+  async events({ name, from, countMax }: EventsQuestion, waitMs: number): Promise<DoorEvents> {
+    const waiting = new DoorQuery();
+    const events = { from, countMax, waitMs };
+    const input = new Uint8Array(0);
+    const read: ReadLevel = { kind: "linearizable" };
+    this.#input((now) => this.#core.query({ name, input, read, events, deadline: Infinity, completion: waiting }, now));
+    const answer = await waiting.promise;
+    if (answer.status === "refused") return { kind: "refused", refusal: answer.refusal };
+    const found = eventsOfOutcome(answer.outcome);
+    if (found === undefined) throw new Error(`Cannot read the answer to events of ${name}`);
+    return found;
   }
 
   /** What still waits is answered at once: refused if that is certain, else unknown. */

@@ -15,7 +15,7 @@ import { hexOf } from "../base/bytes.js";
 import type { ClientCore, ClientStatus } from "../client/client-core.js";
 import { defaultClientLimits, type ClientLimits } from "../client/limits.js";
 import { NetworkedClient } from "../client/networked-client.js";
-import type { CommandOutcome, Completion, QueryAnswer, Resolution } from "../client/outcome.js";
+import type { CommandOutcome, Completion, EventsAsk, QueryAnswer, Resolution } from "../client/outcome.js";
 import { readLevelOf } from "../client/read-level.js";
 import { requestNumber, sessionId } from "../model/ids.js";
 import type { Clock } from "../ports/clock.js";
@@ -59,12 +59,14 @@ export class CannotConnect extends Error {
 const defaultTimeoutMs = 10_000;
 /** Closing waits so long for what is in flight. */
 const closeMs = 1_000;
+const noInput = new Uint8Array(0);
 
 export class RunningClient {
   readonly #machine: LowLevelMachine;
   readonly #clock: Clock = createNodeClock();
   readonly #timeoutMs: number;
   readonly #read: Read;
+  readonly #limits: ClientLimits;
   readonly #client: NetworkedClient;
   #closed: Promise<void> | undefined;
   #onReady: () => void = () => {};
@@ -74,13 +76,14 @@ export class RunningClient {
     this.#machine = machine;
     this.#timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
     this.#read = options.read ?? "linearizable";
+    this.#limits = { ...defaultClientLimits, ...options.limits };
     this.#client = new NetworkedClient({
       clock: this.#clock,
       network: nodeNetwork,
       hash: nodeHash,
       entropy: nodeEntropy,
       endpoints: options.endpoints,
-      limits: { ...defaultClientLimits, ...options.limits },
+      limits: this.#limits,
       machine,
       clusterId: options.clusterId ?? "",
       name: options.name ?? `client-${hexOf(nodeEntropy.bytes(4))}`,
@@ -122,6 +125,15 @@ export class RunningClient {
 
   query(name: string, input: unknown, options: QueryOptions | undefined): Promise<End> {
     return this.#admitted(name, input, (bytes) => this.#query(name, bytes, options));
+  }
+
+  /** The next page, whenever there is one: it waits out any fail-over. */
+  events(name: string, from: EventsAsk["from"], signal: CallOptions["signal"]): Promise<QueryAnswer> {
+    const { eventPageMax: countMax, eventWaitMs: waitMs } = this.#limits;
+    const events = { from, countMax, waitMs };
+    return this.#waitFor<QueryAnswer>({ signal, timeoutMs: Infinity }, (core, { now, ...waiting }) =>
+      core.query({ name, input: noInput, read: { kind: "linearizable" }, events, ...waiting }, now),
+    );
   }
 
   async resolve(

@@ -151,6 +151,7 @@ export class Host {
   /** No new request is taken from now on; those that wait are still answered. */
   stopTaking(): void {
     this.#stopping = true;
+    this.#queries.stop();
   }
 
   /** Called in a turn, and `turnEnd` after it in the same one. */
@@ -192,6 +193,7 @@ export class Host {
     if (this.#broken) return;
     const { clock, executor } = this.#parts;
     this.#queries.refuseLate();
+    this.#queries.endWaits();
     if (this.#isLeading() && this.#due.isDue(executor.dueAt(), clock.wall(), clock.monotonic())) {
       this.#intake.onProposed();
       this.#parts.toEngine({ kind: "propose", entries: [{ kind: "time", payload: noPayload }] });
@@ -321,6 +323,7 @@ export class Host {
 
   #halt(reason: string): void {
     this.#broken = true;
+    this.#queries.stop();
     this.#parts.broken(reason);
   }
 }

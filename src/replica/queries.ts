@@ -1,17 +1,18 @@
 /**
- * The queries of a replica's clients, from when they come to their answer or refusal.
+ * The queries of a replica's clients, from when they come to their answer or refusal, and those who follow events.
  *
  * Owns: what each level waits for, that nobody waits longer than the limit, and when a barrier is asked for. Leaves to others: waiting itself
- * (`reads.ts`), running (`query-answers.ts`), ages (`freshness.ts`), turns (`host.ts`, which calls this).
+ * (`reads.ts`, `event-waits.ts`), running (`query-answers.ts`), ages (`freshness.ts`), turns (`host.ts`, which calls this).
  */
 import { unreachable } from "../base/invariant.js";
 import { overload } from "../admission/pressure.js";
 import type { AdmissionLimits } from "../api/config.js";
 import type { Executor } from "../execution/executor.js";
 import { noIndex, type LogIndex } from "../model/ids.js";
-import type { AdmissionRefusal, ReadLevel, ReplicaMessage } from "../model/request.js";
+import type { AdmissionRefusal, ClientMessage, ReplicaMessage } from "../model/request.js";
 import type { Clock } from "../ports/clock.js";
 import type { ToEngine, ToHost } from "./channel.js";
+import { EventWaits } from "./event-waits.js";
 import { Freshness } from "./freshness.js";
 import { QueryAnswers } from "./query-answers.js";
 import { Reads, type WaitingQuery } from "./reads.js";
@@ -28,22 +29,21 @@ export interface QueriesParts {
   readonly counted: (refusal: AdmissionRefusal) => AdmissionRefusal;
 }
 
-export interface ClientQuery {
-  readonly id: number;
-  readonly name: string;
-  readonly input: Uint8Array;
-  readonly read: ReadLevel;
-}
+export type ClientQuery = Exclude<ClientMessage, { readonly kind: "request" }>;
+
+const nothing = new Uint8Array(0);
 
 export class Queries {
   readonly #parts: QueriesParts;
   readonly #reads = new Reads();
   readonly #freshness = new Freshness();
   readonly #answers: QueryAnswers;
+  readonly #waits: EventWaits;
   #executedIndex: LogIndex = noIndex;
 
   constructor(parts: QueriesParts) {
     this.#parts = parts;
+    this.#waits = new EventWaits(parts);
     this.#answers = new QueryAnswers({
       ...parts,
       ageMs: (now) => this.#freshness.ageMs(now),
@@ -62,19 +62,32 @@ export class Queries {
 
   add(connection: number, query: ClientQuery, closed: AdmissionRefusal | undefined): void {
     const { admission, answer, clock, counted, again } = this.#parts;
-    const { id, name, input, read } = query;
-    const refusal = closed ?? overload(this.count, admission.queriesMax);
+    const { id } = query;
+    const refusal =
+      closed ??
+      (query.kind === "events"
+        ? this.#waits.ask(connection, query, admission.eventWaitsMax)
+        : overload(this.count, admission.queriesMax));
     if (refusal !== undefined) return answer(connection, { kind: "queryRefused", id, refusal: counted(refusal) });
+    if (query.kind === "events") return;
+    const { name, input, read } = query;
     this.#await({ connection, id, name, input, read, since: clock.monotonic() });
     again();
   }
 
+  /** Nobody waits here for events any more: others may have them. */
+  stop(): void {
+    this.#waits.stop();
+  }
+
   disconnected(connection: number): void {
+    this.#waits.disconnected(connection);
     this.#answers.disconnected(connection);
   }
 
   drained(connection: number): void {
     this.#answers.drained(connection, this.#executedIndex);
+    this.#waits.drained(connection);
   }
 
   /** In a turn, which ends with `answerReady`. */
@@ -98,6 +111,7 @@ export class Queries {
   answerReady(executedIndex: LogIndex): void {
     this.#executedIndex = executedIndex;
     this.#freshness.executed(executedIndex);
+    this.#waits.executed();
     this.#answers.give(this.#reads.takeReady(executedIndex), executedIndex);
   }
 
@@ -107,6 +121,24 @@ export class Queries {
     for (const query of this.#reads.takeOlderThan(now - admission.queryMs)) {
       const refusal = counted(this.#lateness(query, now));
       answer(query.connection, { kind: "queryRefused", id: query.id, refusal });
+    }
+  }
+
+  /** Who has waited for events as long as he wants to is answered behind a barrier: if with nothing, that is proved. */
+  endWaits(): void {
+    const { admission, clock } = this.#parts;
+    const room = Math.max(0, admission.queriesMax - this.count);
+    for (const { connection, message } of this.#waits.takeOver(room)) {
+      const { id, question } = message;
+      this.#reads.add({
+        connection,
+        id,
+        name: question.name,
+        input: nothing,
+        read: { kind: "linearizable" },
+        events: question,
+        since: clock.monotonic(),
+      });
     }
   }
 

@@ -8,10 +8,11 @@ import type { Executor } from "../execution/executor.js";
 import type { LogIndex } from "../model/ids.js";
 import type { ReplicaMessage } from "../model/request.js";
 import type { Clock } from "../ports/clock.js";
+import { outcomeOfEvents } from "../wire/events-codec.js";
 import type { WaitingQuery } from "./reads.js";
 
 export interface QueryAnswersParts {
-  readonly executor: Pick<Executor, "query">;
+  readonly executor: Pick<Executor, "events" | "query">;
   /** More waits to be sent to this connection than it should. */
   readonly isCongested: (connection: number) => boolean;
   readonly answer: (connection: number, message: ReplicaMessage) => void;
@@ -74,8 +75,9 @@ export class QueryAnswers {
 
   #answer(query: WaitingQuery, index: LogIndex): void {
     const { executor, clock, ageMs, answer, unproved } = this.#parts;
-    const { connection, id, name, input, until } = query;
-    const outcome = executor.query(name, input);
+    const { connection, id, name, input, events, until } = query;
+    const found = events === undefined ? undefined : executor.events(events);
+    const outcome = found === undefined ? executor.query(name, input) : outcomeOfEvents(found);
     const now = clock.monotonic();
     // This process may have stood still since the lease was looked at, and others gone on (hazard L3).
     if (until !== undefined && now >= until) return unproved(query);

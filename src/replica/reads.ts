@@ -6,6 +6,7 @@
  * is nobody's (hazard L4); a failed barrier is asked again, never dropped in silence (L6), but not in the turn in which it failed:
  * that turn might never end. Called by `queries.ts`.
  */
+import type { EventsQuestion } from "../model/events.js";
 import type { LogIndex } from "../model/ids.js";
 import type { ReadLevel } from "../model/request.js";
 
@@ -15,6 +16,8 @@ export interface WaitingQuery {
   readonly name: string;
   readonly input: Uint8Array;
   readonly read: ReadLevel;
+  /** Asks for events instead: whatever there is, even nothing. */
+  readonly events?: EventsQuestion;
   /** Monotonic milliseconds at which the query came: older ones are refused. */
   readonly since: number;
   /** A lease proves it until then. */

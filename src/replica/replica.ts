@@ -212,6 +212,7 @@ export class ReplicaCore {
         queriesAnswered: this.#host.queriesAnswered,
         timersFired: machine?.timersFired ?? 0,
         timersFailed: machine?.timersFailed ?? 0,
+        eventsEmitted: machine?.eventsEmitted ?? 0,
         entriesProposed: this.#engine.entriesProposed,
         proposalsPending: this.#host.pending,
         logWrites: log.statistics.writes,
@@ -309,8 +310,8 @@ export class ReplicaCore {
 
   #onClientMessage(connection: number, type: number, payload: Uint8Array): void {
     if (type === clientMessageTypes.request) return this.#host.request(connection, payload);
-    const query = decodeClientMessage(type, payload);
-    if (query?.kind === "query") this.#host.query(connection, query);
+    const message = decodeClientMessage(type, payload);
+    if (message?.kind === "query" || message?.kind === "events") this.#host.query(connection, message);
     else this.#drop("malformed client message", `type ${type}, connection ${connection}`);
   }
 

@@ -192,6 +192,7 @@ function drawLimits(draw: Draw, clients: number): Limits {
       waitingBytesMax: draw.pick([8_192, 1_048_576]),
       waitingPerConnectionMax: draw.pick([4, 64, 1_024]),
       queriesMax: draw.pick([4, 64, 1_024]),
+      eventWaitsMax: 64,
       queryMs: draw.pick([500, 5_000]),
       renewMs: draw.pick([50, 500]),
     },

@@ -8,6 +8,7 @@
  *   to a replica   1 request        the request
  *                  2 query          id varint, name text, input bytes, read u8 (1 linearizable, 2 lease,
  *                                 3 at least: index varint, 4 no older than: ms varint, 5 local)
+ *                  3 events         as in events-codec.ts; the answer is a queryReply or queryRefused
  *   to a client    1 reply          key, index varint, reply
  *                  2 requestRefused key, refusal
  *                  3 queryReply     id, index varint, age f64, status u8 (1 ok: bytes, 2 rejected: text, bytes, 3 failed: text)
@@ -28,11 +29,15 @@ import type {
   RequestKey,
 } from "../model/request.js";
 import { readBytes, readText } from "./bounded.js";
+import { decodeEventsMessage, encodeEventsMessage } from "./events-codec.js";
 import { readReply, writeReply } from "./reply-codec.js";
 import { decodeRequest, encodeRequest } from "./request-codec.js";
 
 /** Types of the messages in a frame, by direction. */
-export const clientMessageTypes = { request: 1, query: 2 } as const satisfies Record<ClientMessage["kind"], number>;
+export const clientMessageTypes = { request: 1, query: 2, events: 3 } as const satisfies Record<
+  ClientMessage["kind"],
+  number
+>;
 export const replicaMessageTypes = {
   reply: 1,
   requestRefused: 2,
@@ -69,6 +74,7 @@ const readKinds = [
 
 export function encodeClientMessage(message: ClientMessage): Uint8Array {
   if (message.kind === "request") return encodeRequest(message.request);
+  if (message.kind === "events") return encodeEventsMessage(message);
   const writer = new ByteWriter(32 + message.name.length + message.input.length);
   writer.varint(message.id);
   writer.text(message.name);
@@ -82,6 +88,7 @@ export function decodeClientMessage(type: number, payload: Uint8Array): ClientMe
     const request = decodeRequest(payload);
     return request === undefined ? undefined : { kind: "request", request };
   }
+  if (type === clientMessageTypes.events) return decodeEventsMessage(payload);
   return type === clientMessageTypes.query ? decodeQuery(payload) : undefined;
 }
 

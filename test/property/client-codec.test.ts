@@ -2,7 +2,9 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 
+import type { EventsAnswer } from "../../src/model/events.js";
 import type { LogIndex, RequestNumber, SessionId } from "../../src/model/ids.js";
+import { requestLimits } from "../../src/model/request-limits.js";
 import type {
   AdmissionRefusal,
   ClientMessage,
@@ -18,6 +20,7 @@ import {
   encodeReplicaMessage,
   replicaMessageTypes,
 } from "../../src/wire/client-codec.js";
+import { eventsOfOutcome, outcomeOfEvents } from "../../src/wire/events-codec.js";
 
 const seed = 20_250_611;
 const session = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }) as fc.Arbitrary<never> as fc.Arbitrary<SessionId>;
@@ -58,6 +61,17 @@ const level: fc.Arbitrary<ReadLevel> = fc.oneof(
   fc.record({ kind: fc.constant("maxStaleness" as const), ms: count }),
 );
 
+const position = fc.record({ index: count, ordinal: fc.integer({ min: -1 }), sequence: count });
+
+const eventsAnswer: fc.Arbitrary<EventsAnswer> = fc.oneof(
+  fc.record({ kind: fc.constant("compacted" as const), resumeAfter: position }),
+  fc.record({
+    kind: fc.constant("page" as const),
+    events: fc.array(fc.record({ position, data: bytes }), { maxLength: 5 }),
+    next: position,
+  }),
+);
+
 const clientMessage: fc.Arbitrary<ClientMessage> = fc.oneof(
   fc.record({
     kind: fc.constant("query" as const),
@@ -65,6 +79,16 @@ const clientMessage: fc.Arbitrary<ClientMessage> = fc.oneof(
     name: text,
     input: bytes,
     read: level,
+  }),
+  fc.record({
+    kind: fc.constant("events" as const),
+    id: count,
+    question: fc.record({
+      name: text,
+      from: fc.option(position, { nil: undefined }),
+      countMax: fc.integer({ min: 1, max: requestLimits.eventPageCountMax }),
+    }),
+    waitMs: count,
   }),
   fc.record({
     kind: fc.constant("request" as const),
@@ -138,6 +162,19 @@ test("whatever a replica says is read as it was said", () => {
     }),
     { seed, numRuns: 500 },
   );
+});
+
+test("an answer about events is read as it was given, and foreign bytes are none", () => {
+  fc.assert(
+    fc.property(eventsAnswer, bytes, (answer, foreign) => {
+      expect(eventsOfOutcome(outcomeOfEvents(answer))).toEqual(answer);
+      const read = eventsOfOutcome({ status: "ok", output: foreign });
+      if (read !== undefined) expect(outcomeOfEvents(read)).toEqual({ status: "ok", output: foreign });
+    }),
+    { seed, numRuns: 500 },
+  );
+  expect(eventsOfOutcome({ status: "failed", message: "" })).toBeUndefined();
+  expect(eventsOfOutcome({ status: "rejected", code: "other", data: new Uint8Array(3) })).toBeUndefined();
 });
 
 test("foreign bytes are read as nothing or as a message that says the same again", () => {

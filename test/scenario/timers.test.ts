@@ -1,6 +1,7 @@
 /** Timers over whole replicas: time alone makes them fire, on every replica, whoever leads by then. */
 import { expect, test } from "vitest";
 
+import { defaultLimits } from "../../src/api/config.js";
 import type { DoorOutcome } from "../../src/api/door.js";
 import { define, event } from "../../src/index.js";
 import { encodeValue } from "../../src/wire/canonical.js";
@@ -62,7 +63,11 @@ test("the next leader fires what was set under a leader that died, once, and so 
 });
 
 test("more timers than one entry fires are all fired at once, over several entries", async () => {
-  const group = new ReplicaGroup(["a", "b", "c"], { machine: { timersPerEntryMax: 2 } }, alarm);
+  const group = new ReplicaGroup(
+    ["a", "b", "c"],
+    { machine: { ...defaultLimits.machine, timersPerEntryMax: 2 } },
+    alarm,
+  );
   group.untilLeader();
   for (let at = 0; at < 7; at += 1) void set(group, "b", `${at}`, 1_000);
   await group.pass(1_500);

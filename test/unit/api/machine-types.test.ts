@@ -86,6 +86,17 @@ declare const client: Client<typeof machine>;
 const neverRun = (_body: () => unknown): void => undefined;
 
 describe("what a client may ask and is answered", () => {
+  test("events are typed by their name", () => {
+    neverRun(async () => {
+      for await (const moved of client.$events("moved", { after: 7 })) {
+        expectTypeOf(moved.data).toEqualTypeOf<{ from: string; amount: bigint }>();
+        void client.$events("moved", { after: moved.position });
+      }
+      // @ts-expect-error there is no such event
+      void client.$events("other");
+    });
+  });
+
   test("inputs and outputs are the command's own", () => {
     neverRun(() => {
       expectTypeOf(client.deposit({ account: "a", amount: 1n })).toEqualTypeOf<Promise<{ balance: bigint }>>();

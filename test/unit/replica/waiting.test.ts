@@ -118,6 +118,7 @@ test("L3: what was read by a lease that ended meanwhile is not answered, and ask
   const answered: number[] = [];
   const again: number[] = [];
   const executor = {
+    events: () => undefined,
     query: () => {
       now += 5; // As long as the process stood still.
       return { status: "ok" as const, output: bytes };

@@ -1,6 +1,6 @@
 /** HTTP in front of a door: statuses, limits, and who may ask (threats 5 to 7, 14). */
 import { describe, expect, test } from "vitest";
-import type { Door, DoorIdempotency, DoorOutcome } from "../../../src/api/door.js";
+import type { Door, DoorEvents, DoorIdempotency, DoorOutcome } from "../../../src/api/door.js";
 import type { LowLevelMachine } from "../../../src/api/low-level.js";
 import type { ReplicaStatus } from "../../../src/api/replica.js";
 import { logIndex, noTerm, type LogIndex } from "../../../src/model/ids.js";
@@ -43,6 +43,10 @@ class TestDoor implements Door {
       index: nine,
       ageMs: this.ageMs,
     });
+  }
+
+  events(): Promise<DoorEvents> {
+    return new Promise(() => {});
   }
 
   close(): void {
@@ -95,6 +99,7 @@ const status: ReplicaStatus = {
     commandsRepeated: 5,
     timersFired: 17,
     timersFailed: 18,
+    eventsEmitted: 19,
     queriesAnswered: 6,
     proposalsPending: 7,
     leaderChanges: 8,
