@@ -1,5 +1,5 @@
 /**
- * A replica's HTTP: health, metrics, status, commands and queries.
+ * A replica's HTTP: health, metrics, status, commands, queries and events.
  *
  * Owns: routes, the checks of who asks, opening and closing of the server. Leaves to others: the calls (`http-calls.ts`), metrics
  * (`metrics.ts`). Nobody is authenticated, so a web page must not be able to use a visitor's loopback (threat 14): requests that a
@@ -13,6 +13,7 @@ import { formatAddress, isLoopback, parseAddress } from "../node/network.js";
 import type { EventLoopReport } from "./event-loop.js";
 import { refusedAnswer, type HttpAnswer } from "./http-answers.js";
 import type { HttpCalls } from "./http-calls.js";
+import type { HttpEvents } from "./http-events.js";
 import type { Metrics } from "./metrics.js";
 
 /** What `/v1/status` answers: the replica's status, and what the process knows. */
@@ -29,6 +30,7 @@ export interface ProcessStatus extends ReplicaStatus {
 
 export interface HttpParts {
   readonly calls: HttpCalls;
+  readonly events: HttpEvents;
   readonly metrics: Metrics;
   readonly status: () => ProcessStatus;
   readonly resetEventLoop: () => void;
@@ -67,6 +69,10 @@ export function makeHttpApp(parts: HttpParts): Hono {
   app.post("/v1/queries/:name", async (context) =>
     reply(context, await parts.calls.query(context.req.param("name"), context.req.raw)),
   );
+  app.get("/v1/events/:name", (context) => {
+    const opened = parts.events.open(context.req.param("name"), context.req.raw);
+    return opened instanceof Response ? opened : reply(context, opened);
+  });
   app.post("/debug/event-loop/reset", (context) => {
     parts.resetEventLoop();
     return context.body(null, 204);
@@ -99,6 +105,7 @@ GET  /metrics                Prometheus text
 GET  /v1/status              JSON
 POST /v1/commands/<name>     JSON in, {"output": …, "index": …} out; Idempotency-Key makes retries safe
 POST /v1/queries/<name>      JSON in, {"output": …, "index": …} out
+GET  /v1/events/<name>       server-sent events; ?after=<id> or Last-Event-ID resumes
 `;
 
 function addHealth(app: Hono, parts: HttpParts): void {

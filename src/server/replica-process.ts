@@ -16,6 +16,7 @@ import { formatAddress, isLoopback, parseAddress } from "../node/network.js";
 import { watchEventLoop, type EventLoopWatch } from "./event-loop.js";
 import { CommandFailure, exitCodes, usageFailure, type ExitCode } from "./exit-codes.js";
 import { handshakeRefusals } from "../wire/handshake.js";
+import { openHttpEvents } from "./http-events.js";
 import { openHttpCalls } from "./http-calls.js";
 import { makeHttpApp, startHttpDoor, type HttpDoor, type ProcessStatus } from "./http.js";
 import { openLogs, openSink, type Logs } from "./logs.js";
@@ -192,6 +193,9 @@ async function openRedis(settings: Settings, { replica }: DoorParts): Promise<Re
   });
 }
 
+/** Streams of events open at once; more are answered with 503. */
+const eventStreamsMax = 1_024;
+
 async function openHttp(
   settings: Settings,
   parts: DoorParts & { readonly redis: RespDoor | undefined },
@@ -201,9 +205,11 @@ async function openHttp(
   if (address === undefined) return undefined;
   const { machine, replica, logs, eventLoop, redis } = parts;
   const answers = new Map<number, number>();
+  const door = replica.openDoor("http");
+  const events = openHttpEvents({ machine, door, streamsMax: eventStreamsMax });
   const calls = openHttpCalls({
     machine,
-    door: replica.openDoor("http"),
+    door,
     bodyBytesMax: countSetting(settings, "http.bodyBytesMax"),
     jsonDepthMax: countSetting(settings, "http.jsonDepthMax"),
     callsPendingMax: countSetting(settings, "http.callsPendingMax"),
@@ -218,6 +224,7 @@ async function openHttp(
   });
   const app = makeHttpApp({
     calls,
+    events,
     metrics,
     status,
     resetEventLoop: eventLoop.reset,
@@ -228,7 +235,14 @@ async function openHttp(
     failed: (cause) => logs.logger.error({ cause: textOfCause(cause) }, "an HTTP request failed unexpectedly"),
     loopbackOnly: isLoopback(parseAddress(address).host),
   });
-  return startHttpDoor(app, address);
+  const http = await startHttpDoor(app, address);
+  return {
+    address: http.address,
+    close: (drainMsMax) => {
+      events.close();
+      return http.close(drainMsMax);
+    },
+  };
 }
 
 function processStatus(

@@ -3,10 +3,12 @@ import { describe, expect, test } from "vitest";
 import type { Door, DoorEvents, DoorIdempotency, DoorOutcome } from "../../../src/api/door.js";
 import type { LowLevelMachine } from "../../../src/api/low-level.js";
 import type { ReplicaStatus } from "../../../src/api/replica.js";
+import type { EventsQuestion } from "../../../src/model/events.js";
 import { logIndex, noTerm, type LogIndex } from "../../../src/model/ids.js";
 import type { ReadLevel } from "../../../src/model/request.js";
 import { makeHttpApp, type ProcessStatus } from "../../../src/server/http.js";
 import { openHttpCalls } from "../../../src/server/http-calls.js";
+import { openHttpEvents } from "../../../src/server/http-events.js";
 import { metricNames, openMetrics } from "../../../src/server/metrics.js";
 import { decodeValue, encodeValue } from "../../../src/wire/canonical.js";
 
@@ -45,8 +47,14 @@ class TestDoor implements Door {
     });
   }
 
-  events(): Promise<DoorEvents> {
-    return new Promise(() => {});
+  /** What is answered about events, in order; then nothing more happens. */
+  readonly answers: DoorEvents[] = [];
+  readonly followed: EventsQuestion[] = [];
+
+  events(question: EventsQuestion): Promise<DoorEvents> {
+    this.followed.push(question);
+    const answer = this.answers.shift();
+    return answer === undefined ? new Promise(() => {}) : Promise.resolve(answer);
   }
 
   close(): void {
@@ -59,6 +67,7 @@ const machine: LowLevelMachine = {
   version: 1,
   commandNames: ["deposit"],
   queryNames: ["balance"],
+  eventNames: ["moved"],
   open: () => {
     throw new Error("HTTP opens no machine");
   },
@@ -129,6 +138,7 @@ function serve(changes: { readonly callMsMax?: number; readonly status?: Partial
     callsPendingMax: 2,
     callMsMax: changes.callMsMax ?? 1000,
   });
+  const events = openHttpEvents({ machine, door, streamsMax: 2 });
   const now = { ...status, ...changes.status };
   const whole: ProcessStatus = {
     ...now,
@@ -138,6 +148,7 @@ function serve(changes: { readonly callMsMax?: number; readonly status?: Partial
   };
   const app = makeHttpApp({
     calls,
+    events,
     metrics: openMetrics({
       status: () => now,
       eventLoop: () => eventLoop,
@@ -157,8 +168,73 @@ function serve(changes: { readonly callMsMax?: number; readonly status?: Partial
     app.request(path, { ...init, headers: { Host: "127.0.0.1:7300", ...(init.headers as Record<string, string>) } });
   const post = (path: string, body: string, headers: Record<string, string> = {}): Promise<Response> =>
     ask(path, { method: "POST", body, headers });
-  return { door, ask, post };
+  return { door, events, ask, post };
 }
+
+describe("events", () => {
+  const at = (index: number) => ({ index, ordinal: 0, sequence: 0 });
+
+  /** What a reader is given until nothing more comes; then the stream is ended. */
+  async function textOf(response: Response, events: { close(): void }): Promise<string> {
+    setTimeout(() => events.close(), 20);
+    return await response.text();
+  }
+
+  test("are sent with their ids, and the next page is asked for from where the last one ended", async () => {
+    const { door, events, ask } = serve();
+    door.answers.push(
+      { kind: "page", events: [{ position: at(7), data: bytes({ amount: 5n }) }], next: at(9) },
+      { kind: "page", events: [], next: at(12) },
+      { kind: "page", events: [{ position: at(12), data: bytes("two\nlines") }], next: at(13) },
+    );
+    const response = await ask("/v1/events/moved?after=6");
+
+    expect(response.status).toBe(200);
+    expect(response.headers.get("Content-Type")).toBe("text/event-stream");
+    expect(await textOf(response, events)).toBe(
+      'retry: 1000\n\nid: 7.0.0\ndata: {"amount":{"$bigint":"5"}}\n\n:\n\nid: 12.0.0\ndata: "two\\nlines"\n\n',
+    );
+    expect(door.followed.map(({ from }) => from)).toEqual([
+      { index: 7, ordinal: -1, sequence: 0 },
+      at(9),
+      at(12),
+      at(13),
+    ]);
+  });
+
+  test("that are no longer kept are told as such, and the stream goes on behind them", async () => {
+    const { door, events, ask } = serve();
+    door.answers.push({ kind: "compacted", resumeAfter: at(5) });
+    const response = await ask("/v1/events/moved", { headers: { "Last-Event-ID": "2.-1.3" } });
+
+    expect(await textOf(response, events)).toBe(
+      'retry: 1000\n\nevent: compacted\nid: 5.0.0\ndata: {"resumeAfter":"5.0.0"}\n\n',
+    );
+    expect(door.followed.map(({ from }) => from)).toEqual([
+      { index: 2, ordinal: -1, sequence: 4 },
+      { index: 5, ordinal: 0, sequence: 1 },
+    ]);
+  });
+
+  test("end when the replica stops, and a reader that goes away makes room for another", async () => {
+    const { door, ask } = serve();
+    door.answers.push({ kind: "refused", refusal: { code: "STOPPING" } });
+    expect(await (await ask("/v1/events/moved")).text()).toBe("retry: 1000\n\n");
+
+    const open = [await ask("/v1/events/moved"), await ask("/v1/events/moved")];
+    expect((await ask("/v1/events/moved")).status).toBe(503);
+    await open[0]?.body?.cancel();
+    expect((await ask("/v1/events/moved")).status).toBe(200);
+  });
+
+  test("of another name, or from a place that is none, are refused", async () => {
+    const { ask } = serve();
+
+    expect((await ask("/v1/events/move")).status).toBe(404);
+    for (const after of ["x", "-1", "1.2", "1.-2.0", "99999999999999999"])
+      expect((await ask(`/v1/events/moved?after=${after}`)).status).toBe(400);
+  });
+});
 
 describe("commands and queries", () => {
   test("JSON goes in as the machine's value and its output comes back as JSON", async () => {
