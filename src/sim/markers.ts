@@ -46,6 +46,10 @@ export const markerNames = [
   "a replica started from a checkpoint",
   "a checkpoint replaced a log",
   "a checkpoint was fetched from peers",
+  "a timer fired",
+  "a follower was told of events",
+  "a follower was told that events are no longer kept",
+  "a follower went on after its process had ended",
 ] as const;
 
 export type Marker = (typeof markerNames)[number];
@@ -107,6 +111,7 @@ export class Markers {
     if (commandsRepeated > 0) this.reach("a request was answered from a stored reply");
     if (requestsRefused["OVERLOADED"] !== undefined) this.reach("a request was refused as OVERLOADED");
     if (requestsRefused["NO_LEADER"] !== undefined) this.reach("a query was refused for want of a leader");
+    if (counters.timersFired > 0) this.reach("a timer fired");
     if (expired > 0) this.reach("a session expired");
     if (evicted > 0) this.reach("a session was evicted");
     if (log.recovered.start.index > 0) this.reach("a part of a log was given back");

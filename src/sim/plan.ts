@@ -171,6 +171,11 @@ function drawLimits(draw: Draw, clients: number): Limits {
       durationMs: electionTimeoutMsMin >= 5 * heartbeatMs && draw.chance(0.7) ? electionTimeoutMsMin : 0,
       clockDriftPercentMax: draw.pick([5, 30]),
     },
+    machine: {
+      timersPerEntryMax: draw.pick([1, 256]),
+      eventsMax: draw.pick([4, 64, 65_536]),
+      eventsBytesMax: draw.pick([1_024, 65_536]),
+    },
     raft: {
       heartbeatMs,
       electionTimeoutMsMin,

@@ -2,7 +2,7 @@
  * The bugs that a sweep must find: hazards that real systems have had, each as a change of one decision of the product.
  *
  * Owns: the table, and the reason why this file is long: it is one list. Leaves to others: planting (`planted-bugs.ts`). The letter of an
- * id is the family of its hazard (elections, replication, reads (L), durability, membership, clients, flow, non-determinism, pipeline).
+ * id is the family of its hazard (elections, replication, reads (L), durability, membership, clients, timers, flow, non-determinism, pipeline).
  */
 import type { PlantedBug } from "./planted-bugs.js";
 
@@ -509,6 +509,69 @@ export const plantedBugs: readonly PlantedBug[] = [
     from: "root: newest.root,",
     to: "root: newest.root.map((byte, at) => (at === 0 ? self.charCodeAt(0) : byte)),",
     options: { untilMs: 20000 },
+  },
+  {
+    id: "C8",
+    hazard: "a replica that lags tells whoever is ahead of it what it has",
+    file: "collections/event-log.js",
+    from: "this.#from(name, from ?? start)",
+    to: "this.#from(name, from === undefined || from.index > executed + 1 ? start : from)",
+  },
+  {
+    id: "C8-gap",
+    hazard: "events that are no longer kept are passed over in silence",
+    file: "collections/event-log.js",
+    from: "comparePositions(from, positionOf(dropped)) <= 0)",
+    to: "comparePositions(from, positionOf(dropped)) > 0 && false)",
+  },
+  {
+    id: "C8-page",
+    hazard: "a page of events that is full ends behind what it left out",
+    file: "collections/event-log.js",
+    from: 'return { kind: "page", events, next: position };',
+    to: 'return { kind: "page", events, next: positionBehind(executed) };',
+  },
+  {
+    id: "C8-repeat",
+    hazard: "a follower goes on with the last event that it was told, not behind it",
+    file: "client/event-cursor.js",
+    from: 'answer.kind === "page" ? answer.next',
+    to: 'answer.kind === "page" ? (answer.events.at(-1)?.position ?? answer.next)',
+  },
+  {
+    id: "T1",
+    hazard: "a timer that has fired fires again",
+    file: "collections/timer-table.js",
+    from: "this.#remove(name, key); return stored;",
+    to: "return stored;",
+  },
+  {
+    id: "T2",
+    hazard: "a timer fires before its time",
+    file: "collections/timer-table.js",
+    from: "to: [now + 1,",
+    to: "to: [now + 250,",
+  },
+  {
+    id: "T3",
+    hazard: "a timer that is set again fires at the earlier time as well",
+    file: "collections/timer-table.js",
+    from: "from 0`); this.#remove(String(name), key);",
+    to: "from 0`);",
+  },
+  {
+    id: "T4",
+    hazard: "a timer whose handler throws is never spent",
+    file: "collections/typed-machine.js",
+    from: 'if (outcome !== "overflowed" && outcome.status === "failed") this.#spend(timer, at);',
+    to: "",
+  },
+  {
+    id: "T5",
+    hazard: "timers are not in checkpoints: whoever starts from one has lost them",
+    file: "collections/state-store.js",
+    from: "fork() { return this.#declared.map(",
+    to: 'fork() { return this.#declared.filter(({ table }) => !table.name.startsWith("$timer")).map(',
   },
   {
     id: "F1",

@@ -3,17 +3,26 @@
  *
  * Owns: which there are. Leaves to others: the checks (`checkers/`). Called by `simulate.ts` and `scenario.ts`.
  */
+import { defaultLimits } from "../api/config.js";
 import { searchHistories } from "./checkers/standard-histories.js";
+import { checkTimers } from "./checkers/timer-rule.js";
 import { simHash } from "./sim-hash.js";
 import { standardMachine } from "./standard-machine.js";
 import type { World } from "./world.js";
 
-/** Equal states, counts, the order executed once more, the search. Throws `RuleBroken`. */
-export function checkWhole({ replicas, order, judge, machine, plan }: World): void {
+/** Equal states, counts, the order executed once more, events and timers, the search. Throws `RuleBroken`. */
+export function checkWhole({ replicas, order, judge, events, machine, plan }: World): void {
   for (const { id, opened } of replicas) {
     if (opened !== undefined) order.compareDigest(id, opened.executor.executedIndex, opened.executor.digest());
   }
   judge.checkCounts();
-  judge.replay({ machine, hash: simHash, limits: plan.limits, voters: replicas.map(({ id }) => id) });
-  if (machine === standardMachine) searchHistories(judge.operations);
+  const { eventsMax, eventsBytesMax } = defaultLimits.machine;
+  const limits = { ...plan.limits, machine: { ...plan.limits.machine, eventsMax, eventsBytesMax } };
+  const voters = replicas.map(({ id }) => id);
+  judge.replay({ machine, hash: simHash, limits, voters }, (executor, index) => events.collect(executor, index));
+  events.checkTold();
+  if (machine !== standardMachine) return;
+  const entries = order.decided.map(({ entry }) => entry);
+  checkTimers(events, entries, limits.machine.timersPerEntryMax);
+  searchHistories(judge.operations);
 }

@@ -16,6 +16,7 @@ import { maxIndex, noIndex } from "../model/ids.js";
 import type { ReadLevel } from "../model/request.js";
 import { encodeValue } from "../wire/canonical.js";
 import type { ClientJudge } from "./checkers/client-judge.js";
+import type { EventJudge } from "./checkers/event-judge.js";
 import { nameOf } from "./checkers/client-judge.js";
 import { describeReply } from "./checkers/order-judge.js";
 import { Draw } from "./draw.js";
@@ -24,6 +25,7 @@ import type { Operation } from "./operation.js";
 import { SimProcess } from "./process.js";
 import type { Scheduler } from "./scheduler.js";
 import { simHash } from "./sim-hash.js";
+import { SimFollower } from "./sim-follower.js";
 import type { SimNetwork } from "./sim-network.js";
 import type { Trace } from "./trace.js";
 import { WorkloadFailed, type AskedRead, type PlainAsk, type PlainWorkload } from "./workload.js";
@@ -33,6 +35,7 @@ export interface SimClientParts {
   readonly network: SimNetwork;
   readonly trace: Trace;
   readonly judge: ClientJudge;
+  readonly events: EventJudge;
   readonly markers: Markers;
   readonly machine: LowLevelMachine;
   readonly workload: PlainWorkload;
@@ -56,6 +59,7 @@ export class SimClient {
   readonly #draw: Draw;
   readonly #pace: Draw;
   readonly #outstanding = new Set<Operation>();
+  readonly #follower: SimFollower | undefined;
   #starts = 0;
   /** Connections so far. */
   #links = 0;
@@ -69,10 +73,20 @@ export class SimClient {
     this.#parts = parts;
     this.#draw = new Draw(parts.scheduler.random(`workload ${id}`));
     this.#pace = new Draw(parts.scheduler.random(`pace ${id}`));
+    const { machine, events, scheduler, markers, trace } = parts;
+    const draw = new Draw(scheduler.random(`follows ${id}`));
+    const names = machine.eventNames ?? [];
+    if (names.length > 0)
+      this.#follower = new SimFollower({ who: id, name: draw.pick(names), judge: events, draw, markers, trace });
   }
 
   get outstanding(): number {
     return this.#outstanding.size;
+  }
+
+  /** Everything in entries below this was told to whoever follows events here; infinity if nobody does. */
+  get followedTo(): number {
+    return this.#process === undefined ? Infinity : (this.#follower?.followedTo ?? Infinity);
   }
 
   get status(): ReturnType<ClientCore["status"]> | undefined {
@@ -84,6 +98,8 @@ export class SimClient {
   }
 
   start(): void {
+    // Two kills may overlap: the end of the first has started it already.
+    if (this.#process !== undefined) return;
     const { scheduler, network, machine, endpoints, clusterId, limits, turnMsMax, threw } = this.#parts;
     this.#starts += 1;
     const process = new SimProcess(scheduler, `${this.id}.${this.#starts}`, {
@@ -107,7 +123,9 @@ export class SimClient {
         closed: () => {},
       });
       this.#client.input((core, now) => core.start(now));
-      if (this.#parts.paceMs < Infinity) this.#askLater(process);
+      if (this.#parts.paceMs === Infinity) return;
+      this.#askLater(process);
+      this.#follower?.start(process, this.#client);
     });
   }
 

@@ -6,9 +6,21 @@
  * that what they do is compared between replicas too. Leaves to others: reading its operations as histories (`histories.ts`).
  */
 import { rejected } from "../api/rejected.js";
-import { define } from "../collections/define.js";
+import { define, event } from "../collections/define.js";
 import type { Draw } from "./draw.js";
 import type { Ask, AskedRead } from "./workload.js";
+
+/** What a timer is set with, and tells when it fires: which of the commands has set it, and for when. */
+export interface Reminder {
+  readonly key: string;
+  readonly at: number;
+  readonly by: string;
+}
+
+/** Its handler throws: the timer is spent, and nobody is told. */
+export function isSpoilt({ at }: Reminder): boolean {
+  return at % 5 === 0;
+}
 
 const definition = define({
   name: "registers",
@@ -21,6 +33,15 @@ const definition = define({
     drawn: list<{ uuid: string; random: number; at: string; now: number }>(),
     total: cell<bigint>(0n),
   }),
+  events: {
+    added: event<{ key: string; sum: number }>(),
+    /** Emitted only by what fails. */
+    spoilt: event<{ key: string }>(),
+    reminded: event<Reminder>(),
+    rang: event<Reminder & { now: number }>(),
+    forgot: event<{ key: string }>(),
+  },
+  timers: { ring: event<Reminder>() },
 });
 
 /** Made once: to note where an error was made costs more than all else that a command does. */
@@ -39,10 +60,11 @@ export const standardMachine = definition.machine({
     append(state, { key, value }: { key: string; value: string }) {
       state.texts.set(key, (state.texts.get(key) ?? "") + value);
     },
-    add(state, { key, value }: { key: string; value: number }) {
+    add(state, { key, value }: { key: string; value: number }, { emit }) {
       const sum = (state.counters.get(key) ?? 0) + value;
       state.counters.set(key, sum);
       state.total.set(state.total.get() + BigInt(value));
+      emit("added", { key, sum });
       return sum;
     },
     /** Everything that the context gives. */
@@ -54,8 +76,21 @@ export const standardMachine = definition.machine({
       state.seen.add(key);
       return drawn;
     },
+    /** Sets a timer, or another time for it. */
+    remind(_state, { key, inMs }: { key: string; inMs: number }, context) {
+      const reminder: Reminder = { key, at: context.now + inMs, by: `${context.index}.${context.ordinal}` };
+      context.timers.set("ring", key, reminder.at, reminder);
+      context.emit("reminded", reminder);
+    },
+    forget(_state, { key }: { key: string }, { timers, emit }) {
+      const isSet = timers.cancel("ring", key);
+      if (isSet) emit("forgot", { key });
+      return isSet;
+    },
     /** Changes much, and then throws: all of it must be taken back. */
-    spoil(state, { key }: { key: string }) {
+    spoil(state, { key }: { key: string }, context) {
+      context.emit("spoilt", { key });
+      context.timers.cancel("ring", key);
       state.registers.delete(key);
       state.counters.set(key, -1);
       state.total.set(-1n);
@@ -69,6 +104,13 @@ export const standardMachine = definition.machine({
     count: (state, { key }: { key: string }) => state.counters.get(key) ?? 0,
     totals: (state) => ({ total: state.total.get(), seen: state.seen.size, drawn: state.drawn.length }),
   },
+  on: {
+    ring(state, reminder, { emit, now }) {
+      state.seen.add(reminder.by);
+      emit("rang", { ...reminder, now });
+      if (isSpoilt(reminder)) throw new Error(`${reminder.key} is spoilt`);
+    },
+  },
 });
 
 /** Writes and appends carry values that no other has, so that a search can tell them apart; keys are few, so that they meet. */
@@ -76,7 +118,7 @@ export function standardWorkload(keys: number): (draw: Draw) => Ask<typeof stand
   return (draw) => {
     const key = (prefix: string): string => `${prefix}${draw.between(1, keys)}`;
     const unique = draw.between(1, 1_000_000_000);
-    switch (draw.between(0, 14)) {
+    switch (draw.between(0, 15)) {
       case 0:
       case 1:
         return { command: "write", input: { key: key("r"), value: draw.chance(0.2) ? unique % 3 : unique } };
@@ -103,6 +145,9 @@ export function standardWorkload(keys: number): (draw: Draw) => Ask<typeof stand
         return { query: "get", read: weak(draw), input: { key: key("l") } };
       case 13:
         return { query: "count", read: weak(draw), input: { key: key("c") } };
+      case 14:
+        if (draw.chance(0.3)) return { command: "forget", input: { key: key("t") } };
+        return { command: "remind", input: { key: key("t"), inMs: draw.pick([0, unique % 100, unique % 3_000]) } };
       default:
         return draw.chance(0.5)
           ? { command: "spoil", input: { key: key("c") } }

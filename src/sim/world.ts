@@ -10,6 +10,7 @@ import type { Member } from "../model/membership.js";
 import { InvariantViolation } from "../base/invariant.js";
 import { checkQueues } from "./checkers/queues.js";
 import { ClientJudge } from "./checkers/client-judge.js";
+import { EventJudge } from "./checkers/event-judge.js";
 import { OrderJudge } from "./checkers/order-judge.js";
 import { RuleBroken, rules, type Violation } from "./checkers/violation.js";
 import { Draw } from "./draw.js";
@@ -48,6 +49,7 @@ export class World {
   readonly clients: readonly SimClient[];
   readonly order: OrderJudge;
   readonly judge: ClientJudge;
+  readonly events: EventJudge;
   readonly markers = new Markers();
   /** Hosts whose disk somebody has damaged: only of these a start may be refused. */
   readonly spoiled = new Set<string>();
@@ -72,6 +74,7 @@ export class World {
     this.order = new OrderJudge(replicas, () => this.scheduler.now);
     const [slowestClock] = clockRatesOf(plan.limits.lease);
     this.judge = new ClientJudge(this.order, slowestClock);
+    this.events = new EventJudge(machine.eventNames ?? []);
     for (const member of members) replicas.push(this.#replica(member, members));
     this.clients = Array.from({ length: plan.clients }, (_, at) => {
       const known = endpointsOf?.(at) ?? "all";
@@ -187,13 +190,14 @@ export class World {
   }
 
   #client(id: string, endpoints: readonly string[], workload: PlainWorkload): SimClient {
-    const { scheduler, network, trace, judge, machine, markers, plan } = this;
+    const { scheduler, network, trace, judge, events, machine, markers, plan } = this;
     const { clientLimits: limits, paceMs, outstandingMax, timeoutMsMax, turnMsMax } = plan;
     return new SimClient(id, {
       scheduler,
       network,
       trace,
       judge,
+      events,
       markers,
       machine,
       workload,

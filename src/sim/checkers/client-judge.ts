@@ -89,8 +89,11 @@ export class ClientJudge {
     this.#raise({ index, ordinal: Number.MAX_SAFE_INTEGER });
   }
 
-  /** At the end: the order is executed once more by itself, and every query is asked again at its position. */
-  replay(parts: ExecutorParts): void {
+  /**
+   * At the end: the order is executed once more by itself, and every query is asked again at its position. `look` is given the executor after each
+   * entry.
+   */
+  replay(parts: ExecutorParts, look: (executor: Executor, index: LogIndex) => void): void {
     const executor = new Executor(parts);
     const queries = new Map<number, Operation[]>();
     for (const operation of this.operations) {
@@ -108,6 +111,7 @@ export class ClientJudge {
         return `entry ${entry.index} executed alone gives ${describeReply(again[at]?.reply)} for its request ${at}, and ${by} gave ${describeReply(executed[at]?.reply)}`;
       });
       for (const operation of queries.get(entry.index) ?? []) checkQuery(executor, operation);
+      look(executor, entry.index);
     }
   }
 
