@@ -50,6 +50,7 @@ export {
   CommandFailed,
   CommandRejected,
   EventsCompacted,
+  InstructionRefused,
   InvalidInput,
   OutcomeUnknown,
   RequestRefused,

@@ -2,7 +2,8 @@
  * A deterministic cluster of Raft cores in memory: network, disks, processes and time from one seed.
  *
  * Owns: delay, loss, duplication, reordering, partitions, crashes that lose what was not yet written, restarts. Leaves to
- * others: the rules between replicas, checked as they could first break (`raft-judge.ts`), and what a test makes happen.
+ * others: the rules between replicas, checked as they could first break (`raft-judge.ts`), and what a test makes happen. Over 400 lines for
+ * the reason that it is one object: every fault touches the same members and the same time.
  */
 import { describeEffect, describeInput, describeState } from "../src/consensus/raft/describe.js";
 import type { RaftMessage } from "../src/consensus/raft/messages.js";
@@ -13,6 +14,7 @@ import { encodeUtf8 } from "../src/base/bytes.js";
 import { nextBetween, nextFraction, randomStream, type Random } from "../src/base/random.js";
 import { noEntry, type Entry } from "../src/model/entry.js";
 import { logIndex, noTerm, type LogIndex, type ReplicaId } from "../src/model/ids.js";
+import type { Instruction, InstructionOutcome } from "../src/model/instruction.js";
 import type { LogWrite } from "../src/model/log.js";
 import type { Membership } from "../src/model/membership.js";
 import { apply, applyTo, termRunsOf, textsOf, type Disk } from "./raft-disk.js";
@@ -70,6 +72,9 @@ export class RaftCluster {
   /** Inputs (but ticks) and effects, one a line, while `traced` is on. */
   readonly trace: string[] = [];
   traced = false;
+  /** How instructions ended, by id. */
+  readonly outcomes = new Map<number, InstructionOutcome>();
+  #instructions = 0;
   readonly #judge = new RaftJudge((rule) => this.#fail(rule));
   network: NetworkFaults;
   readonly #options: ClusterOptions;
@@ -189,6 +194,13 @@ export class RaftCluster {
       () => live().every((id) => this.executed(id).includes(text)),
       limitMs,
     );
+  }
+
+  /** Told to this replica; the id under which its outcome will be found. */
+  instruct(at: ReplicaId, instruction: Instruction): number {
+    this.#instructions += 1;
+    this.input(at, { kind: "instruct", id: this.#instructions, instruction });
+    return this.#instructions;
   }
 
   barrier(id: ReplicaId): BarrierResult {
@@ -365,6 +377,9 @@ export class RaftCluster {
         return this.#judge.onBarrierAnswered(effect.id, effect.index);
       case "barrierFailed":
         return this.#judge.onBarrierAnswered(effect.id, undefined);
+      case "instructed":
+        this.outcomes.set(effect.id, effect.outcome);
+        return;
     }
   }
 

@@ -10,10 +10,12 @@
  * | CommandRejected  | yes, and the machine said no     | when the data of the rejection says how           |
  * | CommandFailed    | yes, threw, and was rolled back  | no: it would throw again                          |
  * | OutcomeUnknown   | nobody can tell yet              | never blindly: settle it with the token           |
+ * | InstructionRefused | an operator's: no, or unknown  | look at the status first                          |
  *
  * `EventsCompacted` is no answer to a request: events were asked for that are no longer kept.
  */
 import type { EventPosition } from "../model/events.js";
+import type { InstructionOutcome, InstructionRefusal } from "../model/instruction.js";
 import type { AdmissionRefusal, ExecutedRefusal } from "../model/request.js";
 
 /** The input has no canonical form, or the command's schema does not accept it. Nothing was ordered. */
@@ -102,6 +104,25 @@ export class EventsCompacted extends Error {
     this.resumeAfter = resumeAfter;
   }
 }
+
+/** An operator's instruction was not carried out, or, with `OUTCOME_UNKNOWN`, nobody can tell: the status does. */
+export class InstructionRefused extends Error {
+  override readonly name = "InstructionRefused";
+  readonly code: InstructionRefusal | "OUTCOME_UNKNOWN";
+
+  constructor(instruction: string, outcome: Exclude<InstructionOutcome, "done">) {
+    super(`Cannot ${instruction}: ${whyRefused[outcome]}`);
+    this.code = outcome === "unknown" ? "OUTCOME_UNKNOWN" : outcome;
+  }
+}
+
+const whyRefused: Readonly<Record<Exclude<InstructionOutcome, "done">, string>> = {
+  unknown: "the leader was replaced or did not answer in time; whether it was done, the status tells",
+  NO_LEADER: "this replica knows no leader at the moment",
+  BUSY: "another instruction is being carried out, or the leader is too new; ask again",
+  NO_TARGET: "there is no such voter, or the leader has not heard it lately",
+  NOT_TAKEN: "leadership was offered and not taken within an election time-out; the leader goes on",
+};
 
 /** For people: the code and its facts. */
 function describeRefusal(refusal: Refusal): string {

@@ -93,6 +93,11 @@ export interface Replica {
   status(): ReplicaStatus;
   /** A door with a session of its own. */
   openDoor(name: string): Door;
-  /** Refuses new requests, drains admitted ones, closes what it opened, in the reverse order. */
+  /**
+   * Hands leadership to this voter, or to the one that lacks least; any replica may be asked. Rejects with `InstructionRefused`. While it goes
+   * on, at most an election time-out, requests wait.
+   */
+  transferLeadership(to?: ReplicaId): Promise<void>;
+  /** Hands leadership over if it leads, refuses new requests, drains admitted ones, closes what it opened, in the reverse order. */
   stop(): Promise<void>;
 }

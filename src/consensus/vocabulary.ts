@@ -7,6 +7,7 @@
  */
 import type { Entry, EntryId, Proposal } from "../model/entry.js";
 import type { AgreedTime, LogIndex, ReplicaId, Term } from "../model/ids.js";
+import type { Instruction, InstructionOutcome } from "../model/instruction.js";
 import type { LogWrite } from "../model/log.js";
 
 export interface Envelope<Message> {
@@ -32,6 +33,8 @@ export type Input<Message> =
   | { readonly kind: "checkpointed"; readonly checkpoint: EntryId }
   /** The state of this checkpoint was installed, durably: everything up to it is executed. `time`: agreed, of that entry. */
   | { readonly kind: "installed"; readonly checkpoint: EntryId; readonly time: AgreedTime }
+  /** An operator's; answered by exactly one `instructed`, at its end. */
+  | { readonly kind: "instruct"; readonly id: number; readonly instruction: Instruction }
   /** Every damaged entry is repaired or cut off, durably: the log is whole again. `newest` is the highest that was repaired. */
   | { readonly kind: "repaired"; readonly newest?: Entry | undefined };
 
@@ -55,13 +58,17 @@ export type Effect<Message> =
       readonly until?: number | undefined;
     }
   /** Surely no answer will come for this id: ask again with a new one. */
-  | { readonly kind: "barrierFailed"; readonly id: number };
+  | { readonly kind: "barrierFailed"; readonly id: number }
+  | { readonly kind: "instructed"; readonly id: number; readonly outcome: InstructionOutcome };
 
 /** What the service side knows of leadership. */
 export interface RoleView {
   readonly role: "leader" | "follower" | "candidate" | "learner";
   readonly term: Term;
   readonly leader: ReplicaId | undefined;
-  /** Leading, with the no-op of this term committed at this index: older terms are settled. Undefined until then. */
+  /**
+   * Leading, with the no-op of this term committed at this index: older terms are settled. Undefined until then, and while
+   * leadership is being handed over: nothing new is proposed then.
+   */
   readonly settledAt: LogIndex | undefined;
 }

@@ -6,10 +6,12 @@
  */
 import { checkLimits, defaultLimits, type Limits } from "../api/config.js";
 import type { Door } from "../api/door.js";
+import { InstructionRefused } from "../api/errors.js";
 import type { LowLevelMachine } from "../api/low-level.js";
 import type { Replica, ReplicaStatus } from "../api/replica.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import { isReplicaId, type ReplicaId } from "../model/ids.js";
+import type { Instruction } from "../model/instruction.js";
 import type { Member } from "../model/membership.js";
 import type { Clock } from "../ports/clock.js";
 import { closeReplica, openReplica, type OpenedReplica } from "../replica/open-replica.js";
@@ -138,6 +140,11 @@ class RunningReplica implements Replica {
     return createDoor({ name, clock, connect: (receive) => opened.core.openLocal(receive) });
   }
 
+  transferLeadership(to?: ReplicaId): Promise<void> {
+    const wish = to === undefined ? "transfer leadership" : `transfer leadership to ${to}`;
+    return this.#instruct({ kind: "transfer", to }, wish);
+  }
+
   stop(): Promise<void> {
     this.#stopped ??= this.#stop();
     return this.#stopped;
@@ -147,7 +154,19 @@ class RunningReplica implements Replica {
     const { core } = this.#running.opened;
     core.stopTaking();
     await drained(core);
+    // Others go on at once instead of waiting until they notice; whoever cannot hand over just leaves.
+    if (core.status().role === "leader") await this.transferLeadership().catch(() => undefined);
     await shutDown(this.#running);
+  }
+
+  /** `wish` completes the sentence "Cannot …". */
+  #instruct(instruction: Instruction, wish: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#running.opened.core.instruct(instruction, (outcome) => {
+        if (outcome === "done") resolve();
+        else reject(new InstructionRefused(wish, outcome));
+      });
+    });
   }
 }
 

@@ -8,6 +8,7 @@ import type { RoleView } from "../consensus/vocabulary.js";
 import type { Checkpoint } from "../model/checkpoint.js";
 import type { Entry, EntryId, EntryKind } from "../model/entry.js";
 import type { AgreedTime, LogIndex, ReplicaId } from "../model/ids.js";
+import type { Instruction, InstructionOutcome } from "../model/instruction.js";
 
 export type ToEngine =
   /** Make entries of these, if leading; the engine stamps the agreed time. */
@@ -22,7 +23,9 @@ export type ToEngine =
   | { readonly kind: "checkpointed"; readonly last: EntryId }
   /** Answers `install`. */
   | { readonly kind: "installed"; readonly last: EntryId; readonly time: AgreedTime }
-  | { readonly kind: "forward"; readonly to: ReplicaId; readonly payload: Uint8Array };
+  | { readonly kind: "instruct"; readonly id: number; readonly instruction: Instruction }
+  | { readonly kind: "forward"; readonly to: ReplicaId; readonly payload: Uint8Array }
+  | { readonly kind: "forwardInstruction"; readonly to: ReplicaId; readonly payload: Uint8Array };
 
 export type ToHost =
   | { readonly kind: "committed"; readonly entries: readonly Entry[] }
@@ -39,3 +42,8 @@ export type ToHost =
   | { readonly kind: "forwarded"; readonly from: ReplicaId; readonly payload: Uint8Array }
   /** The engine has stepped aside for good. */
   | { readonly kind: "broken"; readonly reason: string };
+
+/** For `instructions.ts`, which stands beside the host. */
+export type ToInstructions =
+  | { readonly kind: "instructed"; readonly id: number; readonly outcome: InstructionOutcome }
+  | { readonly kind: "instructionForwarded"; readonly from: ReplicaId; readonly payload: Uint8Array };

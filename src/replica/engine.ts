@@ -22,12 +22,12 @@ import type { Clock } from "../ports/clock.js";
 import type { LogStore, StorageFailure } from "../storage/log-store.js";
 import { decodeRaftMessage, encodeRaftMessage } from "../wire/raft-codec.js";
 import { AgreedTimeSource } from "./agreed-time.js";
-import type { ToEngine, ToHost } from "./channel.js";
+import type { ToEngine, ToHost, ToInstructions } from "./channel.js";
 import type { Repair } from "./repair.js";
 import type { StateTransfer } from "./state-transfer.js";
 
 /** Types of the messages on a link between replicas. */
-export const peerMessageTypes = { raft: 1, host: 2, repair: 3, transfer: 4 } as const;
+export const peerMessageTypes = { raft: 1, host: 2, repair: 3, transfer: 4, instruction: 5 } as const;
 
 export interface EngineParts {
   readonly state: RaftState;
@@ -38,7 +38,7 @@ export interface EngineParts {
   readonly repair: Repair;
   readonly transfer: StateTransfer;
   readonly send: (peer: ReplicaId, type: number, payload: Uint8Array) => void;
-  readonly toHost: (message: ToHost) => void;
+  readonly toHost: (message: ToHost | ToInstructions) => void;
   readonly dropped: (reason: string, detail: string) => void;
 }
 
@@ -131,6 +131,8 @@ export class Engine {
       }
       case peerMessageTypes.host:
         return this.#parts.toHost({ kind: "forwarded", from: peer, payload });
+      case peerMessageTypes.instruction:
+        return this.#parts.toHost({ kind: "instructionForwarded", from: peer, payload });
       case peerMessageTypes.repair:
         this.#parts.repair.receive(peer, payload, this.#parts.clock.monotonic());
         return this.#repairTurn();
@@ -147,6 +149,8 @@ export class Engine {
         return this.#propose(message.entries);
       case "readBarrier":
         return this.#turn({ kind: "barrier", id: message.id, byLease: message.byLease });
+      case "instruct":
+        return this.#turn(message);
       case "appliedUpTo":
         return this.#onApplied(message.index);
       case "checkpointed":
@@ -155,6 +159,8 @@ export class Engine {
         return this.#onInstalled(message.last, message.time);
       case "forward":
         return this.#parts.send(message.to, peerMessageTypes.host, message.payload);
+      case "forwardInstruction":
+        return this.#parts.send(message.to, peerMessageTypes.instruction, message.payload);
       default:
         return unreachable(message);
     }
@@ -192,6 +198,8 @@ export class Engine {
         return this.#parts.toHost(effect);
       case "barrierFailed":
         return this.#parts.toHost({ kind: "barrierFailed", id: effect.id });
+      case "instructed":
+        return this.#parts.toHost(effect);
       default:
         return unreachable(effect);
     }

@@ -12,6 +12,7 @@ import type { RoleView } from "../consensus/vocabulary.js";
 import type { Executor } from "../execution/executor.js";
 import { bytesOf, type Checkpoint } from "../model/checkpoint.js";
 import { noIndex, noTerm, type ReplicaId } from "../model/ids.js";
+import type { Instruction, InstructionOutcome } from "../model/instruction.js";
 import type { Membership } from "../model/membership.js";
 import type { ClientMessage, ReplicaMessage } from "../model/request.js";
 import type { Clock } from "../ports/clock.js";
@@ -29,9 +30,10 @@ import {
   replicaMessageTypes,
 } from "../wire/client-codec.js";
 import { encodeRequest } from "../wire/request-codec.js";
-import type { ToEngine, ToHost } from "./channel.js";
+import type { ToEngine, ToHost, ToInstructions } from "./channel.js";
 import { Engine, peerMessageTypes } from "./engine.js";
 import { Host } from "./host.js";
+import { Instructions } from "./instructions.js";
 import type { Repair } from "./repair.js";
 import { StateTransfer } from "./state-transfer.js";
 
@@ -73,13 +75,14 @@ export class ReplicaCore {
   readonly #parts: ReplicaParts;
   readonly #engine: Engine;
   readonly #host: Host;
+  readonly #instructions: Instructions;
   readonly #peers: Peers;
   readonly #transfer: StateTransfer;
   readonly #clients: Clients;
   readonly #local = new Map<number, (message: ReplicaMessage) => void>();
   /** Answers to doors, given over at the end of the turn. */
   #localAnswers: { readonly connection: number; readonly message: ReplicaMessage }[] = [];
-  #toHost: ToHost[] = [];
+  #toHost: (ToHost | ToInstructions)[] = [];
   #toEngine: ToEngine[] = [];
   #isScheduled = false;
   #isInTurn = false;
@@ -124,6 +127,13 @@ export class ReplicaCore {
     this.#engine.begin(loaded, checkpoints.certified?.last);
     // The log begins behind what could be loaded: a peer's checkpoint is needed before anything else.
     if (parts.executor.executedIndex < state.log.start.index) this.#transfer.want(state.log.start.index);
+    this.#instructions = new Instructions({
+      self: identity.id,
+      clock,
+      leader: () => (this.#broken === undefined ? this.#host.role?.leader : undefined),
+      toEngine: (message) => void this.#toEngine.push(message),
+      dropped: (reason, detail) => this.#drop(reason, detail),
+    });
     this.#scheduleTick();
   }
 
@@ -153,6 +163,12 @@ export class ReplicaCore {
     };
   }
 
+  /** An operator's; `done` is called once, with `unknown` if that is all that can be told. */
+  instruct(instruction: Instruction, done: (outcome: InstructionOutcome) => void): void {
+    this.#instructions.begin(instruction, done);
+    this.#again();
+  }
+
   /** New requests are refused from now on. */
   stopTaking(): void {
     this.#host.stopTaking();
@@ -168,6 +184,7 @@ export class ReplicaCore {
     this.#broken ??= "stopped";
     this.#engine.stop();
     this.#host.stop();
+    this.#instructions.end();
     this.#clients.stop();
     this.#peers.stop();
   }
@@ -315,7 +332,7 @@ export class ReplicaCore {
     else this.#drop("malformed client message", `type ${type}, connection ${connection}`);
   }
 
-  #post(message: ToHost): void {
+  #post(message: ToHost | ToInstructions): void {
     this.#toHost.push(message);
     // A turn gives over what comes in it.
     if (!this.#isInTurn) this.#again();
@@ -336,7 +353,11 @@ export class ReplicaCore {
     do {
       const toHost = this.#toHost;
       this.#toHost = [];
-      for (const message of toHost) this.#host.handle(message);
+      for (const message of toHost) {
+        if (message.kind === "instructed" || message.kind === "instructionForwarded")
+          this.#instructions.handle(message);
+        else this.#host.handle(message);
+      }
       this.#host.turnEnd();
       const toEngine = this.#toEngine;
       this.#toEngine = [];
@@ -353,6 +374,7 @@ export class ReplicaCore {
       this.#scheduleTick();
       this.#engine.tick();
       this.#host.tick();
+      this.#instructions.tick();
       if (this.#toEngine.length > 0) this.#again();
     });
   }
@@ -382,6 +404,7 @@ export class ReplicaCore {
     if (this.#broken !== undefined) return;
     this.#broken = reason;
     this.#cancelTick();
+    this.#instructions.end();
     this.#peers.stop();
     this.#parts.observer.broken(reason);
   }

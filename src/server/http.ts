@@ -14,6 +14,7 @@ import type { EventLoopReport } from "./event-loop.js";
 import { refusedAnswer, type HttpAnswer } from "./http-answers.js";
 import type { HttpCalls } from "./http-calls.js";
 import type { HttpEvents } from "./http-events.js";
+import type { HttpOperator } from "./http-operator.js";
 import type { Metrics } from "./metrics.js";
 
 /** What `/v1/status` answers: the replica's status, and what the process knows. */
@@ -31,6 +32,7 @@ export interface ProcessStatus extends ReplicaStatus {
 export interface HttpParts {
   readonly calls: HttpCalls;
   readonly events: HttpEvents;
+  readonly operator: HttpOperator;
   readonly metrics: Metrics;
   readonly status: () => ProcessStatus;
   readonly resetEventLoop: () => void;
@@ -73,6 +75,7 @@ export function makeHttpApp(parts: HttpParts): Hono {
     const opened = parts.events.open(context.req.param("name"), context.req.raw);
     return opened instanceof Response ? opened : reply(context, opened);
   });
+  app.post("/v1/transfer", async (context) => reply(context, await parts.operator.transfer(context.req.raw)));
   app.post("/debug/event-loop/reset", (context) => {
     parts.resetEventLoop();
     return context.body(null, 204);
@@ -92,8 +95,8 @@ export function makeHttpApp(parts: HttpParts): Hono {
 
 function whyNotServed({ method, path }: { readonly method: string; readonly path: string }): string {
   const shown = path.slice(0, 200);
-  return method !== "POST" && /^\/v1\/(?:commands|queries)\/[^/]+$/.test(path)
-    ? `Cannot answer ${method} ${shown}: commands and queries are asked by POST, with the input as JSON in the body`
+  return method !== "POST" && /^\/v1\/(?:(?:commands|queries)\/[^/]+|transfer)$/.test(path)
+    ? `Cannot answer ${method} ${shown}: it is asked by POST, with the input as JSON in the body`
     : `Nothing is served at ${shown}; see GET /`;
 }
 
@@ -106,6 +109,7 @@ GET  /v1/status              JSON
 POST /v1/commands/<name>     JSON in, {"output": …, "index": …} out; Idempotency-Key makes retries safe
 POST /v1/queries/<name>      JSON in, {"output": …, "index": …} out
 GET  /v1/events/<name>       server-sent events; ?after=<id> or Last-Event-ID resumes
+POST /v1/transfer            {"to": "b"} or nothing in; leadership is handed over
 `;
 
 function addHealth(app: Hono, parts: HttpParts): void {

@@ -12,6 +12,7 @@ import { devCommand } from "./commands/dev.js";
 import { simCommand } from "./commands/sim.js";
 import { startCommand } from "./commands/start.js";
 import { statusCommand } from "./commands/status.js";
+import { transferCommand } from "./commands/transfer.js";
 import { CommandFailure, exitCodes } from "./exit-codes.js";
 import { DiskError } from "../ports/disk.js";
 import { paintFor } from "./paint.js";
@@ -24,7 +25,15 @@ async function main(): Promise<void> {
     .version(quorateVersion, "-V, --version")
     .showSuggestionAfterError()
     .helpCommand(true);
-  for (const make of [devCommand, startCommand, statusCommand, configCommand, simCommand, checkHistoryCommand])
+  for (const make of [
+    devCommand,
+    startCommand,
+    statusCommand,
+    transferCommand,
+    configCommand,
+    simCommand,
+    checkHistoryCommand,
+  ])
     program.addCommand(make(exit));
   throwInsteadOfExit(program);
   try {

@@ -18,6 +18,7 @@ import { CommandFailure, exitCodes, usageFailure, type ExitCode } from "./exit-c
 import { handshakeRefusals } from "../wire/handshake.js";
 import { openHttpEvents } from "./http-events.js";
 import { openHttpCalls } from "./http-calls.js";
+import { openHttpOperator } from "./http-operator.js";
 import { makeHttpApp, startHttpDoor, type HttpDoor, type ProcessStatus } from "./http.js";
 import { openLogs, openSink, type Logs } from "./logs.js";
 import { loadMachine, prepareMachine } from "./machine-module.js";
@@ -225,6 +226,7 @@ async function openHttp(
   const app = makeHttpApp({
     calls,
     events,
+    operator: openHttpOperator(replica),
     metrics,
     status,
     resetEventLoop: eventLoop.reset,

@@ -81,7 +81,8 @@ function writeFields(writer: ByteWriter, message: RaftMessage): void {
       writer.varint(message.attempt);
       return writer.u8(message.granted ? 1 : 0);
     case "RequestVote":
-      return writeEntryId(writer, message.last);
+      writeEntryId(writer, message.last);
+      return writer.u8(message.transfer === true ? 1 : 0);
     case "RequestVoteReply":
       return writer.u8(message.granted ? 1 : 0);
     case "AppendEntries":
@@ -139,8 +140,10 @@ function readFields(reader: ByteReader, kind: RaftMessage["kind"], term: Term): 
       return { kind, term, attempt: readCounter(reader), last: readEntryId(reader, term) };
     case "PreVoteReply":
       return { kind, term, attempt: readCounter(reader), granted: readFlag(reader) };
-    case "RequestVote":
-      return { kind, term, last: readEntryId(reader, term) };
+    case "RequestVote": {
+      const last = readEntryId(reader, term);
+      return readFlag(reader) ? { kind, term, last, transfer: true } : { kind, term, last };
+    }
     case "RequestVoteReply":
       return { kind, term, granted: readFlag(reader) };
     case "AppendEntries":

@@ -108,3 +108,22 @@ test("P2: what memory no longer holds is delivered from disk, each entry once an
   // 100 batches, and what opened the term and the session.
   expect(group.running.get(restarted ?? "")?.core.status().executedIndex).toBeGreaterThanOrEqual(102);
 });
+
+test("any replica passes a transfer on to the leader, and commands that come meanwhile are executed once", async () => {
+  const group = new ReplicaGroup(["a", "b", "c"]);
+  const leader = group.untilLeader();
+  const [target = "", other = ""] = group.ids.filter((id) => id !== leader);
+  const doors = group.ids.map((id) => group.door(id));
+  const early = doors.map((door) => door.add("x"));
+  await group.pass(300);
+  const outcomes: string[] = [];
+
+  group.running.get(other)?.core.instruct({ kind: "transfer", to: target }, (outcome) => outcomes.push(outcome));
+  const late = doors.flatMap((door) => Array.from({ length: 10 }, () => door.add("x")));
+  await group.pass(500);
+
+  expect(outcomes).toEqual(["done"]);
+  expect(group.leader()).toBe(target);
+  const counts = [...early, ...late].map(([count]) => Number(count));
+  expect(counts.sort((left, right) => left - right)).toEqual(Array.from({ length: 33 }, (_, at) => at + 1));
+});

@@ -6,6 +6,7 @@
  */
 import { unreachable } from "../../base/invariant.js";
 import type { Entry, EntryId } from "../../model/entry.js";
+import type { Instruction } from "../../model/instruction.js";
 import type { LogWrite } from "../../model/log.js";
 import type { AppendOutcome, RaftMessage } from "./messages.js";
 import type { RaftState } from "./state.js";
@@ -20,7 +21,7 @@ function describeMessage(message: RaftMessage): string {
     case "PreVoteReply":
       return `PreVoteReply(term ${term}, try ${message.attempt}, ${message.granted ? "granted" : "refused"})`;
     case "RequestVote":
-      return `RequestVote(term ${term}, last ${describeId(message.last)})`;
+      return `RequestVote(term ${term}, last ${describeId(message.last)}${message.transfer === true ? ", transfer" : ""})`;
     case "RequestVoteReply":
       return `RequestVoteReply(term ${term}, ${message.granted ? "granted" : "refused"})`;
     case "AppendEntries": {
@@ -62,6 +63,8 @@ export function describeInput(input: RaftInput): string {
     case "checkpointed":
     case "installed":
       return `${input.kind} ${describeId(input.checkpoint)}`;
+    case "instruct":
+      return `instruct ${input.id}: ${describeInstruction(input.instruction)}`;
     case "repaired":
       return "repaired";
     default:
@@ -91,6 +94,8 @@ export function describeEffect(effect: RaftEffect): string {
       return `barrier ${effect.id} passed at ${effect.index}`;
     case "barrierFailed":
       return `barrier ${effect.id} failed`;
+    case "instructed":
+      return `instruction ${effect.id}: ${effect.outcome}`;
     default:
       return unreachable(effect);
   }
@@ -99,6 +104,10 @@ export function describeEffect(effect: RaftEffect): string {
 export function describeState(state: RaftState): string {
   const { self, role, term, votedFor, log, commitIndex, writes } = state;
   return `${self}: ${role.kind}, term ${term}, vote ${votedFor ?? "none"}, last ${describeId(log.last)}, durable ${writes.durableIndex}, commit ${commitIndex}`;
+}
+
+function describeInstruction({ to }: Instruction): string {
+  return `transfer to ${to ?? "anyone"}`;
 }
 
 /** Entry 7 of term 3 is written 7@3; 0@0 is the place before the first entry. */

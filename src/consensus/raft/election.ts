@@ -15,7 +15,7 @@ import { nextTerm, type ReplicaId } from "../../model/ids.js";
 import { nextBetween } from "../../base/random.js";
 import type { EntryId } from "../../model/entry.js";
 import { isBound } from "./lease.js";
-import type { PreVote, PreVoteReply, RequestVote, RequestVoteReply } from "./messages.js";
+import type { PreVote, PreVoteReply, RequestVote, RequestVoteReply, TimeoutNow } from "./messages.js";
 import { hurryElection, lead, mayStand, setElectionDeadline, stepDown } from "./roles.js";
 import { followerOf, isHardStateDurable, isVoter, type RaftState } from "./state.js";
 import { promise, send, setHardState, type Turn } from "./turn.js";
@@ -75,7 +75,10 @@ export function onPreVoteReply(state: RaftState, from: ReplicaId, message: PreVo
 export function onRequestVote(state: RaftState, from: ReplicaId, message: RequestVote, turn: Turn): void {
   if (state.trust === "amnesiac") return;
   const { term, votedFor } = state;
-  const isFree = message.term === term && (votedFor === undefined || votedFor === from) && !isBound(state, turn.now);
+  const isFree =
+    message.term === term &&
+    (votedFor === undefined || votedFor === from) &&
+    (message.transfer === true || !isBound(state, turn.now));
   if (!isFree || !isUpToDate(state, message.last)) {
     return send(turn, from, { kind: "RequestVoteReply", term, granted: false });
   }
@@ -95,6 +98,13 @@ export function onRequestVoteReply(state: RaftState, from: ReplicaId, message: R
   onVotesChanged(state, turn);
 }
 
+/** The leader hands over: it is no matter of whether it lives, so nobody is asked for a pre-vote (thesis, section 3.10). */
+export function onTimeoutNow(state: RaftState, from: ReplicaId, message: TimeoutNow, turn: Turn): void {
+  const { role } = state;
+  if (message.term !== state.term || role.kind !== "follower" || role.leader !== from) return;
+  if (mayStand(state, turn)) stand(state, turn, { byTransfer: true });
+}
+
 /** A write has completed: a candidate's own vote counts from the moment it cannot be forgotten. */
 export function onVoteDurable(state: RaftState, turn: Turn): void {
   if (state.role.kind !== "candidate" || !isHardStateDurable(state)) return;
@@ -106,7 +116,8 @@ export function onVoteDurable(state: RaftState, turn: Turn): void {
 export function onVotesChanged(state: RaftState, turn: Turn): void {
   const { role } = state;
   if (role.kind !== "preCandidate" && role.kind !== "candidate") return;
-  if (isMajority(role.granted, state.voters)) return role.kind === "candidate" ? lead(state, turn) : stand(state, turn);
+  if (isMajority(role.granted, state.voters))
+    return role.kind === "candidate" ? lead(state, turn) : stand(state, turn, { byTransfer: false });
 
   const possible = state.voters.filter((id) => canStillGrant(state, role, id)).length;
   if (possible >= quorumOf(state.voters.length)) return;
@@ -118,9 +129,9 @@ export function onVotesChanged(state: RaftState, turn: Turn): void {
 }
 
 /** The vote for itself and the requests are one write: they leave when it cannot be forgotten that we stood. */
-function stand(state: RaftState, turn: Turn): void {
+function stand(state: RaftState, turn: Turn, { byTransfer }: { readonly byTransfer: boolean }): void {
   setHardState(state, turn, { term: nextTerm(state.term), votedFor: state.self });
-  state.role = { kind: "candidate", granted: new Set(), refused: new Set() };
+  state.role = { kind: "candidate", byTransfer, granted: new Set(), refused: new Set() };
   setElectionDeadline(state, turn);
   for (const peer of state.voters) if (peer !== state.self) askPeer(state, peer, turn);
 }
@@ -130,7 +141,8 @@ function askPeer(state: RaftState, peer: ReplicaId, turn: Turn): void {
   const { role, term } = state;
   const last = state.log.last;
   if (role.kind === "preCandidate") send(turn, peer, { kind: "PreVote", term, attempt: role.attempt, last });
-  if (role.kind === "candidate") promise(turn, peer, { kind: "RequestVote", term, last });
+  if (role.kind !== "candidate") return;
+  promise(turn, peer, { kind: "RequestVote", term, last, ...(role.byTransfer ? { transfer: true } : {}) });
 }
 
 /** Leads, or has heard a leader within the shortest time-out: then an election would only disturb. */

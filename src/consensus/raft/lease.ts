@@ -37,7 +37,8 @@ export function noteRound(state: RaftState, role: LeaderRole, now: number): void
 /** Until when nobody else leads, by our clock; undefined if somebody may lead already. */
 export function leaseUntil(state: RaftState, role: LeaderRole, now: number): number | undefined {
   settle(state, role);
-  const { until } = role.lease;
+  const { until, isDropped } = role.lease;
+  if (isDropped) return undefined;
   return now < until ? until : undefined;
 }
 

@@ -40,6 +40,8 @@ export interface RequestVote {
   readonly kind: "RequestVote";
   readonly term: Term;
   readonly last: EntryId;
+  /** The leader itself asked the sender to stand, and has dropped its lease: who is bound by it is free. */
+  readonly transfer?: true | undefined;
 }
 
 /** Granted is a promise: it leaves only when the vote is durable. */
@@ -111,7 +113,7 @@ export interface ReadIndexReply {
   readonly index: LogIndex | undefined;
 }
 
-/** Keeps the place of leadership transfer (thesis, section 3.10): a replica of this release ignores it. */
+/** The leader asks a follower that has its whole log to stand at once (thesis, section 3.10). */
 export interface TimeoutNow {
   readonly kind: "TimeoutNow";
   readonly term: Term;

@@ -31,8 +31,9 @@ export interface Leading {
   readonly turn: Turn;
 }
 
-export function onPropose({ state, turn }: Leading, proposals: readonly Proposal[]): void {
+export function onPropose({ state, role, turn }: Leading, proposals: readonly Proposal[]): void {
   const { log, term } = state;
+  if (role.transfer !== undefined) return void role.transfer.held.push(...proposals);
   invariant(
     log.lastIndex + proposals.length < counterMax,
     "R13 cannot append: the log has reached the largest index, 2^52",

@@ -10,7 +10,7 @@ import { nextBetween } from "../../base/random.js";
 import { after, counterMax, type ReplicaId, type Term } from "../../model/ids.js";
 import { bindTo } from "./lease.js";
 import { newFollower } from "./progress.js";
-import { followerOf, isDiskStalled, isVoter, type RaftState } from "./state.js";
+import { followerOf, isDiskStalled, isVoter, type LeaderRole, type RaftState } from "./state.js";
 import { appendEntry, send, setHardState, type Turn } from "./turn.js";
 
 const noPayload = new Uint8Array(0);
@@ -51,6 +51,7 @@ export function adoptTerm(state: RaftState, turn: Turn, term: Term): void {
 export function stepDown(state: RaftState, turn: Turn): void {
   if (state.role.kind === "leader") {
     failReads(state, turn);
+    endTransfer(state.role, turn);
     setElectionDeadline(state, turn);
   }
   state.role = followerOf(undefined, turn.now);
@@ -85,9 +86,17 @@ export function lead(state: RaftState, turn: Turn): void {
     heartbeatDueAt: turn.now + state.settings.heartbeatMs,
     waitingReads: [],
     runningReads: undefined,
-    lease: { rounds: [], until: turn.now },
+    lease: { rounds: [], until: turn.now, isDropped: false },
+    transfer: undefined,
   };
   appendEntry(state, turn, { index: noopIndex, term, kind: "noop", time: log.lastTime, payload: noPayload });
+}
+
+/** Whoever leads now: the operator's question is answered, and what was held is proposed again by its host. */
+function endTransfer({ transfer }: LeaderRole, turn: Turn): void {
+  if (transfer?.instruction === undefined) return;
+  const outcome = transfer.isOffered ? "done" : "unknown";
+  turn.answers.push({ kind: "instructed", id: transfer.instruction, outcome });
 }
 
 /** Every read that waits for this leadership is answered with a "no": the asker tries again at the next leader. */

@@ -7,7 +7,7 @@
 import { invariant } from "../../base/invariant.js";
 import { randomStream, nextBetween, nextUint32, type Random } from "../../base/random.js";
 import { maxIndex, minIndex, before, noIndex, type LogIndex, type ReplicaId, type Term } from "../../model/ids.js";
-import type { EntryId } from "../../model/entry.js";
+import type { EntryId, Proposal } from "../../model/entry.js";
 import type { HardState } from "../../model/log.js";
 import { votersOf, type Membership } from "../../model/membership.js";
 import { MemoryLog, type RecoveredEntries } from "../memory-log.js";
@@ -117,6 +117,8 @@ export interface PreCandidateRole {
 
 export interface CandidateRole {
   readonly kind: "candidate";
+  /** Asked to by the leader. */
+  readonly byTransfer: boolean;
   /** Its own vote is in it only once it is durable. */
   readonly granted: Set<ReplicaId>;
   readonly refused: Set<ReplicaId>;
@@ -134,6 +136,7 @@ export interface LeaderRole {
   readonly waitingReads: ReadRequest[];
   runningReads: RunningReads | undefined;
   readonly lease: Lease;
+  transfer: Transfer | undefined;
 }
 
 /** What a leader knows of its own lease (`lease.ts`). */
@@ -141,6 +144,20 @@ export interface Lease {
   /** Rounds that no majority has answered yet, in their order. */
   readonly rounds: { readonly round: number; readonly sentAt: number }[];
   until: number;
+  /** Leadership was offered to another, which may take it up late: there is no lease in this term any more. */
+  isDropped: boolean;
+}
+
+/** Leadership on its way to another replica. */
+export interface Transfer {
+  readonly target: ReplicaId;
+  /** Of the operator's instruction; undefined if nobody waits for the outcome. */
+  readonly instruction: number | undefined;
+  /** The leader goes on if it still leads then. */
+  readonly deadline: number;
+  isOffered: boolean;
+  /** What was proposed meanwhile: appended if the leader goes on. */
+  readonly held: Proposal[];
 }
 
 /** `from` is this replica itself, or the follower that forwarded its own try with this id. */

@@ -6,6 +6,7 @@
  */
 import { invariant, unreachable } from "../../base/invariant.js";
 import { minIndex, type ReplicaId } from "../../model/ids.js";
+import type { Instruction } from "../../model/instruction.js";
 import type { Input } from "../vocabulary.js";
 import { onCheckpointed, onInstalled, onInstallSnapshot } from "./checkpoint.js";
 import * as election from "./election.js";
@@ -16,6 +17,7 @@ import * as reads from "./reads.js";
 import * as replication from "./replication.js";
 import { adoptTerm } from "./roles.js";
 import { completeWrites, type RaftState } from "./state.js";
+import * as transfer from "./transfer.js";
 import { beginTurn, endTurn, type RaftEffect, type Turn } from "./turn.js";
 
 export type RaftInput = Input<RaftMessage>;
@@ -30,6 +32,7 @@ export function step(state: RaftState, input: RaftInput, now: number): readonly 
     const leading = { state, role: state.role, turn };
     reads.advanceReads(leading);
     replication.sendDue(leading);
+    transfer.advanceTransfer(leading);
   }
   if (state.forwarded.size > 0) reads.expireForwarded(state, turn);
   const effects = endTurn(state, turn);
@@ -62,6 +65,8 @@ function dispatch(state: RaftState, input: RaftInput, turn: Turn): void {
       return onCheckpointed(state, input.checkpoint);
     case "installed":
       return onInstalled(state, turn, input);
+    case "instruct":
+      return onInstruct(state, input.id, input.instruction, turn);
     case "repaired":
       if (input.newest !== undefined) state.log.repaired(input.newest);
       // Amnesia is no matter of entries: what it may have promised is forgotten for good.
@@ -126,10 +131,16 @@ function receive(state: RaftState, from: ReplicaId, message: RaftMessage, turn: 
     case "InstallSnapshot":
       return onInstallSnapshot(state, from, message, turn);
     case "TimeoutNow":
-      return;
+      return election.onTimeoutNow(state, from, message, turn);
     default:
       return unreachable(message);
   }
+}
+
+function onInstruct(state: RaftState, id: number, instruction: Instruction, turn: Turn): void {
+  if (state.role.kind === "leader")
+    return transfer.beginTransfer({ state, role: state.role, turn }, instruction.to, id);
+  turn.answers.push({ kind: "instructed", id, outcome: "NO_LEADER" });
 }
 
 function onPersisted(state: RaftState, id: number, turn: Turn): void {
@@ -148,6 +159,7 @@ function onConnected(state: RaftState, peer: ReplicaId, turn: Turn): void {
 function onDisconnected(state: RaftState, peer: ReplicaId, turn: Turn): void {
   state.unreachable.add(peer);
   const { role } = state;
+  if (role.kind === "leader") transfer.onTargetLost({ state, role, turn }, peer);
   // A leader sends nothing there until the link opens, and starts anew then.
   if (role.kind === "follower" && role.leader === peer) election.onLeaderLost(state, turn);
   else election.onVotesChanged(state, turn);

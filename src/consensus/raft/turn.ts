@@ -24,7 +24,7 @@ export interface Turn {
   readonly promises: Envelope<RaftMessage>[];
   /** Sends and loads. */
   readonly sends: RaftEffect[];
-  /** Barriers passed and failed. */
+  /** Barriers passed and failed, instructions ended. */
   readonly answers: RaftEffect[];
   /** The last AppendEntries made in this step: followers that need the same one share it, so that it is encoded once. */
   shared: AppendEntries | undefined;
@@ -131,7 +131,8 @@ function changedView(state: RaftState): RoleView | undefined {
   const { role, view, term } = state;
   const leader = leaderOf(state);
   const shown = shownRole(state);
-  const settledAt = role.kind === "leader" && state.commitIndex >= role.noopIndex ? role.noopIndex : undefined;
+  const isSettled = role.kind === "leader" && state.commitIndex >= role.noopIndex && role.transfer === undefined;
+  const settledAt = isSettled ? role.noopIndex : undefined;
   const same = view.role === shown && view.term === term && view.leader === leader && view.settledAt === settledAt;
   return same ? undefined : { role: shown, term, leader, settledAt };
 }

@@ -5,9 +5,8 @@
  */
 import { Command, Option as Flag } from "commander";
 import { z } from "zod";
-import { defaultDataDir, readRecord } from "../dev-record.js";
-import { exitCodes, usageFailure, type ExitCode } from "../exit-codes.js";
-import { isAddress } from "../options.js";
+import { answerMsMax, endpointsOf, faultOf, withEndpoints } from "../endpoints.js";
+import { exitCodes, type ExitCode } from "../exit-codes.js";
 import { paintFor, renderTable, type Cell, type Paint } from "../paint.js";
 import type { Exit } from "./exit.js";
 
@@ -35,48 +34,21 @@ export type Asked =
   | { readonly endpoint: string; readonly status: StatusReport; readonly fault: undefined }
   | { readonly endpoint: string; readonly status: undefined; readonly fault: string };
 
-const answerMsMax = 2000;
-
 export function statusCommand(exit: Exit): Command {
-  const command = new Command("status")
+  const command = withEndpoints(new Command("status"))
     .summary("show every replica's role and progress")
     .description("Exit code 0 if all replicas answer and are ready, 1 if one does not or is not, 2 for wrong usage.")
-    .option(
-      "--endpoints <a,b,c>",
-      "HTTP addresses of replicas (environment: QUORATE_ENDPOINTS; default: those of quorate dev)",
-    )
-    .option("--data <dir>", "the data directory of quorate dev", defaultDataDir)
     .addOption(
       new Flag("-w, --write-out <form>", "the form of the output").choices(["table", "json"]).default("table"),
     );
   return command.action(async () => {
-    const given = command.opts<{ endpoints?: string; data: string; writeOut: "table" | "json" }>();
-    const endpoints = endpointsOf(given.endpoints ?? process.env["QUORATE_ENDPOINTS"], given.data);
+    const given = command.opts<{ writeOut: "table" | "json" }>();
+    const endpoints = endpointsOf(command);
     const asked = await Promise.all(endpoints.map(ask));
     const paint = paintFor(process.stdout.isTTY, process.env);
     process.stdout.write(given.writeOut === "json" ? asJson(asked) : `${renderStatus(asked, paint)}\n`);
     exit(exitCodeOf(asked));
   });
-}
-
-function endpointsOf(list: string | undefined, dataDir: string): readonly string[] {
-  if (list === undefined || list === "") {
-    const record = readRecord(dataDir);
-    if (record !== undefined) return record.replicas.map(({ http }) => http);
-    throw usageFailure(
-      `Cannot find replicas: there is no local cluster in ${dataDir}. Run quorate dev, or give --endpoints host:port,…`,
-    );
-  }
-  const endpoints = list.split(",").map((text) =>
-    text
-      .trim()
-      .replace(/^http:\/\//, "")
-      .replace(/\/$/, ""),
-  );
-  const wrong = endpoints.find((endpoint) => !isAddress(endpoint));
-  if (wrong !== undefined)
-    throw usageFailure(`Cannot use the endpoint "${wrong}": expected host:port, separated by commas`);
-  return endpoints;
 }
 
 async function ask(endpoint: string): Promise<Asked> {
@@ -89,19 +61,6 @@ async function ask(endpoint: string): Promise<Asked> {
   } catch (cause) {
     return { endpoint, status: undefined, fault: faultOf(cause) };
   }
-}
-
-function faultOf(cause: unknown): string {
-  if (!(cause instanceof Error)) return String(cause);
-  if (cause.name === "TimeoutError") return `no answer within ${answerMsMax} ms`;
-  const inner = cause.cause;
-  const code =
-    inner instanceof Error && "code" in inner
-      ? String(inner.code)
-      : inner instanceof Error
-        ? inner.message
-        : cause.message;
-  return code === "ECONNREFUSED" ? "nobody listens" : code;
 }
 
 export function renderStatus(asked: readonly Asked[], paint: Paint): string {

@@ -1,12 +1,14 @@
 /** HTTP in front of a door: statuses, limits, and who may ask (threats 5 to 7, 14). */
 import { describe, expect, test } from "vitest";
 import type { Door, DoorEvents, DoorIdempotency, DoorOutcome } from "../../../src/api/door.js";
+import { InstructionRefused } from "../../../src/api/errors.js";
 import type { LowLevelMachine } from "../../../src/api/low-level.js";
 import type { ReplicaStatus } from "../../../src/api/replica.js";
 import type { EventsQuestion } from "../../../src/model/events.js";
 import { logIndex, noTerm, type LogIndex } from "../../../src/model/ids.js";
 import type { ReadLevel } from "../../../src/model/request.js";
 import { makeHttpApp, type ProcessStatus } from "../../../src/server/http.js";
+import { openHttpOperator } from "../../../src/server/http-operator.js";
 import { openHttpCalls } from "../../../src/server/http-calls.js";
 import { openHttpEvents } from "../../../src/server/http-events.js";
 import { metricNames, openMetrics } from "../../../src/server/metrics.js";
@@ -149,6 +151,11 @@ function serve(changes: { readonly callMsMax?: number; readonly status?: Partial
   const app = makeHttpApp({
     calls,
     events,
+    operator: openHttpOperator({
+      transferLeadership: async (to) => {
+        if (to !== undefined) throw new InstructionRefused("transfer", to === "b" ? "NO_TARGET" : "unknown");
+      },
+    }),
     metrics: openMetrics({
       status: () => now,
       eventLoop: () => eventLoop,
@@ -436,4 +443,14 @@ describe("health and metrics", () => {
     expect((await serve().ask("/v2/status")).status).toBe(404);
     expect(await (await serve().ask("/v1/queries/balance")).text()).toContain("asked by POST");
   });
+});
+
+test("an operator's transfer answers what became of it", async () => {
+  const { post } = serve();
+  const answers = [];
+  for (const body of ["", '{"to":"b"}', '{"to":"c"}', '{"too":"b"}', "{"])
+    answers.push(await post("/v1/transfer", body));
+
+  expect(answers.map(({ status: code }) => code)).toEqual([200, 409, 504, 400, 400]);
+  expect(await answers[1]?.json()).toMatchObject({ refused: "NO_TARGET" });
 });

@@ -1,0 +1,66 @@
+/**
+ * Handing leadership over on purpose (thesis, section 3.10).
+ *
+ * Owns: choosing the target, bringing it up to date, the offer, giving up. Leaves to others: what the target does with the offer
+ * (`election.ts`). Called by `step.ts`. Hazards E14 and E15: nothing is appended while a transfer goes on, so the target that was
+ * offered leadership has the whole log; what is proposed meanwhile is kept and appended if the leader goes on.
+ */
+import type { ReplicaId } from "../../model/ids.js";
+import type { Follower } from "./progress.js";
+import { onPropose, type Leading } from "./replication.js";
+import type { InstructionOutcome } from "../../model/instruction.js";
+import { isVoter } from "./state.js";
+import { send } from "./turn.js";
+
+/** `instruction` is answered when the transfer has ended; undefined if nobody asked for it. */
+export function beginTransfer(leading: Leading, to: ReplicaId | undefined, instruction: number | undefined): void {
+  const { state, role, turn } = leading;
+  if (role.transfer !== undefined) return answer(leading, instruction, "BUSY");
+  const target = to === state.self ? undefined : bestTarget(leading, to);
+  if (target === undefined) return answer(leading, instruction, to === state.self ? "done" : "NO_TARGET");
+  const deadline = turn.now + state.settings.electionTimeoutMsMax;
+  role.transfer = { target: target.id, instruction, deadline, isOffered: false, held: [] };
+}
+
+/** Offers leadership as soon as the target has everything, or gives up when it is time. */
+export function advanceTransfer(leading: Leading): void {
+  const { state, role, turn } = leading;
+  const { transfer } = role;
+  if (transfer === undefined) return;
+  if (turn.now >= transfer.deadline) return giveUp(leading);
+  const match = role.followers.get(transfer.target)?.progress.match;
+  if (transfer.isOffered || match !== state.log.lastIndex) return;
+  transfer.isOffered = true;
+  role.lease.isDropped = true;
+  send(turn, transfer.target, { kind: "TimeoutNow", term: state.term });
+}
+
+/** The link to a peer broke: if leadership was on its way there, nobody is to wait for it. */
+export function onTargetLost(leading: Leading, peer: ReplicaId): void {
+  if (leading.role.transfer?.target === peer) giveUp(leading);
+}
+
+function giveUp(leading: Leading): void {
+  const { role } = leading;
+  const { transfer } = role;
+  if (transfer === undefined) return;
+  role.transfer = undefined;
+  onPropose(leading, transfer.held);
+  answer(leading, transfer.instruction, "NOT_TAKEN");
+}
+
+/** A voter whose link is open and who answered within the shortest time-out; of several the one that lacks least. */
+function bestTarget({ state, role, turn }: Leading, to: ReplicaId | undefined): Follower | undefined {
+  const since = turn.now - state.settings.electionTimeoutMsMin;
+  let best: Follower | undefined;
+  for (const follower of role.followers.values()) {
+    if (to !== undefined && follower.id !== to) continue;
+    if (!isVoter(state, follower.id) || state.unreachable.has(follower.id) || follower.contactAt < since) continue;
+    if (best === undefined || follower.progress.match > best.progress.match) best = follower;
+  }
+  return best;
+}
+
+function answer({ turn }: Leading, id: number | undefined, outcome: InstructionOutcome): void {
+  if (id !== undefined) turn.answers.push({ kind: "instructed", id, outcome });
+}

@@ -1,0 +1,55 @@
+/**
+ * What an operator may ask over HTTP: JSON in, the outcome out.
+ *
+ * Owns: the bodies and the statuses. Leaves to others: routes (`http.ts`), doing it (the replica, which passes it on to the leader).
+ */
+import { z } from "zod";
+import { InstructionRefused } from "../api/errors.js";
+import type { Replica } from "../api/replica.js";
+import { refusedAnswer, type HttpAnswer } from "./http-answers.js";
+
+export interface HttpOperator {
+  transfer(request: Request): Promise<HttpAnswer>;
+}
+
+const bodyBytesMax = 4096;
+const transferSchema = z.strictObject({ to: z.string().optional() });
+
+export function openHttpOperator(replica: Pick<Replica, "transferLeadership">): HttpOperator {
+  return {
+    transfer: (request) => answer(request, transferSchema, ({ to }) => replica.transferLeadership(to)),
+  };
+}
+
+async function answer<Body>(
+  request: Request,
+  schema: z.ZodType<Body>,
+  instruct: (body: Body) => Promise<void>,
+): Promise<HttpAnswer> {
+  const checked = schema.safeParse(await readJson(request));
+  if (!checked.success) {
+    const [issue] = checked.error.issues;
+    return refusedAnswer(400, "INVALID_INPUT", `Cannot use the body: ${issue?.message ?? "not the expected JSON"}`);
+  }
+  try {
+    await instruct(checked.data);
+    return { status: 200, body: { done: true }, headers: {} };
+  } catch (cause) {
+    if (!(cause instanceof InstructionRefused)) throw cause;
+    if (cause.code === "OUTCOME_UNKNOWN") return { status: 504, body: { unknown: cause.message }, headers: {} };
+    const status = cause.code === "NO_LEADER" || cause.code === "BUSY" ? 503 : 409;
+    return refusedAnswer(status, cause.code, cause.message);
+  }
+}
+
+/** No body is an empty object; `undefined` for what is not JSON or too long. */
+async function readJson(request: Request): Promise<unknown> {
+  if (Number(request.headers.get("Content-Length") ?? 0) > bodyBytesMax) return undefined;
+  const text = await request.text();
+  if (text === "") return {};
+  try {
+    return text.length > bodyBytesMax ? undefined : JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

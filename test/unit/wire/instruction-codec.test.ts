@@ -1,0 +1,29 @@
+/** Instructions between replicas: what is encoded is decoded, and foreign bytes are nothing. */
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { instructionRefusals } from "../../../src/model/instruction.js";
+import {
+  decodeInstructionMessage,
+  encodeInstructionMessage,
+  type InstructionMessage,
+} from "../../../src/wire/instruction-codec.js";
+
+test("what is encoded is decoded to the same", () => {
+  const messages: readonly InstructionMessage[] = [
+    { kind: "instruct", id: 1, instruction: { kind: "transfer", to: "b" } },
+    { kind: "instruct", id: 2, instruction: { kind: "transfer", to: undefined } },
+    ...(["done", "unknown", ...instructionRefusals] as const).map(
+      (outcome) => ({ kind: "instructed", id: 3, outcome }) as const,
+    ),
+  ];
+  for (const message of messages) expect(decodeInstructionMessage(encodeInstructionMessage(message))).toEqual(message);
+});
+
+test("bytes of anybody give a message or nothing, never an exception", () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
+      const message = decodeInstructionMessage(bytes);
+      if (message !== undefined) expect(decodeInstructionMessage(encodeInstructionMessage(message))).toEqual(message);
+    }),
+  );
+});
