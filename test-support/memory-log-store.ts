@@ -33,6 +33,7 @@ export class MemoryLogDisk {
       terms,
       // A few of the newest: the rest is read from disk, as it is from a long log.
       tail: this.entries.slice(Math.max(0, this.entries.length - 5, ...this.damaged.keys())),
+      configurations: this.entries.filter(({ kind, index }) => kind === "configuration" && !this.damaged.has(index)),
       damaged: [...this.damaged.values()],
       amnesia: undefined,
     };

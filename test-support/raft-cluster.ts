@@ -6,6 +6,7 @@
  * the reason that it is one object: every fault touches the same members and the same time.
  */
 import { describeEffect, describeInput, describeState } from "../src/consensus/raft/describe.js";
+import { newestConfiguration } from "../src/consensus/raft/configuration.js";
 import type { RaftMessage } from "../src/consensus/raft/messages.js";
 import { createRaftState, type RaftSettings, type RaftState, type Trust } from "../src/consensus/raft/state.js";
 import { step, type RaftInput } from "../src/consensus/raft/step.js";
@@ -14,9 +15,9 @@ import { encodeUtf8 } from "../src/base/bytes.js";
 import { nextBetween, nextFraction, randomStream, type Random } from "../src/base/random.js";
 import { noEntry, type Entry } from "../src/model/entry.js";
 import { logIndex, noTerm, type LogIndex, type ReplicaId } from "../src/model/ids.js";
-import type { Instruction, InstructionOutcome } from "../src/model/instruction.js";
+import type { Instruction, InstructionOutcome, MembershipChange } from "../src/model/instruction.js";
 import type { LogWrite } from "../src/model/log.js";
-import type { Membership } from "../src/model/membership.js";
+import type { Member as ModelMember, MemberRole, Membership } from "../src/model/membership.js";
 import { apply, applyTo, termRunsOf, textsOf, type Disk } from "./raft-disk.js";
 import { testSettings } from "./raft-settings.js";
 import { isSameEntry, RaftJudge, type BarrierResult } from "./raft-judge.js";
@@ -54,6 +55,8 @@ interface Member {
   /** Grows at each crash: what an earlier process had scheduled does not reach this one. */
   life: number;
   readonly disk: Disk;
+  /** Empty at a replica that joined. */
+  readonly founding: Membership;
   /** What the log looks like with all writes that were asked for. */
   image: Entry[];
   pending: { write: LogWrite; then: readonly { to: ReplicaId; message: RaftMessage }[] }[];
@@ -94,15 +97,53 @@ export class RaftCluster {
     this.#diskMs = options.diskMs ?? [1, 1];
     const ids = [..."abcdefghi"].slice(0, options.replicas + (options.learners ?? 0));
     this.#voters = ids.slice(0, options.replicas);
-    for (const id of ids) {
-      const disk: Disk = { hardState: { term: noTerm, votedFor: undefined }, entries: [] };
-      const state = this.#boot(id, disk, "whole");
-      this.#members.set(id, {
-        ...{ id, state, alive: true, paused: false, life: 0, disk, image: [], pending: [] },
-        ...{ diskFreeAt: 0, diskStalled: false, executed: [], missed: [], urgedUntil: 0 },
-      });
-      this.#scheduleTick(id, 0, nextBetween(this.#random, 0, tickMs - 1));
-    }
+    const members = ids.map((id) => memberOf(id, this.#voters.includes(id) ? "voter" : "learner"));
+    for (const id of ids) this.#found(id, { members });
+  }
+
+  #found(id: ReplicaId, founding: Membership): void {
+    const disk: Disk = { hardState: { term: noTerm, votedFor: undefined }, entries: [] };
+    const state = this.#boot({ id, founding, disk }, "whole");
+    this.#members.set(id, {
+      ...{ id, state, alive: true, paused: false, life: 0, disk, founding, image: [], pending: [] },
+      ...{ diskFreeAt: 0, diskStalled: false, executed: [], missed: [], urgedUntil: 0 },
+    });
+    this.#scheduleTick(id, 0, nextBetween(this.#random, 0, tickMs - 1));
+  }
+
+  /** A new process with an empty disk, that knows no members: it waits to be added. */
+  join(...ids: readonly ReplicaId[]): this {
+    for (const id of ids) this.#found(id, { members: [] });
+    return this;
+  }
+
+  /** Asks whoever leads to change the members, again while it is busy, until that is done everywhere it must be. */
+  change(change: MembershipChange): this {
+    let asked: number | undefined;
+    const isDone = (): boolean => {
+      const outcome = asked === undefined ? "BUSY" : this.outcomes.get(asked);
+      if (outcome === "done") return true;
+      const [leader] = this.leading;
+      if (outcome !== undefined && leader !== undefined) asked = this.instruct(leader, { kind: "change", change });
+      return false;
+    };
+    return this.until(`${change.kind} ${change.id}`, isDone);
+  }
+
+  add(...ids: readonly ReplicaId[]): this {
+    for (const id of ids) this.change({ kind: "add", id, peer: `${id}:1`, client: `${id}:2`, role: "joining" });
+    return this;
+  }
+
+  /** The newest configuration in this replica's log, as text: voters first. */
+  members(id: ReplicaId): string {
+    const { members, before } = newestConfiguration(this.state(id)).membership;
+    const named = (list: readonly ModelMember[]): string =>
+      list
+        .map((member) => (member.role === "voter" ? member.id : `${member.id} (${member.role})`))
+        .sort()
+        .join(" ");
+    return before === undefined ? named(members) : `${named(before)} -> ${named(members)}`;
   }
 
   get now(): number {
@@ -251,7 +292,7 @@ export class RaftCluster {
     const member = this.#member(id);
     if (member.alive) return this;
     member.image = [...member.disk.entries];
-    member.state = this.#boot(id, member.disk, trust);
+    member.state = this.#boot(member, trust);
     member.alive = true;
     member.diskFreeAt = this.now;
     this.#scheduleTick(id, member.life, tickMs);
@@ -323,20 +364,16 @@ export class RaftCluster {
     this.#judge.checkLogs(new Map([...this.#members.values()].map(({ id, image }) => [id, image])));
   }
 
-  #boot(id: ReplicaId, disk: Disk, trust: Trust): RaftState {
-    const { replicas, learners, settings, tailCount } = this.#options;
-    const members = [..."abcdefghi"].slice(0, replicas + (learners ?? 0)).map((member, at) => ({
-      ...{ id: member, role: at < replicas ? ("voter" as const) : ("learner" as const) },
-      ...{ incarnation: 1, peer: `${member}:1`, client: `${member}:2` },
-    }));
-    const membership: Membership = { members };
+  #boot({ id, founding, disk }: Pick<Member, "id" | "founding" | "disk">, trust: Trust): RaftState {
+    const { settings, tailCount } = this.#options;
     const options = {
-      ...{ self: id, membership, hardState: disk.hardState, trust },
+      ...{ self: id, membership: founding, hardState: disk.hardState, trust },
       log: {
         start: noEntry,
         lastIndex: indexOf(disk.entries.length),
         terms: termRunsOf(disk.entries),
         tail: disk.entries.slice(-(tailCount ?? 50)),
+        configurations: disk.entries.filter(({ kind }) => kind === "configuration"),
       },
       settings: { ...testSettings, ...settings },
       seed: nextBetween(this.#random, 1, 1_000_000_000),
@@ -346,7 +383,7 @@ export class RaftCluster {
 
   #grant({ id, state }: Member): void {
     const { term, attempt } = state;
-    for (const from of this.#voters) {
+    for (const from of state.voters) {
       if (from === id || state.attempt === this.#granted.get(state)) continue;
       this.#timeline.at(this.now, () => {
         this.input(id, { kind: "receive", from, message: { kind: "PreVoteReply", term, attempt, granted: true } });
@@ -377,6 +414,8 @@ export class RaftCluster {
         return this.#judge.onBarrierAnswered(effect.id, effect.index);
       case "barrierFailed":
         return this.#judge.onBarrierAnswered(effect.id, undefined);
+      case "members":
+        return;
       case "instructed":
         this.outcomes.set(effect.id, effect.outcome);
         return;
@@ -439,13 +478,16 @@ export class RaftCluster {
       const isInMemory = member.state.log.entriesFrom(entry.index, 0) !== undefined;
       if (!isInMemory && !isSameEntry(member.disk.entries[index - 1], entry))
         this.#fail(`${member.id} cannot read ${index}`);
-      this.#judge.onExecuted(member.id, entry, this.#voterDisks());
+      this.#judge.onExecuted(member.id, entry, this.#voterDisks(member));
       member.executed.push(entry);
     }
   }
 
-  #voterDisks(): ReadonlyMap<ReplicaId, readonly Entry[]> {
-    return new Map(this.#voters.map((id) => [id, this.durable(id)]));
+  /** Of each set of voters that counts where an entry is executed first: that is at the leader that committed it. */
+  #voterDisks({ state }: Member): readonly ReadonlyMap<ReplicaId, readonly Entry[]>[] {
+    return state.voterSets.map(
+      (voters) => new Map(voters.map((id) => [id, this.#members.get(id)?.disk.entries ?? []])),
+    );
   }
 
   #tellOthers(peer: ReplicaId, kind: "connected" | "disconnected"): void {
@@ -483,6 +525,10 @@ export class RaftCluster {
   #fail(rule: string): never {
     throw new Error(`${rule} (seed ${this.#options.seed}, at ${this.now} ms)`);
   }
+}
+
+function memberOf(id: ReplicaId, role: MemberRole): ModelMember {
+  return { id, role, incarnation: 1, peer: `${id}:1`, client: `${id}:2` };
 }
 
 function indexOf(value: number): LogIndex {

@@ -55,7 +55,7 @@ export class Core {
     this.state = createRaftState(
       {
         ...{ self: self ?? "a", membership: { members }, hardState, trust: trust ?? "whole", seed: 1 },
-        log: { start: noEntry, lastIndex: i(tail.length), terms: termRunsOf(tail), tail },
+        log: { start: noEntry, lastIndex: i(tail.length), terms: termRunsOf(tail), tail, configurations: [] },
         settings: { ...testSettings, ...settings },
       },
       0,

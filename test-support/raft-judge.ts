@@ -26,17 +26,19 @@ export class RaftJudge {
     this.#fail = fail;
   }
 
-  /** State machine safety, and durability: what is executed first is on the disks of a majority at that moment. */
-  onExecuted(by: ReplicaId, entry: Entry, voterDisks: ReadonlyMap<ReplicaId, readonly Entry[]>): void {
+  /** State machine safety, and durability: what is executed first is on the disks of a majority of each set at that moment. */
+  onExecuted(by: ReplicaId, entry: Entry, voterDisks: readonly ReadonlyMap<ReplicaId, readonly Entry[]>[]): void {
     const decided = this.decided[entry.index - 1];
     if (decided !== undefined) {
       if (!isSameEntry(decided, entry))
         this.#fail(`state machine safety: ${by} executes another entry at ${entry.index}`);
       return;
     }
-    const holders = [...voterDisks].filter(([, disk]) => isSameEntry(disk[entry.index - 1], entry)).map(([id]) => id);
-    if (holders.length * 2 <= voterDisks.size) {
-      this.#fail(`durability: ${entry.index} is committed but on the disks of ${holders.join(", ")} only`);
+    for (const disks of voterDisks) {
+      const holders = [...disks].filter(([, disk]) => isSameEntry(disk[entry.index - 1], entry)).map(([id]) => id);
+      if (holders.length * 2 <= disks.size) {
+        this.#fail(`durability: ${entry.index} is committed but on the disks of ${holders.join(", ")} only`);
+      }
     }
     this.decided.push(entry);
   }

@@ -62,7 +62,7 @@ export class RepairGroup {
         entries.set(index, lost.includes(index) ? undefined : textEntry(index));
       const repair = new Repair({
         damaged: lost.map((index) => nameOf(textEntry(index))),
-        peers: ids.filter((other) => other !== id),
+        peers: () => ids.filter((other) => other !== id),
         log: this.#logOf(entries),
         hash: nodeHash,
         seed: 7,

@@ -53,7 +53,6 @@ export class ReplicaGroup {
     const executor = new Executor({ machine: this.#machine, hash: nodeHash, limits, voters: this.ids });
     const checkpoints = new CheckpointStore({ disk: new MemoryDisk(), hash: nodeHash, directory: "data" });
     const trust = recovered.damaged.length > 0 ? "damaged" : "whole";
-    const peers = this.#others(id);
     const settings = { ...limits.raft, leaseMs: 0, clockDriftPercentMax: 10 };
     const core = new ReplicaCore({
       identity: {
@@ -65,7 +64,7 @@ export class ReplicaGroup {
         machineVersion: 1,
         foundation: "",
       },
-      membership,
+      seeds: [],
       state: createRaftState(
         { self: id, membership, hardState: recovered.hardState, log: recovered, settings, seed, trust },
         clock.monotonic(),
@@ -74,7 +73,14 @@ export class ReplicaGroup {
       executor,
       checkpoints,
       loaded: undefined,
-      repair: new Repair({ damaged: recovered.damaged, peers, log, hash: nodeHash, seed, limits: limits.repair }),
+      repair: new Repair({
+        damaged: recovered.damaged,
+        peers: () => this.#others(id),
+        log,
+        hash: nodeHash,
+        seed,
+        limits: limits.repair,
+      }),
       clock,
       hash: nodeHash,
       network,

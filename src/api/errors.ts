@@ -122,6 +122,12 @@ const whyRefused: Readonly<Record<Exclude<InstructionOutcome, "done">, string>> 
   BUSY: "another instruction is being carried out, or the leader is too new; ask again",
   NO_TARGET: "there is no such voter, or the leader has not heard it lately",
   NOT_TAKEN: "leadership was offered and not taken within an election time-out; the leader goes on",
+  ALREADY_A_MEMBER: "it is a member already",
+  NOT_A_MEMBER: "it is no member",
+  TOO_MANY_MEMBERS: "a cluster has at most 64 members",
+  LAST_VOTER: "no voter would be left",
+  NOT_CLOSE: "it lacks too much of the log, or the leader has not heard it lately",
+  NO_QUORUM: "less than a majority of the voters would be heard, so nothing could be decided",
 };
 
 /** For people: the code and its facts. */

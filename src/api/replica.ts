@@ -4,6 +4,7 @@
  * Owns: the shapes that `status`, `/readyz`, `/metrics` and the start-up card are made from.
  */
 import type { LogIndex, ReplicaId, Term } from "../model/ids.js";
+import type { MemberRole } from "../model/membership.js";
 import type { Door } from "./door.js";
 
 export interface ReplicaStatus {
@@ -28,10 +29,12 @@ export interface ReplicaStatus {
   readonly uptimeMs: number;
   readonly members: readonly {
     readonly id: ReplicaId;
-    readonly role: "voter" | "learner";
+    readonly role: MemberRole;
     readonly peer: string;
     readonly client: string;
     readonly connected: boolean;
+    /** What it surely has of the leader's log; told by the leader alone, of others. */
+    readonly matchIndex: LogIndex | undefined;
   }[];
   /** Executes what it must and can reach a leader. */
   readonly ready: boolean;
@@ -89,6 +92,27 @@ export interface ReplicaCounters {
   readonly peerBytesSent: number;
 }
 
+/** Where a new member will listen. */
+export interface MemberAddress {
+  readonly id: ReplicaId;
+  /** `host:port` for other replicas, and for clients. */
+  readonly peer: string;
+  readonly client: string;
+}
+
+/**
+ * Changes of the members; any replica may be asked, one change goes on at a time. Each resolves when the members after the
+ * change alone decide, and rejects with `InstructionRefused`.
+ */
+export interface MemberChanges {
+  /** It receives the log at once, and is made a voter by itself when it lacks little; with `learner` it never is. */
+  add(member: MemberAddress, options?: { readonly learner?: boolean }): Promise<void>;
+  promote(id: ReplicaId): Promise<void>;
+  remove(id: ReplicaId): Promise<void>;
+  /** The same id with a new, empty data directory. */
+  replace(member: MemberAddress): Promise<void>;
+}
+
 export interface Replica {
   status(): ReplicaStatus;
   /** A door with a session of its own. */
@@ -98,6 +122,7 @@ export interface Replica {
    * on, at most an election time-out, requests wait.
    */
   transferLeadership(to?: ReplicaId): Promise<void>;
+  readonly members: MemberChanges;
   /** Hands leadership over if it leads, refuses new requests, drains admitted ones, closes what it opened, in the reverse order. */
   stop(): Promise<void>;
 }

@@ -12,7 +12,14 @@ import type { Hash } from "../ports/hash.js";
 import type { Network } from "../ports/network.js";
 import { Link } from "../transport/link.js";
 import { clientMessageTypes, decodeReplicaMessage, encodeClientMessage } from "../wire/client-codec.js";
-import { protocolVersion, type HandshakeRefusal, type Hello, type Refused, type Welcome } from "../wire/handshake.js";
+import {
+  noConfiguration,
+  protocolVersion,
+  type HandshakeRefusal,
+  type Hello,
+  type Refused,
+  type Welcome,
+} from "../wire/handshake.js";
 import type { ClientLinks } from "./links.js";
 
 export interface NetworkLinksOptions {
@@ -134,6 +141,7 @@ export class NetworkLinks implements ClientLinks {
       machine,
       machineVersion,
       foundation: "",
+      configuration: noConfiguration,
       credential: new Uint8Array(0),
     };
   }

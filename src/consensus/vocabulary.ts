@@ -8,6 +8,7 @@
 import type { Entry, EntryId, Proposal } from "../model/entry.js";
 import type { AgreedTime, LogIndex, ReplicaId, Term } from "../model/ids.js";
 import type { Instruction, InstructionOutcome } from "../model/instruction.js";
+import type { Configuration, Membership } from "../model/membership.js";
 import type { LogWrite } from "../model/log.js";
 
 export interface Envelope<Message> {
@@ -18,8 +19,8 @@ export interface Envelope<Message> {
 export type Input<Message> =
   | { readonly kind: "tick" }
   | { readonly kind: "receive"; readonly from: ReplicaId; readonly message: Message }
-  /** The link to a peer opened or broke. */
-  | { readonly kind: "connected"; readonly peer: ReplicaId }
+  /** The link to a peer opened or broke. `incarnation`: of the data directory that speaks there, if it is told. */
+  | { readonly kind: "connected"; readonly peer: ReplicaId; readonly incarnation?: number }
   | { readonly kind: "disconnected"; readonly peer: ReplicaId }
   /** New entries; ignored unless leading. */
   | { readonly kind: "propose"; readonly proposals: readonly Proposal[] }
@@ -32,11 +33,22 @@ export type Input<Message> =
   /** A certified checkpoint of this entry is durable here: the log up to it is no longer needed, and others may have the checkpoint. */
   | { readonly kind: "checkpointed"; readonly checkpoint: EntryId }
   /** The state of this checkpoint was installed, durably: everything up to it is executed. `time`: agreed, of that entry. */
-  | { readonly kind: "installed"; readonly checkpoint: EntryId; readonly time: AgreedTime }
+  | {
+      readonly kind: "installed";
+      readonly checkpoint: EntryId;
+      readonly time: AgreedTime;
+      /** The newest at or before the checkpoint, as it says; without it the members stay who they are. */
+      readonly configuration?: Configuration | undefined;
+    }
   /** An operator's; answered by exactly one `instructed`, at its end. */
   | { readonly kind: "instruct"; readonly id: number; readonly instruction: Instruction }
   /** Every damaged entry is repaired or cut off, durably: the log is whole again. `newest` is the highest that was repaired. */
-  | { readonly kind: "repaired"; readonly newest?: Entry | undefined };
+  | {
+      readonly kind: "repaired";
+      readonly newest?: Entry | undefined;
+      /** Those of them that say who the members are. */
+      readonly configurations?: readonly Entry[] | undefined;
+    };
 
 export type Effect<Message> =
   /** May leave at once: it promises nothing that a crash could make us forget. */
@@ -57,6 +69,8 @@ export type Effect<Message> =
       readonly index: LogIndex;
       readonly until?: number | undefined;
     }
+  /** Other members from now on: the newest configuration in the log, committed or not. */
+  | { readonly kind: "members"; readonly membership: Membership }
   /** Surely no answer will come for this id: ask again with a new one. */
   | { readonly kind: "barrierFailed"; readonly id: number }
   | { readonly kind: "instructed"; readonly id: number; readonly outcome: InstructionOutcome };

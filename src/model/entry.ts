@@ -7,7 +7,7 @@ import { noIndex, noTerm, type AgreedTime, type LogIndex, type Term } from "./id
 
 /**
  * `noop` opens a leader's term; `batch` holds client requests; `time` only moves the agreed time on, so that what is due
- * happens while no client writes. The others keep their places: `configuration` (membership), `report` (audit), `version`
+ * happens while no client writes; `configuration` says who the members are. The others keep their places: `report` (audit), `version`
  * (of the machine), `checkpoint` (asked for by an operator) are written by later releases and refused by this one.
  */
 export type EntryKind = "noop" | "batch" | "time" | "configuration" | "report" | "version" | "checkpoint";
@@ -39,4 +39,9 @@ export interface Proposal {
 /** Bytes that an entry counts for in every limit: its payload and a fixed allowance for the rest. */
 export function entryBytes(entry: Entry): number {
   return entry.payload.length + 64;
+}
+
+/** A core's own entries repeat the time of the entry before them; all others were offered one. */
+export function isMadeByCore({ kind }: Entry): boolean {
+  return kind === "noop" || kind === "configuration";
 }

@@ -7,7 +7,24 @@ import type { ReplicaId } from "./ids.js";
 
 export type Instruction =
   /** Hand leadership over: to this voter, or to the one that lacks least. */
-  { readonly kind: "transfer"; readonly to: ReplicaId | undefined };
+  | { readonly kind: "transfer"; readonly to: ReplicaId | undefined }
+  /** Done when the new members alone decide. */
+  | { readonly kind: "change"; readonly change: MembershipChange };
+
+export type MembershipChange =
+  /** `joining` becomes a voter by itself once it lacks little; a learner never does. */
+  | {
+      readonly kind: "add";
+      readonly id: ReplicaId;
+      readonly peer: string;
+      readonly client: string;
+      readonly role: "joining" | "learner";
+    }
+  /** The same id with another, empty data directory, perhaps elsewhere: the old one is never heard again. */
+  | { readonly kind: "replace"; readonly id: ReplicaId; readonly peer: string; readonly client: string }
+  /** A learner becomes a voter, if it lacks little of the log. */
+  | { readonly kind: "promote"; readonly id: ReplicaId }
+  | { readonly kind: "remove"; readonly id: ReplicaId };
 
 /** A refusal: nothing was changed. */
 export const instructionRefusals = [
@@ -19,6 +36,15 @@ export const instructionRefusals = [
   "NO_TARGET",
   /** Leadership was offered and not taken within an election time-out; the leader goes on. */
   "NOT_TAKEN",
+  "ALREADY_A_MEMBER",
+  "NOT_A_MEMBER",
+  "TOO_MANY_MEMBERS",
+  /** A cluster without a voter could never decide again. */
+  "LAST_VOTER",
+  /** The learner lacks too much of the log, or is not heard: as a voter it would hold the others up (hazard M5). */
+  "NOT_CLOSE",
+  /** Less than a majority of the voters after the change is heard: nothing could be decided (hazards M4, M5). */
+  "NO_QUORUM",
 ] as const;
 
 export type InstructionRefusal = (typeof instructionRefusals)[number];

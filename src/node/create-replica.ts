@@ -8,10 +8,10 @@ import { checkLimits, defaultLimits, type Limits } from "../api/config.js";
 import type { Door } from "../api/door.js";
 import { InstructionRefused } from "../api/errors.js";
 import type { LowLevelMachine } from "../api/low-level.js";
-import type { Replica, ReplicaStatus } from "../api/replica.js";
+import type { MemberChanges, Replica, ReplicaStatus } from "../api/replica.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import { isReplicaId, type ReplicaId } from "../model/ids.js";
-import type { Instruction } from "../model/instruction.js";
+import type { Instruction, MembershipChange } from "../model/instruction.js";
 import type { Member } from "../model/membership.js";
 import type { Clock } from "../ports/clock.js";
 import { closeReplica, openReplica, type OpenedReplica } from "../replica/open-replica.js";
@@ -35,6 +35,11 @@ export interface ReplicaOptions {
    * directory otherwise may have voted before, and is refused.
    */
   readonly bootstrap: boolean;
+  /**
+   * Creates the data directory of a replica that is added to a running cluster (`members.add`). It is no founder: `members` are where it
+   * finds the others, and itself. Ignored once the directory exists.
+   */
+  readonly join?: boolean;
   /** Allows addresses that other machines can reach, although nothing is encrypted or authenticated yet. */
   readonly insecure?: boolean;
   readonly limits?: Limits;
@@ -63,7 +68,7 @@ export async function startReplica(machine: LowLevelMachine, options: ReplicaOpt
   const clock = createNodeClock();
   const opened = openReplica(
     machine,
-    { ...options, limits },
+    { ...options, join: options.join === true, limits },
     { clock, disk: nodeDisk, network: nodeNetwork, hash: nodeHash, entropy: nodeEntropy },
     {
       roleChanged: (role) => options.onRole?.(role),
@@ -143,6 +148,18 @@ class RunningReplica implements Replica {
   transferLeadership(to?: ReplicaId): Promise<void> {
     const wish = to === undefined ? "transfer leadership" : `transfer leadership to ${to}`;
     return this.#instruct({ kind: "transfer", to }, wish);
+  }
+
+  get members(): MemberChanges {
+    const change = (change: MembershipChange): Promise<void> =>
+      this.#instruct({ kind: "change", change }, `${change.kind} member ${change.id}`);
+    return {
+      add: ({ id, peer, client }, options = {}) =>
+        change({ kind: "add", id, peer, client, role: options.learner === true ? "learner" : "joining" }),
+      promote: (id) => change({ kind: "promote", id }),
+      remove: (id) => change({ kind: "remove", id }),
+      replace: ({ id, peer, client }) => change({ kind: "replace", id, peer, client }),
+    };
   }
 
   stop(): Promise<void> {

@@ -15,9 +15,10 @@ import type { RaftState } from "../consensus/raft/state.js";
 import { step } from "../consensus/raft/step.js";
 import type { Effect, Input, RoleView } from "../consensus/vocabulary.js";
 import type { Checkpoint } from "../model/checkpoint.js";
-import { entryBytes, type Entry, type EntryId } from "../model/entry.js";
+import { entryBytes, isMadeByCore, type Entry, type EntryId } from "../model/entry.js";
 import { after, before, maxIndex, minIndex, noIndex } from "../model/ids.js";
 import type { AgreedTime, LogIndex, ReplicaId } from "../model/ids.js";
+import type { Membership } from "../model/membership.js";
 import type { Clock } from "../ports/clock.js";
 import type { LogStore, StorageFailure } from "../storage/log-store.js";
 import { decodeRaftMessage, encodeRaftMessage } from "../wire/raft-codec.js";
@@ -39,6 +40,7 @@ export interface EngineParts {
   readonly transfer: StateTransfer;
   readonly send: (peer: ReplicaId, type: number, payload: Uint8Array) => void;
   readonly toHost: (message: ToHost | ToInstructions) => void;
+  readonly members: (membership: Membership) => void;
   readonly dropped: (reason: string, detail: string) => void;
 }
 
@@ -63,6 +65,7 @@ export class Engine {
   #newestRepaired: Entry | undefined;
   /** The host puts a fetched checkpoint in place: nothing is delivered meanwhile. */
   #installing = false;
+  #configurationsRepaired: Entry[] = [];
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
@@ -107,8 +110,8 @@ export class Engine {
     if (this.#broken === undefined) this.#parts.transfer.step(this.#parts.clock.monotonic());
   }
 
-  connected(peer: ReplicaId): void {
-    this.#turn({ kind: "connected", peer });
+  connected(peer: ReplicaId, incarnation: number): void {
+    this.#turn({ kind: "connected", peer, incarnation });
   }
 
   disconnected(peer: ReplicaId): void {
@@ -191,6 +194,8 @@ export class Engine {
         return this.#load(effect);
       case "fetchCheckpoint":
         return this.#parts.transfer.want(effect.checkpoint.index);
+      case "members":
+        return this.#parts.members(effect.membership);
       case "role":
         this.#role = effect.role;
         return this.#parts.toHost({ kind: "roleChanged", role: effect.role });
@@ -213,9 +218,9 @@ export class Engine {
 
   #persist({ write, then }: Persist): void {
     const newest = write.entries.at(-1);
-    // A leader's own entries carry its own offer; only another leader's move the anchor. A noop repeats the time before it, which
+    // A leader's own entries carry its own offer; only another leader's move the anchor. What the core makes repeats the time before it, which
     // after a start may be long ago, or 0 in a new group: it must not become the first anchor.
-    if (newest !== undefined && newest.kind !== "noop" && this.#role?.role !== "leader") {
+    if (newest !== undefined && !isMadeByCore(newest) && this.#role?.role !== "leader") {
       this.#time.observe(newest.time, this.#parts.clock.monotonic());
     }
     const gone = write.resetTo === undefined ? write.truncateFrom : after(noIndex);
@@ -324,6 +329,7 @@ export class Engine {
         log.repair(effect.entry, (failure) => {
           if (failure !== undefined) return this.#stepAside(failure);
           repair.written(effect.entry.index);
+          if (effect.entry.kind === "configuration") this.#configurationsRepaired.push(effect.entry);
           if (effect.entry.index > (this.#newestRepaired?.index ?? noIndex)) this.#newestRepaired = effect.entry;
           this.#afterRepair();
           this.#deliver();
@@ -336,7 +342,9 @@ export class Engine {
   #afterRepair(): void {
     const { repair, state } = this.#parts;
     const hasState = this.#deliveredIndex >= state.log.start.index;
-    if (repair.firstDamaged === undefined && hasState) this.#turn({ kind: "repaired", newest: this.#newestRepaired });
+    if (repair.firstDamaged !== undefined || !hasState) return;
+    const configurations = this.#configurationsRepaired.splice(0);
+    this.#turn({ kind: "repaired", newest: this.#newestRepaired, configurations });
   }
 
   #stepAside(failure: StorageFailure): void {

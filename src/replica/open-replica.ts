@@ -13,14 +13,19 @@ import { createRaftState, type RaftState } from "../consensus/raft/state.js";
 import { Executor, type ExecutorParts } from "../execution/executor.js";
 import type { ReplicaId } from "../model/ids.js";
 import type { Checkpoint } from "../model/checkpoint.js";
-import { votersOf, type Member, type Membership } from "../model/membership.js";
+import { votersOf, foundingIncarnation, type Member, type Membership } from "../model/membership.js";
 import type { Clock } from "../ports/clock.js";
 import type { Disk } from "../ports/disk.js";
 import type { Entropy } from "../ports/entropy.js";
 import type { Hash } from "../ports/hash.js";
 import type { Network } from "../ports/network.js";
 import { CheckpointStore } from "../storage/checkpoint-store.js";
-import { openDataDirectory, type DataDirectory, type DataDirectoryRefused } from "../storage/data-dir.js";
+import {
+  openDataDirectory,
+  type BootstrapOptions,
+  type DataDirectory,
+  type DataDirectoryRefused,
+} from "../storage/data-dir.js";
 import { openLog, type OpenedLog } from "../storage/wal.js";
 import type { LogRefused } from "../storage/log-store.js";
 import type { Identity } from "../transport/gate.js";
@@ -43,6 +48,8 @@ export interface OpenReplicaOptions {
   /** All replicas, this one included, with the addresses of this run. */
   readonly members: readonly Member[];
   readonly bootstrap: boolean;
+  /** Creates the data directory of a replica that is added to a running cluster. */
+  readonly join: boolean;
   readonly limits: Limits;
   readonly executed?: ExecutorParts["executed"];
 }
@@ -77,9 +84,8 @@ export function openReplica(
   const directory = openDirectory(machine, options, ports);
   if (directory.kind === "refused") return directory;
   try {
-    const refusal = checkMembers(options, directory);
-    const log = refusal ?? openLogIn(directory, options, ports);
-    const opened = log.kind === "refused" ? log : (refusalOfAmnesia(options, log) ?? log);
+    const log = openLogIn(directory, options, ports);
+    const opened = log.kind === "refused" ? log : (refusalOf(options, directory, log) ?? log);
     if (opened.kind === "opened") return join(machine, options, { ports, observer, directory, log: opened });
     directory.release();
     return opened;
@@ -91,10 +97,10 @@ export function openReplica(
 
 function openDirectory(
   machine: LowLevelMachine,
-  { id, clusterId, dataDir, members, bootstrap, limits }: OpenReplicaOptions,
+  options: OpenReplicaOptions,
   { disk, hash, entropy }: ReplicaPorts,
 ): DataDirectory | DataDirectoryRefused {
-  const incarnation = members.find((member) => member.id === id)?.incarnation ?? 1;
+  const { id, clusterId, dataDir, limits } = options;
   return openDataDirectory({
     disk,
     hash,
@@ -103,17 +109,40 @@ function openDirectory(
     replicaId: id,
     machine: machine.name,
     segmentBytes: limits.storage.segmentBytes,
-    bootstrap: bootstrap ? { membership: { members }, incarnation, entropy: entropy.bytes(8) } : undefined,
+    bootstrap: beginningOf(options, entropy),
   });
 }
 
-function checkMembers(
+/** A founder begins with the members that it is told, a replica that joins with none: those in the log will count. */
+function beginningOf(
+  { id, members, bootstrap, join }: OpenReplicaOptions,
+  entropy: Entropy,
+): BootstrapOptions | undefined {
+  if (bootstrap) {
+    const incarnation = members.find((member) => member.id === id)?.incarnation ?? foundingIncarnation;
+    return { membership: { members }, incarnation, entropy: entropy.bytes(8) };
+  }
+  if (!join) return undefined;
+  const incarnation = foundingIncarnation + 1 + seedOf(entropy.bytes(6));
+  return { membership: { members: [] }, incarnation, entropy: entropy.bytes(8) };
+}
+
+function refusalOf(options: OpenReplicaOptions, directory: DataDirectory, opened: OpenedLog): OpenRefused | undefined {
+  const refusal = refusalOfAmnesia(options, opened) ?? refusalOfMembers(options, directory, opened);
+  if (refusal !== undefined) opened.log.close(() => {});
+  return refusal;
+}
+
+/** Of founders who never changed: later members are what the log says. */
+function refusalOfMembers(
   { id, dataDir, members }: OpenReplicaOptions,
   { identity }: DataDirectory,
+  { recovered }: OpenedLog,
 ): OpenRefused | undefined {
-  const known = idsOf(identity.membership.members);
-  if (known === idsOf(members)) return undefined;
-  const message = `Cannot start replica ${id}: the members of its cluster are ${known}, as ${dataDir} remembers, and not ${idsOf(members)}; they cannot be changed, only their addresses`;
+  const founders = identity.membership.members;
+  const known = idsOf(founders);
+  if (founders.length === 0 || recovered.configurations.length > 0 || known === idsOf(members)) return undefined;
+  const message = `Cannot start replica ${id}: the members of its cluster are ${known}, as ${dataDir} remembers, and not ${idsOf(members)}; change them with quorate member, and only their addresses here`;
   return { kind: "refused", code: "OTHER_MEMBERS", message };
 }
 
@@ -141,9 +170,8 @@ function openLogIn(
 }
 
 /** It could neither vote nor follow: better told at once than found out by its silence. Rejoining is a later release's. */
-function refusalOfAmnesia({ id, dataDir }: OpenReplicaOptions, { recovered, log }: OpenedLog): OpenRefused | undefined {
+function refusalOfAmnesia({ id, dataDir }: OpenReplicaOptions, { recovered }: OpenedLog): OpenRefused | undefined {
   if (recovered.amnesia === undefined) return undefined;
-  log.close(() => {});
   const why = `the log in ${dataDir} is damaged so that it may have forgotten what it promised (${recovered.amnesia})`;
   const message = `Cannot start replica ${id}: ${why}; nothing on its disk was changed`;
   return { kind: "refused", code: "amnesiac", message };
@@ -196,16 +224,22 @@ function join(
     },
     clock.monotonic(),
   );
-  const peers = membership.members.map((member) => member.id).filter((other) => other !== id);
   const core = new ReplicaCore({
     identity: identityOf(machine, options, directory, hexOf(entropy.bytes(8))),
-    membership,
+    seeds: options.members.filter((member) => member.id !== id),
     state,
     log,
     executor,
     checkpoints,
     loaded,
-    repair: new Repair({ damaged: recovered.damaged, peers, log, hash, seed, limits: limits.repair }),
+    repair: new Repair({
+      damaged: recovered.damaged,
+      peers: () => state.peers,
+      log,
+      hash,
+      seed,
+      limits: limits.repair,
+    }),
     clock,
     hash,
     network,
@@ -229,7 +263,7 @@ function loadState(
   from: { readonly hash: Hash; readonly membership: Membership; readonly checkpoints: CheckpointStore },
 ): LoadedState {
   const { hash, membership, checkpoints } = from;
-  const voters = votersOf(membership);
+  const voters = votersOf(membership.members);
   for (const checkpoint of checkpoints.all) {
     const executor = new Executor({ machine, hash, limits, voters, executed });
     if (loadCheckpoint(executor, checkpoints, checkpoint) === undefined) return { executor, loaded: checkpoint };
@@ -250,14 +284,15 @@ function identityOf(
     process,
     machine: machine.name,
     machineVersion: machine.version,
-    foundation: `${foundersOf(directory)};${fingerprintOf(limits)}`,
+    foundation: `${fingerprintOf(limits)}${foundersOf(directory)}`,
   };
 }
 
-/** The members at bootstrap, sorted: each replica was told them by hand, so they are compared. */
+/** The members at bootstrap, sorted: each founder was told them by hand, so they are compared. */
 function foundersOf(directory: DataDirectory): string {
   const { members } = directory.identity.membership;
-  return `members=${members
+  if (members.length === 0) return "";
+  return `;members=${members
     .map(({ id, role }) => `${id}:${role}`)
     .sort()
     .join(",")}`;

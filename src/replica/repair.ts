@@ -25,8 +25,8 @@ import { decodeRepairMessage, encodeRepairMessage } from "../wire/repair-codec.j
 
 export interface RepairParts {
   readonly damaged: readonly DamagedEntry[];
-  /** Every other member, in an order that is the same at each start. */
-  readonly peers: readonly ReplicaId[];
+  /** Every other member, as things stand. */
+  readonly peers: () => readonly ReplicaId[];
   /** Read only: what peers ask for. */
   readonly log: Pick<LogStore, "read">;
   readonly hash: Hash;
@@ -163,7 +163,7 @@ export class Repair {
   }
 
   #ask(wanted: Wanted, now: number): void {
-    const { peers } = this.#parts;
+    const peers = this.#parts.peers();
     const at =
       wanted.asked === undefined
         ? Math.floor(nextFraction(this.#random) * peers.length)
@@ -179,7 +179,7 @@ export class Repair {
   /** Doubles once for each round through the peers, up to its limit, and is spread so that replicas do not ask in step. */
   #patience(tries: number): number {
     const { replyMsMin, replyMsMax } = this.#parts.limits;
-    const rounds = Math.min(20, Math.floor(tries / this.#parts.peers.length));
+    const rounds = Math.min(20, Math.floor(tries / Math.max(1, this.#parts.peers().length)));
     return Math.min(replyMsMax, replyMsMin * 2 ** rounds) * (0.5 + nextFraction(this.#random) / 2);
   }
 
@@ -207,7 +207,7 @@ export class Repair {
   }
 
   #isUnavailable(wanted: Wanted): boolean {
-    return wanted.phase === "asking" && wanted.deniedBy.size >= this.#parts.peers.length;
+    return wanted.phase === "asking" && wanted.deniedBy.size >= this.#parts.peers().length;
   }
 
   /** A peer asks. Reading takes a while, so the answer leaves with a later step; too many questions at once are dropped. */

@@ -7,13 +7,14 @@
  */
 import type { Limits } from "../api/config.js";
 import type { ReplicaStatus } from "../api/replica.js";
+import { newestConfiguration } from "../consensus/raft/configuration.js";
 import type { RaftState } from "../consensus/raft/state.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import type { Executor } from "../execution/executor.js";
 import { bytesOf, type Checkpoint } from "../model/checkpoint.js";
-import { noIndex, noTerm, type ReplicaId } from "../model/ids.js";
+import { noIndex, noTerm, type LogIndex, type ReplicaId } from "../model/ids.js";
 import type { Instruction, InstructionOutcome } from "../model/instruction.js";
-import type { Membership } from "../model/membership.js";
+import { memberOf, membersOf, type Member } from "../model/membership.js";
 import type { ClientMessage, ReplicaMessage } from "../model/request.js";
 import type { Clock } from "../ports/clock.js";
 import type { Hash } from "../ports/hash.js";
@@ -21,7 +22,7 @@ import type { Connection, ConnectionHandlers, Network } from "../ports/network.j
 import type { CheckpointStore } from "../storage/checkpoint-store.js";
 import type { LogStore } from "../storage/log-store.js";
 import { Clients } from "../transport/clients.js";
-import type { Identity } from "../transport/gate.js";
+import type { Identity, Standing } from "../transport/gate.js";
 import { Peers } from "../transport/peers.js";
 import {
   clientMessageTypes,
@@ -39,7 +40,8 @@ import { StateTransfer } from "./state-transfer.js";
 
 export interface ReplicaParts {
   readonly identity: Identity;
-  readonly membership: Membership;
+  /** Whom to look for while the log names no members: where a replica that joins begins. */
+  readonly seeds: readonly Member[];
   readonly state: RaftState;
   readonly log: LogStore;
   readonly executor: Executor;
@@ -106,6 +108,7 @@ export class ReplicaCore {
       deliveredBytesMax: limits.execution.deliveredBytesMax,
       send: (peer, type, payload) => this.#peers.send(peer, type, payload),
       toHost: (message) => this.#post(message),
+      members: () => this.#onMembers(),
       dropped: (reason, detail) => this.#drop(reason, detail),
     });
     this.#host = new Host({
@@ -134,6 +137,7 @@ export class ReplicaCore {
       toEngine: (message) => void this.#toEngine.push(message),
       dropped: (reason, detail) => this.#drop(reason, detail),
     });
+    this.#peers.reach(this.#reachable());
     this.#scheduleTick();
   }
 
@@ -190,7 +194,8 @@ export class ReplicaCore {
   }
 
   status(): Omit<ReplicaStatus, "quorateVersion" | "incarnation"> {
-    const { identity, membership, clock, executor, log, repair } = this.#parts;
+    const { identity, clock, executor, log, repair } = this.#parts;
+    const { membership } = this.#standing();
     const role = this.#host.role;
     const executed = this.#host.executedIndex;
     const traffic = this.#peers.traffic();
@@ -201,6 +206,7 @@ export class ReplicaCore {
       executing: this.#engine.commitIndex - executed < 10_000,
       whole: repair.firstDamaged === undefined,
       settled: role?.leader !== undefined && executed > 0,
+      member: memberOf(membership, identity.id) !== undefined,
     };
     return {
       id: identity.id,
@@ -219,7 +225,8 @@ export class ReplicaCore {
       },
       uptimeMs: Math.round(clock.monotonic() - this.#startedAt),
       members: membership.members.map(({ id, role: memberRole, peer, client }) => {
-        return { id, role: memberRole, peer, client, connected: id === identity.id || this.#peers.isConnected(id) };
+        const connected = id === identity.id || this.#peers.isConnected(id);
+        return { id, role: memberRole, peer, client, connected, matchIndex: matchOf(this.#parts.state, id) };
       }),
       ready: Object.values(checks).every((good) => good),
       checks,
@@ -261,7 +268,7 @@ export class ReplicaCore {
   }
 
   #createPeers(): Peers {
-    const { clock, hash, network, seed, limits, identity, membership, observer } = this.#parts;
+    const { clock, hash, network, seed, limits, identity, observer } = this.#parts;
     const { peerFrameBytesMax, handshakeMs, redialMsMin, redialMsMax, peerSilenceMsMax } = limits.transport;
     return new Peers({
       network,
@@ -274,9 +281,9 @@ export class ReplicaCore {
       linkSilenceMsMax: peerSilenceMsMax,
       silentMs: limits.raft.electionTimeoutMsMin,
       self: identity,
-      membership,
-      connected: (peer) => {
-        this.#engine.connected(peer);
+      standing: () => this.#standing(),
+      connected: (peer, incarnation) => {
+        this.#engine.connected(peer, incarnation);
         observer.peerChanged(peer, true, "connected");
         this.#again();
       },
@@ -396,8 +403,29 @@ export class ReplicaCore {
 
   #leaderMessage(): ReplicaMessage {
     const leader = this.#host.role?.leader;
-    const address = this.#parts.membership.members.find(({ id }) => id === leader)?.client;
+    const address = leader === undefined ? undefined : memberOf(this.#standing().membership, leader)?.client;
     return { kind: "leader", leader, address };
+  }
+
+  #standing(): Standing {
+    const { index, term, membership } = newestConfiguration(this.#parts.state);
+    return { membership, configuration: { index, term } };
+  }
+
+  /** A replica that was removed looks for nobody: the others have no more to say to it. */
+  #reachable(): readonly Member[] {
+    const { identity, seeds } = this.#parts;
+    const { membership } = this.#standing();
+    if (membership.members.length === 0) return seeds;
+    return memberOf(membership, identity.id) === undefined ? [] : membersOf(membership);
+  }
+
+  #onMembers(): void {
+    this.#peers.reach(this.#reachable());
+    // The leader may have become known with its address.
+    const message = this.#leaderMessage();
+    for (const connection of this.#local.keys()) this.#answer(connection, message);
+    this.#clients.sendAll(replicaMessageTypes.leader, encodeReplicaMessage(message));
   }
 
   #break(reason: string): void {
@@ -413,4 +441,9 @@ export class ReplicaCore {
     this.#framesDropped[reason] = (this.#framesDropped[reason] ?? 0) + 1;
     this.#parts.observer.dropped(reason, detail);
   }
+}
+
+/** How much of this leader's log a member surely has; undefined at any other replica. */
+function matchOf({ role }: RaftState, id: ReplicaId): LogIndex | undefined {
+  return role.kind === "leader" ? role.followers.get(id)?.progress.match : undefined;
 }

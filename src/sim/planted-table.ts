@@ -359,8 +359,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     id: "M8",
     hazard: "a replica with an empty disk votes as if nothing had happened",
     file: "replica/open-replica.js",
-    from: "bootstrap: bootstrap ?",
-    to: "bootstrap: bootstrap || true ?",
+    from: "if (bootstrap) {",
+    to: "if (true) {",
     options: { faults: ["wipe", "kill", "partition"] },
   },
   {

@@ -240,6 +240,7 @@ export class SimReplica {
         dataDir,
         members,
         bootstrap: !this.#isFounded,
+        join: false,
         limits,
         executed: (entry, executed) => {
           const { executor } = this.#opened ?? {};

@@ -8,13 +8,13 @@
  * | 0 | 4 | magic |
  * | 4 | 4 | CRC-32 of everything from byte 8 on |
  * | 8 | 4 | format version |
- * | 12 | | cluster id, replica id, machine name (text); incarnation, starts (varint); log identity (8 bytes); count of members (varint) |
- * | | | per member: id (text), role (0 voter, 1 learner), incarnation (varint), peer address, client address (text) |
+ * | 12 | | cluster id, replica id, machine name (text); incarnation, starts (varint); log identity (8 bytes); members as in `model/membership-codec.ts` |
  */
 import { ByteReader, ByteWriter } from "../base/bytes.js";
 import { invariant } from "../base/invariant.js";
 import type { ReplicaId } from "../model/ids.js";
-import type { Member, Membership } from "../model/membership.js";
+import { readMembers, writeMembers } from "../model/membership-codec.js";
+import type { Membership } from "../model/membership.js";
 import type { Hash } from "../ports/hash.js";
 
 export interface Identity {
@@ -24,7 +24,7 @@ export interface Identity {
   readonly machine: string;
   /** What an earlier incarnation promised was lost with its disk. */
   readonly incarnation: number;
-  /** The members at bootstrap; equal on all replicas of a cluster. */
+  /** The members at bootstrap, equal on all founders; empty on a replica that joined later. */
   readonly membership: Membership;
   /** Starts of this replica on this directory, the present one included: durable before the replica says a word. */
   readonly starts: number;
@@ -35,12 +35,9 @@ export interface Identity {
 export const identityBytesMax = 64 * 1024;
 const magic = 0x4449_5751; // "QWID"
 const version = 1;
-const membersMax = 64;
 
 export function encodeIdentity(identity: Identity, hash: Hash): Uint8Array {
   invariant(identity.logIdentity.length === 8, "a log's identity is eight bytes");
-  const { members } = identity.membership;
-  invariant(members.length <= membersMax, "a cluster has at most 64 members");
   const writer = new ByteWriter();
   writer.u32(magic);
   writer.u32(0);
@@ -51,14 +48,7 @@ export function encodeIdentity(identity: Identity, hash: Hash): Uint8Array {
   writer.varint(identity.incarnation);
   writer.varint(identity.starts);
   writer.raw(identity.logIdentity);
-  writer.varint(members.length);
-  for (const member of members) {
-    writer.text(member.id);
-    writer.u8(member.role === "voter" ? 0 : 1);
-    writer.varint(member.incarnation);
-    writer.text(member.peer);
-    writer.text(member.client);
-  }
+  writeMembers(writer, identity.membership.members);
   writer.patchU32(4, hash.crc32(writer.peek().subarray(8)));
   return writer.finish();
 }
@@ -81,13 +71,7 @@ export function decodeIdentity(bytes: Uint8Array, hash: Hash): DecodedIdentity {
   const incarnation = reader.varint();
   const starts = reader.varint();
   const logIdentity = reader.raw(8).slice();
-  const count = reader.varint();
-  const members: Member[] = [];
-  for (let at = 0; at < Math.min(count, membersMax); at += 1) {
-    const id = reader.text();
-    const role = reader.u8() === 0 ? "voter" : "learner";
-    members.push({ id, role, incarnation: reader.varint(), peer: reader.text(), client: reader.text() });
-  }
+  const members = readMembers(reader);
   if (!reader.complete) return { kind: "damaged" };
   const identity = { clusterId, replicaId, machine, incarnation, starts, logIdentity, membership: { members } };
   return { kind: "identity", identity };

@@ -35,6 +35,8 @@ export class LogReplay {
   #lastIndex: LogIndex;
   #lastPosition: number;
   #previous: RecordIdentity;
+  /** Whoever is a member must be known, however long ago it was decided. */
+  #configurations: Entry[] = [];
   #startsRun = true;
 
   /** Begins where the log does. */
@@ -78,6 +80,10 @@ export class LogReplay {
     return this.#tail.slice(this.#tailStart);
   }
 
+  get configurations(): readonly Entry[] {
+    return this.#configurations;
+  }
+
   get end(): LogEnd {
     return {
       lastPosition: this.#lastPosition,
@@ -101,6 +107,7 @@ export class LogReplay {
     const { kind, index, term, time } = header;
     if (!isEntryKind(kind)) return;
     const entry = { kind, index, term, time, payload: body.slice() };
+    if (kind === "configuration") this.#configurations.push(entry);
     this.#tail.push(entry);
     this.#tailBytes += entryBytes(entry);
     this.#boundTail();
@@ -169,6 +176,7 @@ export class LogReplay {
       const dropped = this.#tail.pop();
       if (dropped !== undefined) this.#tailBytes -= entryBytes(dropped);
     }
+    while ((this.#configurations.at(-1)?.index ?? noIndex) > last) this.#configurations.pop();
     this.offsets.dropFrom(after(last));
     this.damaged.dropAfter(last);
     this.#lastIndex = last;

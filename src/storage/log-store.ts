@@ -50,6 +50,8 @@ export interface RecoveredLog {
   readonly terms: readonly TermRun[];
   /** The newest entries up to the last, without damaged ones among them, bounded by the memory given to the log cache. */
   readonly tail: readonly Entry[];
+  /** Every entry of kind `configuration` that is whole. */
+  readonly configurations: readonly Entry[];
   /** Entries whose content is damaged below what is known to be synced, but whose identity survives. */
   readonly damaged: readonly DamagedEntry[];
   /**

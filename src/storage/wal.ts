@@ -246,6 +246,7 @@ function recoveredLog({ replay }: Recovery, hardState: HardState, amnesia: strin
     lastIndex: replay.lastIndex,
     terms: replay.terms,
     tail: replay.tail,
+    configurations: replay.configurations,
     damaged: replay.damaged.list(),
     amnesia,
   };

@@ -8,6 +8,7 @@ import type { Clock } from "../ports/clock.js";
 import type { Hash } from "../ports/hash.js";
 import type { Connection, ConnectionHandlers } from "../ports/network.js";
 import { checkClientHello, refused, welcomeFrom, type Identity } from "./gate.js";
+import { noConfiguration } from "../wire/handshake.js";
 import { Link, type LinkLimits } from "./link.js";
 
 export interface ClientsOptions {
@@ -63,7 +64,7 @@ export class Clients {
               `${this.#open.size} clients are connected and the limit is ${connectionsMax}.`,
             );
           }
-          return checkClientHello(hello, self) ?? welcomeFrom(self);
+          return checkClientHello(hello, self) ?? welcomeFrom(self, noConfiguration);
         },
       },
       {

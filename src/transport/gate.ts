@@ -4,7 +4,8 @@
  * Owns: the comparison of a Hello or Welcome with what this replica knows. Leaves to others: proofs of identity (certificates come
  * with a later release; `credential` is their place). Hazards M8, M10 and threat 2: an id alone is not an identity.
  */
-import type { Membership } from "../model/membership.js";
+import type { EntryId } from "../model/entry.js";
+import { anyIncarnation, foundingIncarnation, memberOf, type Membership } from "../model/membership.js";
 import type { ReplicaId } from "../model/ids.js";
 import { protocolVersion, type HandshakeRefusal, type Hello, type Refused, type Welcome } from "../wire/handshake.js";
 
@@ -16,11 +17,17 @@ export interface Identity {
   readonly process: string;
   readonly machine: string;
   readonly machineVersion: number;
-  /** What replicas must have been founded with alike: members, and the limits that execution depends on. */
+  /** What must be alike: the limits that execution depends on, and at founders, after `;members=`, the members at bootstrap. */
   readonly foundation: string;
 }
 
-export function helloTo(peer: ReplicaId, self: Identity): Hello {
+/** Whom this replica takes for members, and how new that is. */
+export interface Standing {
+  readonly membership: Membership;
+  readonly configuration: EntryId;
+}
+
+export function helloTo(peer: ReplicaId, self: Identity, configuration: EntryId): Hello {
   const { clusterId, id, incarnation, process, machine, machineVersion, foundation } = self;
   const credential = new Uint8Array(0);
   return {
@@ -35,11 +42,12 @@ export function helloTo(peer: ReplicaId, self: Identity): Hello {
     machine,
     machineVersion,
     foundation,
+    configuration,
     credential,
   };
 }
 
-export function welcomeFrom(self: Identity): Welcome {
+export function welcomeFrom(self: Identity, configuration: EntryId): Welcome {
   const { clusterId, id, incarnation, process, machine, machineVersion, foundation } = self;
   return {
     kind: "welcome",
@@ -51,23 +59,20 @@ export function welcomeFrom(self: Identity): Welcome {
     machine,
     machineVersion,
     foundation,
+    configuration,
   };
 }
 
-export function checkReplicaHello(hello: Hello, self: Identity, membership: Membership): Refused | undefined {
+export function checkReplicaHello(hello: Hello, self: Identity, standing: Standing): Refused | undefined {
   if (hello.protocol !== protocolVersion) return wrongProtocol(hello.protocol);
   if (hello.role !== "replica")
     return refused("WRONG_ROLE", "This port is for replicas; clients have a port of their own.");
   if (hello.clusterId !== self.clusterId) return wrongCluster(hello.clusterId, self);
   if (hello.to !== self.id)
     return refused("WRONG_REPLICA", `Asked for replica ${hello.to}, this is replica ${self.id}.`);
-  const member = membership.members.find(({ id }) => id === hello.from);
-  if (member === undefined || hello.from === self.id) {
-    return refused("NOT_A_MEMBER", `Replica ${hello.from} is not a member of cluster ${self.clusterId}.`);
-  }
-  if (member.incarnation !== hello.incarnation)
-    return wrongIncarnation(hello.from, hello.incarnation, member.incarnation);
-  return checkMachine(hello.machine, self) ?? checkFoundation(hello.foundation, self);
+  return (
+    checkMember(hello, self, standing) ?? checkMachine(hello.machine, self) ?? checkFoundation(hello.foundation, self)
+  );
 }
 
 /** An objection to who answered a replica's call. */
@@ -75,15 +80,27 @@ export function checkWelcome(
   welcome: Welcome,
   peer: ReplicaId,
   self: Identity,
-  membership: Membership,
+  standing: Standing,
 ): string | undefined {
   if (welcome.protocol !== protocolVersion) return wrongProtocol(welcome.protocol).message;
   if (welcome.clusterId !== self.clusterId) return wrongCluster(welcome.clusterId, self).message;
   if (welcome.from !== peer) return `Replica ${welcome.from} answered at the address of replica ${peer}.`;
-  const known = membership.members.find(({ id }) => id === peer)?.incarnation;
-  if (known === undefined) return `Replica ${peer} is not a member.`;
-  if (known !== welcome.incarnation) return wrongIncarnation(peer, welcome.incarnation, known).message;
-  return (checkMachine(welcome.machine, self) ?? checkFoundation(welcome.foundation, self))?.message;
+  return (
+    checkMember(welcome, self, standing) ??
+    checkMachine(welcome.machine, self) ??
+    checkFoundation(welcome.foundation, self)
+  )?.message;
+}
+
+/**
+ * Whether a data directory may speak, or go on speaking, for this member. While it is being replaced both may: the change can still come to
+ * nothing. Only a founder's directory is of the first incarnation.
+ */
+export function mayBe({ members, before = [] }: Membership, id: ReplicaId, spoken: number): boolean {
+  const known = [...members, ...before].filter((member) => member.id === id);
+  return known.some(({ incarnation, replaces }) =>
+    incarnation === anyIncarnation ? spoken > foundingIncarnation && spoken !== replaces : incarnation === spoken,
+  );
 }
 
 export function checkClientHello(hello: Hello, self: Identity): Refused | undefined {
@@ -98,14 +115,40 @@ export function refused(code: HandshakeRefusal, message: string): Refused {
   return { kind: "refused", code, message };
 }
 
+/**
+ * One that knows newer members than this replica cannot be judged here: it may have been added since, and even lead. All others are
+ * members, or are told that they are not: never added, or removed (hazard E12).
+ */
+function checkMember(
+  { from, incarnation, configuration }: Pick<Hello, "from" | "incarnation" | "configuration">,
+  self: Identity,
+  standing: Standing,
+): Refused | undefined {
+  if (from !== self.id && isNewer(configuration, standing.configuration)) return undefined;
+  const member = from === self.id ? undefined : memberOf(standing.membership, from);
+  if (member === undefined) {
+    return refused("NOT_A_MEMBER", `Replica ${from} is not a member of cluster ${self.clusterId}.`);
+  }
+  return mayBe(standing.membership, from, incarnation)
+    ? undefined
+    : wrongIncarnation(from, incarnation, member.incarnation);
+}
+
+function isNewer(left: EntryId, right: EntryId): boolean {
+  return left.term === right.term ? left.index > right.index : left.term > right.term;
+}
+
 function checkMachine(machine: string, self: Identity): Refused | undefined {
   if (machine === self.machine) return undefined;
   return refused("WRONG_MACHINE", `Asked for the machine ${machine}, replica ${self.id} runs ${self.machine}.`);
 }
 
-/** Replicas with other members would count other majorities; under other limits they would give other replies. */
+/** Founders with other members would count other majorities; under other limits replicas would give other replies. */
 function checkFoundation(foundation: string, self: Identity): Refused | undefined {
+  const isFoundedOn = (whole: string, part: string): boolean => whole.startsWith(`${part};members=`);
   if (foundation === self.foundation) return undefined;
+  // One of them joined later, and was told of no founders.
+  if (isFoundedOn(foundation, self.foundation) || isFoundedOn(self.foundation, foundation)) return undefined;
   const message = `The other side was founded with other members or limits (${foundation}) than replica ${self.id} (${self.foundation}).`;
   return refused("WRONG_FOUNDATION", message);
 }

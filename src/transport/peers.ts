@@ -1,20 +1,29 @@
 /**
  * The links between replicas: one per pair, dialed by the one whose id sorts first.
  *
- * Owns: which link speaks for which peer. Leaves to others: what is said (`replica/engine.ts`). Two processes that speak under one id
+ * Owns: which link speaks for which peer, and dialing those who are members now. Leaves to others: what is said (`replica/engine.ts`). Two processes that speak under one id
  * are never both heard (hazard M10): while the link of the first is open and was heard from lately, the second is refused.
  * A link on which nothing comes any more is given up and dialed again, because TCP alone may take minutes to notice a network that
  * drops packets, and as long to go on when it no longer does.
  */
 import { randomStream } from "../base/random.js";
 import type { ReplicaId } from "../model/ids.js";
-import type { Membership } from "../model/membership.js";
+import type { Member } from "../model/membership.js";
 import type { Clock } from "../ports/clock.js";
 import type { Hash } from "../ports/hash.js";
 import type { Connection, ConnectionHandlers, Network } from "../ports/network.js";
 import type { Hello, Refused, Welcome } from "../wire/handshake.js";
 import { Dialer } from "./dialer.js";
-import { checkReplicaHello, checkWelcome, helloTo, refused, welcomeFrom, type Identity } from "./gate.js";
+import {
+  checkReplicaHello,
+  checkWelcome,
+  helloTo,
+  mayBe,
+  refused,
+  welcomeFrom,
+  type Identity,
+  type Standing,
+} from "./gate.js";
 import { Link, type LinkLimits } from "./link.js";
 
 export interface PeersOptions {
@@ -30,8 +39,8 @@ export interface PeersOptions {
   /** An accepted link replaces one of another process only if that was silent for so long. */
   readonly silentMs: number;
   readonly self: Identity;
-  readonly membership: Membership;
-  readonly connected: (peer: ReplicaId) => void;
+  readonly standing: () => Standing;
+  readonly connected: (peer: ReplicaId, incarnation: number) => void;
   readonly disconnected: (peer: ReplicaId, cause: string) => void;
   readonly message: (peer: ReplicaId, type: number, payload: Uint8Array) => void;
   /** Something was refused or dropped, with its reason: counted and logged by the owner. */
@@ -41,6 +50,7 @@ export interface PeersOptions {
 interface PeerLink {
   readonly link: Link;
   readonly process: string;
+  readonly incarnation: number;
   heardAt: number;
 }
 
@@ -51,16 +61,35 @@ const nothing = new Uint8Array(0);
 export class Peers {
   readonly #options: PeersOptions;
   readonly #open = new Map<ReplicaId, PeerLink>();
-  readonly #dialers: Dialer[] = [];
+  readonly #dialers = new Map<ReplicaId, { readonly address: string; readonly dialer: Dialer }>();
+  /** Members no longer, since when: their links stay open for a while, so that they can be told. */
+  readonly #leaving = new Map<ReplicaId, number>();
   /** Accepted, not yet through the handshake. */
   readonly #waiting = new Set<Link>();
   #cancelCheck: () => void = () => {};
 
   constructor(options: PeersOptions) {
     this.#options = options;
-    const { membership, self } = options;
-    for (const { id, peer } of membership.members) if (self.id < id) this.#dial(id, peer);
     this.#scheduleCheck();
+  }
+
+  /** These and no others are to be linked with: called at the start and whenever the members change. */
+  reach(members: readonly Member[]): void {
+    const { self, clock } = this.#options;
+    for (const { id, peer } of members) {
+      this.#leaving.delete(id);
+      if (self.id >= id || this.#dialers.get(id)?.address === peer) continue;
+      this.#dialers.get(id)?.dialer.stop();
+      this.#dialers.set(id, { address: peer, dialer: this.#dial(id, peer) });
+    }
+    for (const id of new Set([...this.#dialers.keys(), ...this.#open.keys()])) {
+      const member = members.find((each) => each.id === id);
+      const open = this.#open.get(id);
+      if (member === undefined && !this.#leaving.has(id)) this.#leaving.set(id, clock.monotonic());
+      // The data directory behind this link was replaced.
+      const isOther = open !== undefined && !mayBe(this.#options.standing().membership, id, open.incarnation);
+      if (member !== undefined && isOther) open.link.close("broken");
+    }
   }
 
   isConnected(peer: ReplicaId): boolean {
@@ -92,7 +121,7 @@ export class Peers {
         ready: (ready, hello) => {
           this.#waiting.delete(ready);
           peer = hello.from;
-          this.#adopt(hello.from, hello.process, ready);
+          this.#adopt(hello, ready);
         },
         message: (from, type, payload) => this.#heard(peer, from, type, payload),
         drained: () => {},
@@ -109,7 +138,7 @@ export class Peers {
 
   stop(): void {
     this.#cancelCheck();
-    for (const dialer of this.#dialers) dialer.stop();
+    for (const { dialer } of this.#dialers.values()) dialer.stop();
     for (const { link } of this.#open.values()) link.close("done");
     for (const link of this.#waiting) link.close("broken");
   }
@@ -123,13 +152,21 @@ export class Peers {
         if (heardAt < limit) link.close("broken");
         else link.send(aliveType, nothing);
       }
+      for (const [id, since] of this.#leaving) if (since < limit) this.#leave(id);
     });
   }
 
-  #dial(peer: ReplicaId, address: string): void {
-    const { network, clock, hash, limits, retryMsMin, retryMsMax, seed, self, membership, dropped } = this.#options;
+  #leave(id: ReplicaId): void {
+    this.#leaving.delete(id);
+    this.#dialers.get(id)?.dialer.stop();
+    this.#dialers.delete(id);
+    this.#open.get(id)?.link.close("done");
+  }
+
+  #dial(peer: ReplicaId, address: string): Dialer {
+    const { network, clock, hash, limits, retryMsMin, retryMsMax, seed, self, standing, dropped } = this.#options;
     let open: Link | undefined;
-    const dialer = new Dialer({
+    return new Dialer({
       network,
       clock,
       hash,
@@ -138,11 +175,11 @@ export class Peers {
       retryMsMin,
       retryMsMax,
       random: randomStream(seed, `dial ${peer}`),
-      hello: () => helloTo(peer, self),
-      accept: (welcome) => checkWelcome(welcome, peer, self, membership),
+      hello: () => helloTo(peer, self, standing().configuration),
+      accept: (welcome) => checkWelcome(welcome, peer, self, standing()),
       ready: (link, welcome) => {
         open = link;
-        this.#adopt(peer, welcome.process, link);
+        this.#adopt(welcome, link);
       },
       message: (link, type, payload) => this.#heard(peer, link, type, payload),
       closed: (cause, refusal) => {
@@ -151,28 +188,27 @@ export class Peers {
         open = undefined;
       },
     });
-    this.#dialers.push(dialer);
   }
 
   #gate(hello: Hello): Welcome | Refused {
-    const { self, membership, clock, silentMs } = this.#options;
-    const objection = checkReplicaHello(hello, self, membership);
+    const { self, standing, clock, silentMs } = this.#options;
+    const objection = checkReplicaHello(hello, self, standing());
     if (objection !== undefined) return objection;
     const present = this.#open.get(hello.from);
     if (present !== undefined && present.process !== hello.process && clock.monotonic() - present.heardAt < silentMs) {
       return refused("IDENTITY_IN_USE", `Another process speaks as replica ${hello.from} now.`);
     }
-    return welcomeFrom(self);
+    return welcomeFrom(self, standing().configuration);
   }
 
-  #adopt(peer: ReplicaId, process: string, link: Link): void {
+  #adopt({ from: peer, process, incarnation }: Hello | Welcome, link: Link): void {
     const present = this.#open.get(peer);
-    this.#open.set(peer, { link, process, heardAt: this.#options.clock.monotonic() });
+    this.#open.set(peer, { link, process, incarnation, heardAt: this.#options.clock.monotonic() });
     if (present !== undefined) {
       this.#options.disconnected(peer, "replaced by a newer connection");
       present.link.close("broken");
     }
-    this.#options.connected(peer);
+    this.#options.connected(peer, incarnation);
   }
 
   #heard(peer: ReplicaId | undefined, from: Link, type: number, payload: Uint8Array): void {

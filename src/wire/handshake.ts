@@ -5,10 +5,13 @@
  * (`transport/gate.ts`). `credential` is the place of proofs of identity; it is empty until certificates exist.
  */
 import { ByteReader, ByteWriter } from "../base/bytes.js";
-import type { ReplicaId } from "../model/ids.js";
+import { noEntry, type EntryId } from "../model/entry.js";
+import { logIndex, noIndex, noTerm, term, type ReplicaId } from "../model/ids.js";
 
 /** Grows when a release cannot speak with the one before it. */
-export const protocolVersion = 1;
+export const protocolVersion = 2;
+/** Of a speaker whose log names no members, and of a client. */
+export const noConfiguration: EntryId = noEntry;
 const magic = 0x5154_5251;
 
 export interface Hello {
@@ -26,8 +29,10 @@ export interface Hello {
   readonly process: string;
   readonly machine: string;
   readonly machineVersion: number;
-  /** What replicas must have been founded with alike: members, and the limits that execution depends on. Empty for a client. */
+  /** What must be alike: the limits that execution depends on, and at founders the members at bootstrap. Empty for a client. */
   readonly foundation: string;
+  /** The newest configuration in the speaker's log, so that the two know which of them knows the members better. */
+  readonly configuration: EntryId;
   readonly credential: Uint8Array;
 }
 
@@ -41,6 +46,7 @@ export interface Welcome {
   readonly machine: string;
   readonly machineVersion: number;
   readonly foundation: string;
+  readonly configuration: EntryId;
 }
 
 export interface Refused {
@@ -86,6 +92,7 @@ export function encodeHandshake(message: Handshake): Uint8Array {
       writer.text(message.machine);
       writer.varint(message.machineVersion);
       writer.text(message.foundation);
+      writeEntryId(writer, message.configuration);
       writer.bytes(message.credential);
       break;
     case "welcome":
@@ -98,6 +105,7 @@ export function encodeHandshake(message: Handshake): Uint8Array {
       writer.text(message.machine);
       writer.varint(message.machineVersion);
       writer.text(message.foundation);
+      writeEntryId(writer, message.configuration);
       break;
     case "refused":
       writer.u8(refusedKind);
@@ -129,6 +137,7 @@ function decodeKind(reader: ByteReader, kind: number): Handshake | undefined {
       machine: reader.text(),
       machineVersion: reader.varint(),
       foundation: reader.text(),
+      configuration: readEntryId(reader),
     };
   }
   if (kind !== refusedKind) return undefined;
@@ -153,6 +162,18 @@ function decodeHello(reader: ByteReader): Hello | undefined {
     machine: reader.text(),
     machineVersion: reader.varint(),
     foundation: reader.text(),
+    configuration: readEntryId(reader),
     credential: reader.bytes(),
   };
+}
+
+function writeEntryId(writer: ByteWriter, { index, term }: EntryId): void {
+  writer.varint(index);
+  writer.varint(term);
+}
+
+function readEntryId(reader: ByteReader): EntryId {
+  const index = logIndex(reader.varint());
+  const ofTerm = term(reader.varint());
+  return { index: index ?? noIndex, term: ofTerm ?? noTerm };
 }

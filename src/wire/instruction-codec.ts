@@ -6,9 +6,16 @@
  *   instruct    u8 1 | varint id | instruction
  *   instructed  u8 2 | varint id | u8 position in `outcomes`
  *   transfer    u8 1 | text to, empty for any
+ *   change      u8 2 | u8 position in `changeKinds` | text id | text peer | text client | u8 1 for a learner, else 0
  */
 import { ByteReader, ByteWriter } from "../base/bytes.js";
-import { instructionRefusals, type Instruction, type InstructionOutcome } from "../model/instruction.js";
+import { isReplicaId } from "../model/ids.js";
+import {
+  instructionRefusals,
+  type Instruction,
+  type InstructionOutcome,
+  type MembershipChange,
+} from "../model/instruction.js";
 
 export type InstructionMessage =
   | { readonly kind: "instruct"; readonly id: number; readonly instruction: Instruction }
@@ -17,6 +24,9 @@ export type InstructionMessage =
 const instructKind = 1;
 const instructedKind = 2;
 const transferKind = 1;
+const changeKind = 2;
+/** Only ever append. */
+const changeKinds = ["add", "replace", "promote", "remove"] as const satisfies readonly MembershipChange["kind"][];
 /** Only ever append. */
 const outcomes = ["done", "unknown", ...instructionRefusals] as const satisfies readonly InstructionOutcome[];
 
@@ -43,12 +53,36 @@ export function decodeInstructionMessage(bytes: Uint8Array): InstructionMessage 
 }
 
 function writeInstruction(writer: ByteWriter, instruction: Instruction): void {
-  writer.u8(transferKind);
-  writer.text(instruction.to ?? "");
+  if (instruction.kind === "transfer") {
+    writer.u8(transferKind);
+    return writer.text(instruction.to ?? "");
+  }
+  const { change } = instruction;
+  writer.u8(changeKind);
+  writer.u8(changeKinds.indexOf(change.kind));
+  writer.text(change.id);
+  writer.text("peer" in change ? change.peer : "");
+  writer.text("client" in change ? change.client : "");
+  writer.u8(change.kind === "add" && change.role === "learner" ? 1 : 0);
 }
 
 function readInstruction(reader: ByteReader): Instruction {
-  if (reader.u8() !== transferKind) reader.fail();
+  const what = reader.u8();
+  if (what === changeKind) return { kind: "change", change: readChange(reader) };
+  if (what !== transferKind) reader.fail();
   const to = reader.text();
   return { kind: "transfer", to: to === "" ? undefined : to };
+}
+
+function readChange(reader: ByteReader): MembershipChange {
+  const kind = changeKinds[reader.u8()];
+  const id = reader.text();
+  const peer = reader.text();
+  const client = reader.text();
+  const learns = reader.u8();
+  if (kind === undefined || !isReplicaId(id) || learns > (kind === "add" ? 1 : 0)) reader.fail();
+  const isPlaced = kind === "add" || kind === "replace";
+  if (isPlaced ? peer === "" || client === "" : peer !== "" || client !== "") reader.fail();
+  if (kind === "add") return { kind, id, peer, client, role: learns === 1 ? "learner" : "joining" };
+  return kind === "replace" ? { kind, id, peer, client } : { kind: kind ?? "remove", id };
 }

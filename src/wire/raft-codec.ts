@@ -16,6 +16,7 @@ import { ByteReader, ByteWriter } from "../base/bytes.js";
 import { unreachable } from "../base/invariant.js";
 import type { AppendEntries, AppendOutcome, RaftMessage } from "../consensus/raft/messages.js";
 import type { Entry, EntryId, EntryKind } from "../model/entry.js";
+import { decodeMembership } from "../model/membership-codec.js";
 import { advance, counterMax, noIndex, type LogIndex, type Term } from "../model/ids.js";
 
 /** Positions are the codes on the wire: only ever append. */
@@ -186,7 +187,9 @@ function readEntry(reader: ByteReader, index: LogIndex): Entry {
   if (kind === undefined) reader.fail();
   const term = readCounter(reader) as Term;
   if (term === 0) reader.fail();
-  return { index, term, kind: kind ?? "noop", time: reader.varint(), payload: reader.bytes() };
+  const entry: Entry = { index, term, kind: kind ?? "noop", time: reader.varint(), payload: reader.bytes() };
+  if (kind === "configuration" && decodeMembership(entry.payload) === undefined) reader.fail();
+  return entry;
 }
 
 /** An entry of the sender's log: it has a term from 1 to the sender's, or it is the place before the first entry. */

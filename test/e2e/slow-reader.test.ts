@@ -10,7 +10,7 @@ import { kv } from "../../src/services/kv/index.js";
 import { encodeValue } from "../../src/wire/canonical.js";
 import { clientMessageTypes, encodeClientMessage } from "../../src/wire/client-codec.js";
 import { FrameWriter } from "../../src/wire/frame.js";
-import { encodeHandshake, protocolVersion } from "../../src/wire/handshake.js";
+import { encodeHandshake, noConfiguration, protocolVersion } from "../../src/wire/handshake.js";
 import { DevCluster, until, type CardReplica } from "../../test-support/dev-cluster.js";
 
 const valueBytes = 500_000;
@@ -42,7 +42,7 @@ function askAndNeverRead(address: string): net.Socket {
     incarnation: 0,
     machineVersion: 1,
   } as const;
-  writer.add(0, encodeHandshake({ ...hello, ...names, credential }));
+  writer.add(0, encodeHandshake({ ...hello, ...names, configuration: noConfiguration, credential }));
   const greeting = writer.finish();
   for (let id = 1; id <= queries; id += 1) {
     const query = {

@@ -6,7 +6,9 @@
  * one that comes late changes nothing (hazard S1), and one whose last entry is not in the log replaces all of it (hazard S2).
  */
 import type { EntryId } from "../../model/entry.js";
-import { maxIndex, minIndex, type AgreedTime, type ReplicaId } from "../../model/ids.js";
+import { maxIndex, minIndex, type ReplicaId } from "../../model/ids.js";
+import type { Input } from "../vocabulary.js";
+import { forgetConfigurations, resetConfigurations } from "./configuration.js";
 import { reportMatch } from "./follower.js";
 import type { InstallSnapshot } from "./messages.js";
 import { adoptTerm, follow } from "./roles.js";
@@ -19,19 +21,21 @@ export function onCheckpointed(state: RaftState, checkpoint: EntryId): void {
   state.checkpoint = checkpoint;
   // What is not durable here yet is still being written.
   state.log.compactTo(minIndex(checkpoint.index, state.writes.durableIndex));
+  forgetConfigurations(state, checkpoint.index);
 }
 
 /** The state of a checkpoint was installed in place of everything that was executed before. */
 export function onInstalled(
   state: RaftState,
   turn: Turn,
-  { checkpoint, time }: { readonly checkpoint: EntryId; readonly time: AgreedTime },
+  { checkpoint, time, configuration }: Extract<Input<never>, { readonly kind: "installed" }>,
 ): void {
   if (checkpoint.index <= state.commitIndex) return;
   if (checkpoint.term > state.term) adoptTerm(state, turn, checkpoint.term);
   // What follows an entry that is there may be acknowledged: it stays.
   if (!state.log.has(checkpoint)) {
     resetLog(state, turn, { id: checkpoint, time });
+    resetConfigurations(state, configuration);
     state.checkpoint = checkpoint;
   }
   state.commitIndex = checkpoint.index;

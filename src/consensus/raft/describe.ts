@@ -7,6 +7,7 @@
 import { unreachable } from "../../base/invariant.js";
 import type { Entry, EntryId } from "../../model/entry.js";
 import type { Instruction } from "../../model/instruction.js";
+import type { Member, Membership } from "../../model/membership.js";
 import type { LogWrite } from "../../model/log.js";
 import type { AppendOutcome, RaftMessage } from "./messages.js";
 import type { RaftState } from "./state.js";
@@ -90,6 +91,8 @@ export function describeEffect(effect: RaftEffect): string {
       const { role, term, leader, settledAt } = effect.role;
       return `role ${role}, term ${term}, leader ${leader ?? "unknown"}${settledAt === undefined ? "" : `, settled at ${settledAt}`}`;
     }
+    case "members":
+      return `members ${describeMembers(effect.membership)}`;
     case "barrierPassed":
       return `barrier ${effect.id} passed at ${effect.index}`;
     case "barrierFailed":
@@ -106,8 +109,15 @@ export function describeState(state: RaftState): string {
   return `${self}: ${role.kind}, term ${term}, vote ${votedFor ?? "none"}, last ${describeId(log.last)}, durable ${writes.durableIndex}, commit ${commitIndex}`;
 }
 
-function describeInstruction({ to }: Instruction): string {
-  return `transfer to ${to ?? "anyone"}`;
+function describeMembers({ members, before }: Membership): string {
+  const named = (list: readonly Member[]): string =>
+    list.map(({ id, role }) => (role === "voter" ? id : `${id} (${role})`)).join(" ");
+  return before === undefined ? named(members) : `${named(members)}, before ${named(before)}`;
+}
+
+function describeInstruction(instruction: Instruction): string {
+  if (instruction.kind === "transfer") return `transfer to ${instruction.to ?? "anyone"}`;
+  return `${instruction.change.kind} ${instruction.change.id}`;
 }
 
 /** Entry 7 of term 3 is written 7@3; 0@0 is the place before the first entry. */

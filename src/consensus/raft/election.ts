@@ -10,7 +10,6 @@
  * A pre-candidate has forgotten its leader, so that two of them do not refuse each other in the name of a dead one.
  */
 import { isMajority } from "../quorum.js";
-import { quorumOf } from "../../model/membership.js";
 import { nextTerm, type ReplicaId } from "../../model/ids.js";
 import { nextBetween } from "../../base/random.js";
 import type { EntryId } from "../../model/entry.js";
@@ -116,11 +115,10 @@ export function onVoteDurable(state: RaftState, turn: Turn): void {
 export function onVotesChanged(state: RaftState, turn: Turn): void {
   const { role } = state;
   if (role.kind !== "preCandidate" && role.kind !== "candidate") return;
-  if (isMajority(role.granted, state.voters))
-    return role.kind === "candidate" ? lead(state, turn) : stand(state, turn, { byTransfer: false });
+  const hasWon = isMajority(state.voterSets, (id) => role.granted.has(id));
+  if (hasWon) return role.kind === "candidate" ? lead(state, turn) : stand(state, turn, { byTransfer: false });
 
-  const possible = state.voters.filter((id) => canStillGrant(state, role, id)).length;
-  if (possible >= quorumOf(state.voters.length)) return;
+  if (isMajority(state.voterSets, (id) => canStillGrant(state, role, id))) return;
   if (role.kind === "candidate") {
     state.undecided += 1;
     state.hurryUntil = turn.now + state.settings.electionTimeoutMsMin;
@@ -146,7 +144,7 @@ function askPeer(state: RaftState, peer: ReplicaId, turn: Turn): void {
 }
 
 /** Leads, or has heard a leader within the shortest time-out: then an election would only disturb. */
-function hearsLeader(state: RaftState, turn: Turn): boolean {
+export function hearsLeader(state: RaftState, turn: Turn): boolean {
   const { role } = state;
   if (role.kind === "leader") return true;
   if (role.kind !== "follower" || role.leader === undefined) return false;

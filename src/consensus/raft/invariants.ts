@@ -1,10 +1,11 @@
 /**
  * What holds between any two steps of one replica. Rules that need every replica are checked by the tests' cluster.
  *
- * Owns: rules R1 to R4, R6, R7, R11, R12 and R14; the others stand where the change happens (`turn.ts`, `roles.ts`, `follower.ts`) and
+ * Owns: rules R1 to R4, R6, R7, R11, R12, R14 and R18; the others stand where the change happens (`turn.ts`, `roles.ts`, `follower.ts`) and
  * are listed with these in `docs/internals/invariants.md`. Called by `step` at its end; costs O(voters).
  */
 import { invariant } from "../../base/invariant.js";
+import { newestConfiguration } from "./configuration.js";
 import type { RaftState } from "./state.js";
 
 export function checkRaftInvariants(state: RaftState): void {
@@ -17,6 +18,9 @@ export function checkRaftInvariants(state: RaftState): void {
     writes.pending.length === 0 || (writes.pending.at(-1)?.id ?? 0) === writes.nextId - 1,
     "R11 writes are pending in order",
   );
+  const newest = newestConfiguration(state);
+  const isInLog = newest.index <= state.checkpoint.index || log.has(newest);
+  invariant(isInLog, "R18 who counts is said by the log as it is");
   invariant(view.term === term, "R12 the service side knows the term");
   if (role.kind === "candidate" || role.kind === "leader") {
     invariant(state.votedFor === state.self, "R6 a candidate has voted for itself");

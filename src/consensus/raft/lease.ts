@@ -12,7 +12,7 @@
  * 1 - d to 1 + d, a promise lasts at least duration / (1 + d), and the leader's clock then shows at least (1 - d) of that.
  * A clock that stops, or drifts more, can make an answer stale (hazard L2): that is out of the model.
  */
-import { quorumOf } from "../../model/membership.js";
+import { isMajority } from "../quorum.js";
 import type { LeaderRole, RaftState } from "./state.js";
 
 /** Later rounds are not noted until a majority has answered one of these. */
@@ -42,11 +42,9 @@ export function leaseUntil(state: RaftState, role: LeaderRole, now: number): num
   return now < until ? until : undefined;
 }
 
-/** A majority has answered this round or a later one. */
+/** A majority (of both sets while members change) has answered this round or a later one. */
 export function isConfirmed(state: RaftState, role: LeaderRole, round: number): boolean {
-  let confirmed = 0;
-  for (const id of state.voters) if (id === state.self || (role.followers.get(id)?.round ?? 0) >= round) confirmed += 1;
-  return confirmed >= quorumOf(state.voters.length);
+  return isMajority(state.voterSets, (id) => id === state.self || (role.followers.get(id)?.round ?? 0) >= round);
 }
 
 function settle(state: RaftState, role: LeaderRole): void {

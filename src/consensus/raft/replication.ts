@@ -16,11 +16,18 @@ import {
   type LogIndex,
   type ReplicaId,
 } from "../../model/ids.js";
-import { quorumOf } from "../../model/membership.js";
-import { reachedByMajority } from "../quorum.js";
 import { noteRound } from "./lease.js";
+import { isMajority, reachedByMajorities } from "../quorum.js";
 import type { AppendEntries, AppendEntriesReply } from "./messages.js";
-import { backToProbe, isStaleConflict, onAccepted, onSent, toSnapshot, type Follower } from "./progress.js";
+import {
+  backToProbe,
+  isStaleConflict,
+  newFollower,
+  onAccepted,
+  onSent,
+  toSnapshot,
+  type Follower,
+} from "./progress.js";
 import { stepDown } from "./roles.js";
 import { isDiskStalled, type LeaderRole, type RaftState } from "./state.js";
 import { appendEntry, send, type Turn } from "./turn.js";
@@ -59,8 +66,8 @@ export function onAppendEntriesReply(leading: Leading, from: ReplicaId, message:
 
 /** The newest entry that a majority has on disk, if it is of our own term; with it, everything before. */
 export function advanceCommit(state: RaftState, role: LeaderRole): void {
-  const reached = state.voters.map((id) => reachedBy(state, role, id));
-  const index = minIndex(reachedByMajority(reached), state.log.lastIndex);
+  const reached = reachedByMajorities(state.voterSets, (id) => reachedBy(state, role, id));
+  const index = minIndex(reached, state.log.lastIndex);
   if (index <= state.commitIndex || state.log.termAt(index) !== state.term) return;
   invariant(index >= role.noopIndex, "R15 a leader's first commitment is of its own term");
   state.commitIndex = index;
@@ -96,8 +103,8 @@ export function checkDisk({ state, turn }: Leading): void {
 /** Steps down when a majority has not been heard for a whole election time-out: the others may have gone on without us. */
 export function checkQuorum({ state, role, turn }: Leading): void {
   const since = turn.now - state.settings.electionTimeoutMsMax;
-  const heard = state.voters.filter((id) => id === state.self || (role.followers.get(id)?.contactAt ?? since) > since);
-  if (heard.length < quorumOf(state.voters.length)) stepDown(state, turn);
+  const isHeard = (id: ReplicaId): boolean => id === state.self || (role.followers.get(id)?.contactAt ?? since) > since;
+  if (!isMajority(state.voterSets, isHeard)) stepDown(state, turn);
 }
 
 export function onLoaded(leading: Leading, peer: ReplicaId, entries: readonly Entry[]): void {
@@ -111,8 +118,11 @@ export function onLoaded(leading: Leading, peer: ReplicaId, entries: readonly En
 }
 
 /** A link has opened: what was in flight on an earlier one is lost, or its replies are. */
-export function onFollowerReachable({ role }: Leading, peer: ReplicaId): void {
-  const follower = role.followers.get(peer);
+export function onFollowerReachable({ state, role, turn }: Leading, peer: ReplicaId, isSame: boolean): void {
+  const known = role.followers.get(peer);
+  // Another data directory has not what the earlier one acknowledged.
+  const follower = isSame ? known : known && newFollower(peer, after(state.log.lastIndex), turn.now);
+  if (follower !== undefined) role.followers.set(peer, follower);
   if (follower === undefined) return;
   backToProbe(follower, after(follower.progress.match));
   role.round += 1; // So that the probe is answered even if it teaches the follower nothing.

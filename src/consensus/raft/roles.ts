@@ -51,7 +51,7 @@ export function adoptTerm(state: RaftState, turn: Turn, term: Term): void {
 export function stepDown(state: RaftState, turn: Turn): void {
   if (state.role.kind === "leader") {
     failReads(state, turn);
-    endTransfer(state.role, turn);
+    endInstructions(state.role, turn);
     setElectionDeadline(state, turn);
   }
   state.role = followerOf(undefined, turn.now);
@@ -88,12 +88,14 @@ export function lead(state: RaftState, turn: Turn): void {
     runningReads: undefined,
     lease: { rounds: [], until: turn.now, isDropped: false },
     transfer: undefined,
+    change: undefined,
   };
   appendEntry(state, turn, { index: noopIndex, term, kind: "noop", time: log.lastTime, payload: noPayload });
 }
 
-/** Whoever leads now: the operator's question is answered, and what was held is proposed again by its host. */
-function endTransfer({ transfer }: LeaderRole, turn: Turn): void {
+/** Whoever leads now: the operator's questions are answered, and what was held is proposed again by its host. */
+function endInstructions({ transfer, change }: LeaderRole, turn: Turn): void {
+  if (change !== undefined) turn.answers.push({ kind: "instructed", id: change, outcome: "unknown" });
   if (transfer?.instruction === undefined) return;
   const outcome = transfer.isOffered ? "done" : "unknown";
   turn.answers.push({ kind: "instructed", id: transfer.instruction, outcome });

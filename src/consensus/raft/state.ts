@@ -4,14 +4,14 @@
  * Owns: the shape, and the replica's durable index, which is where two rules about pending writes live (hazards of a late
  * "stored" signal). Leaves to others: every transition. Called by `step.ts` and its helpers; the engine keeps the value.
  */
-import { invariant } from "../../base/invariant.js";
 import { randomStream, nextBetween, nextUint32, type Random } from "../../base/random.js";
 import { maxIndex, minIndex, before, noIndex, type LogIndex, type ReplicaId, type Term } from "../../model/ids.js";
-import type { EntryId, Proposal } from "../../model/entry.js";
+import { noEntry, type Entry, type EntryId, type Proposal } from "../../model/entry.js";
 import type { HardState } from "../../model/log.js";
-import { votersOf, type Membership } from "../../model/membership.js";
+import type { Configuration, Membership } from "../../model/membership.js";
 import { MemoryLog, type RecoveredEntries } from "../memory-log.js";
 import type { RoleView } from "../vocabulary.js";
+import { configurationsOf, newestConfiguration, viewOf, type Configured } from "./configuration.js";
 import type { Follower } from "./progress.js";
 
 /** Times in milliseconds, sizes in bytes; relations between them are checked where the configuration is made. */
@@ -43,29 +43,26 @@ export type Trust = "whole" | "damaged" | "amnesiac";
 
 export interface RaftOptions {
   readonly self: ReplicaId;
+  /** The members at bootstrap; empty at a replica that joins. Configurations in the log are newer. */
   readonly membership: Membership;
+  /** What a checkpoint says of the members, if the log begins behind one: then the founders no longer count. */
+  readonly configuration?: Configuration | undefined;
   readonly hardState: HardState;
-  readonly log: RecoveredEntries;
+  /** With every entry of kind `configuration`, but for damaged ones, which come back when they are repaired. */
+  readonly log: RecoveredEntries & { readonly configurations: readonly Entry[] };
   readonly settings: RaftSettings;
   /** Different at every start: time-outs and read ids are drawn from it. */
   readonly seed: number;
   readonly trust: Trust;
 }
 
-export interface RaftState {
-  readonly self: ReplicaId;
+export interface RaftState extends Configured {
   readonly settings: RaftSettings;
   trust: Trust;
-  membership: Membership;
-  voters: readonly ReplicaId[];
-  /** Every member but this replica. */
-  peers: readonly ReplicaId[];
   readonly random: Random;
 
   term: Term;
   votedFor: ReplicaId | undefined;
-  readonly log: MemoryLog;
-  commitIndex: LogIndex;
   /** The newest certified checkpoint that is durable here; entry 0 if there is none. The log never begins behind it. */
   checkpoint: EntryId;
   role: Role;
@@ -83,6 +80,8 @@ export interface RaftState {
   hasDeferred: boolean;
   /** Peers whose link is known to be broken: nothing is sent there until it opens. */
   readonly unreachable: Set<ReplicaId>;
+  /** Of the data directory that was last heard under each id. */
+  readonly incarnations: Map<ReplicaId, number>;
   lastTick: number;
 
   readonly writes: Writes;
@@ -91,6 +90,7 @@ export interface RaftState {
   nextReadId: number;
   /** What the service side was told last. */
   view: RoleView;
+  told: Configuration;
 }
 
 export type Role = FollowerRole | PreCandidateRole | CandidateRole | LeaderRole;
@@ -128,8 +128,8 @@ export interface LeaderRole {
   readonly kind: "leader";
   /** The entry that opened this term; once it is committed, so is everything before it. */
   readonly noopIndex: LogIndex;
-  /** One for each peer, in the order of `peers`. */
-  readonly followers: ReadonlyMap<ReplicaId, Follower>;
+  /** One for each peer, and for each that was removed and may not know it yet. */
+  readonly followers: Map<ReplicaId, Follower>;
   round: number;
   heartbeatDueAt: number;
   /** Barriers that join the next round. */
@@ -137,6 +137,8 @@ export interface LeaderRole {
   runningReads: RunningReads | undefined;
   readonly lease: Lease;
   transfer: Transfer | undefined;
+  /** The operator's instruction that began the change of members which is under way. */
+  change: number | undefined;
 }
 
 /** What a leader knows of its own lease (`lease.ts`). */
@@ -197,12 +199,12 @@ export interface PendingWrite {
 }
 
 export function createRaftState(options: RaftOptions, now: number): RaftState {
-  const { self, membership, hardState, settings, trust } = options;
-  const voters = votersOf(membership);
-  invariant(
-    membership.members.some(({ id }) => id === self),
-    "a replica is a member of its own cluster",
-  );
+  const { self, hardState, settings, trust } = options;
+  const founding = { ...noEntry, membership: options.membership };
+  const configurations = configurationsOf(options.configuration ?? founding, options.log.configurations);
+  const newest = newestConfiguration({ configurations });
+  const view = viewOf(self, newest);
+  const { voters } = view;
   const log = new MemoryLog(options.log);
   const random = randomStream(options.seed, "raft");
   const alone = voters.length === 1 && voters[0] === self;
@@ -214,9 +216,8 @@ export function createRaftState(options: RaftOptions, now: number): RaftState {
     self,
     settings,
     trust,
-    membership,
-    voters,
-    peers: membership.members.map(({ id }) => id).filter((id) => id !== self),
+    configurations,
+    ...view,
     random,
     term: hardState.term,
     votedFor: hardState.votedFor,
@@ -232,6 +233,7 @@ export function createRaftState(options: RaftOptions, now: number): RaftState {
     attempt: 0,
     hasDeferred: false,
     unreachable: new Set(),
+    incarnations: new Map(),
     lastTick: now,
     writes: { nextId: 1, durableIndex: log.lastIndex, hardStateId: 0, durableId: 0, pending: [] },
     forwarded: new Map(),
@@ -243,6 +245,7 @@ export function createRaftState(options: RaftOptions, now: number): RaftState {
       leader: undefined,
       settledAt: undefined,
     },
+    told: newest,
   };
 }
 
@@ -252,6 +255,11 @@ export function followerOf(leader: ReplicaId | undefined, now: number): Follower
 
 export function isVoter(state: RaftState, id: ReplicaId): boolean {
   return state.voters.includes(id);
+}
+
+/** Leads, and has committed an entry of its own term, and so all that earlier leaders may have promised. */
+export function isSettled({ role, commitIndex }: RaftState): boolean {
+  return role.kind === "leader" && commitIndex >= role.noopIndex;
 }
 
 export function leaderOf(state: RaftState): ReplicaId | undefined {

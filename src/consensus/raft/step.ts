@@ -13,6 +13,8 @@ import * as election from "./election.js";
 import { onAppendEntries, onFollowerDurable } from "./follower.js";
 import { checkRaftInvariants } from "./invariants.js";
 import type { RaftMessage } from "./messages.js";
+import { restoreConfigurations } from "./configuration.js";
+import * as membership from "./membership.js";
 import * as reads from "./reads.js";
 import * as replication from "./replication.js";
 import { adoptTerm } from "./roles.js";
@@ -31,8 +33,10 @@ export function step(state: RaftState, input: RaftInput, now: number): readonly 
   if (state.role.kind === "leader") {
     const leading = { state, role: state.role, turn };
     reads.advanceReads(leading);
+    membership.advanceChange(leading);
     replication.sendDue(leading);
     transfer.advanceTransfer(leading);
+    membership.leave(leading);
   }
   if (state.forwarded.size > 0) reads.expireForwarded(state, turn);
   const effects = endTurn(state, turn);
@@ -47,7 +51,7 @@ function dispatch(state: RaftState, input: RaftInput, turn: Turn): void {
     case "receive":
       return receive(state, input.from, input.message, turn);
     case "connected":
-      return onConnected(state, input.peer, turn);
+      return onConnected(state, input, turn);
     case "disconnected":
       return onDisconnected(state, input.peer, turn);
     case "propose":
@@ -69,6 +73,7 @@ function dispatch(state: RaftState, input: RaftInput, turn: Turn): void {
       return onInstruct(state, input.id, input.instruction, turn);
     case "repaired":
       if (input.newest !== undefined) state.log.repaired(input.newest);
+      restoreConfigurations(state, input.configurations ?? []);
       // Amnesia is no matter of entries: what it may have promised is forgotten for good.
       if (state.trust === "damaged") state.trust = "whole";
       return;
@@ -85,6 +90,7 @@ function onTick(state: RaftState, turn: Turn): void {
     if (turn.now >= role.heartbeatDueAt) replication.beginRound(leading);
     replication.checkQuorum(leading);
     replication.checkDisk(leading);
+    membership.promoteDue(leading);
   } else if (turn.now >= state.electionDeadline) election.onElectionTimeout(state, turn);
 }
 
@@ -106,8 +112,7 @@ function forgiveStall(state: RaftState, { now }: Turn): void {
 
 function receive(state: RaftState, from: ReplicaId, message: RaftMessage, turn: Turn): void {
   invariant(from !== state.self, "R0 a replica never hears from itself");
-  // A replica that is no member, or no longer: nothing that it says counts.
-  if (!state.peers.includes(from)) return;
+  if (!state.peers.includes(from) && !isHeard(state, from, message, turn)) return;
   if (message.term > state.term) adoptTerm(state, turn, message.term); // Section 5.1.
   switch (message.kind) {
     case "PreVote":
@@ -137,9 +142,32 @@ function receive(state: RaftState, from: ReplicaId, message: RaftMessage, turn: 
   }
 }
 
+/**
+ * From a replica that is no member as far as our log goes. It may be a member, even the leader, by entries that we lack; or it was
+ * removed and does not know it, and then it must disturb nobody who hears a leader (thesis, section 4.2.3; hazard E12).
+ */
+function isHeard(state: RaftState, from: ReplicaId, message: RaftMessage, turn: Turn): boolean {
+  switch (message.kind) {
+    case "AppendEntries":
+    case "InstallSnapshot":
+      return true;
+    case "PreVote":
+    case "RequestVote":
+      return !election.hearsLeader(state, turn);
+    case "AppendEntriesReply":
+      // It is on its way out: it is sent what it lacks, and counted nowhere.
+      return state.role.kind === "leader" && state.role.followers.has(from) && message.term === state.term;
+    default:
+      return false;
+  }
+}
+
 function onInstruct(state: RaftState, id: number, instruction: Instruction, turn: Turn): void {
-  if (state.role.kind === "leader")
-    return transfer.beginTransfer({ state, role: state.role, turn }, instruction.to, id);
+  if (state.role.kind === "leader") {
+    const leading = { state, role: state.role, turn };
+    if (instruction.kind === "transfer") return transfer.beginTransfer(leading, instruction.to, id);
+    return membership.beginChange(leading, instruction.change, id);
+  }
   turn.answers.push({ kind: "instructed", id, outcome: "NO_LEADER" });
 }
 
@@ -150,9 +178,12 @@ function onPersisted(state: RaftState, id: number, turn: Turn): void {
   if (state.role.kind === "leader") replication.advanceCommit(state, state.role);
 }
 
-function onConnected(state: RaftState, peer: ReplicaId, turn: Turn): void {
+function onConnected(state: RaftState, { peer, incarnation }: RaftInput & { kind: "connected" }, turn: Turn): void {
+  const known = state.incarnations.get(peer);
+  if (incarnation !== undefined) state.incarnations.set(peer, incarnation);
+  const isSame = known === undefined || incarnation === undefined || known === incarnation;
   state.unreachable.delete(peer);
-  if (state.role.kind === "leader") replication.onFollowerReachable({ state, role: state.role, turn }, peer);
+  if (state.role.kind === "leader") replication.onFollowerReachable({ state, role: state.role, turn }, peer, isSame);
   else election.onPeerReachable(state, peer, turn);
 }
 

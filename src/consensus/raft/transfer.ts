@@ -6,6 +6,7 @@
  * offered leadership has the whole log; what is proposed meanwhile is kept and appended if the leader goes on.
  */
 import type { ReplicaId } from "../../model/ids.js";
+import { isChanging } from "./configuration.js";
 import type { Follower } from "./progress.js";
 import { onPropose, type Leading } from "./replication.js";
 import type { InstructionOutcome } from "../../model/instruction.js";
@@ -15,7 +16,7 @@ import { send } from "./turn.js";
 /** `instruction` is answered when the transfer has ended; undefined if nobody asked for it. */
 export function beginTransfer(leading: Leading, to: ReplicaId | undefined, instruction: number | undefined): void {
   const { state, role, turn } = leading;
-  if (role.transfer !== undefined) return answer(leading, instruction, "BUSY");
+  if (role.transfer !== undefined || isChanging(state)) return answer(leading, instruction, "BUSY");
   const target = to === state.self ? undefined : bestTarget(leading, to);
   if (target === undefined) return answer(leading, instruction, to === state.self ? "done" : "NO_TARGET");
   const deadline = turn.now + state.settings.electionTimeoutMsMax;
@@ -50,7 +51,7 @@ function giveUp(leading: Leading): void {
 }
 
 /** A voter whose link is open and who answered within the shortest time-out; of several the one that lacks least. */
-function bestTarget({ state, role, turn }: Leading, to: ReplicaId | undefined): Follower | undefined {
+export function bestTarget({ state, role, turn }: Leading, to: ReplicaId | undefined): Follower | undefined {
   const since = turn.now - state.settings.electionTimeoutMsMin;
   let best: Follower | undefined;
   for (const follower of role.followers.values()) {

@@ -10,7 +10,8 @@ import type { Entry, EntryId } from "../../model/entry.js";
 import { after, noIndex, type AgreedTime, type LogIndex, type ReplicaId, type Term } from "../../model/ids.js";
 import type { Effect, Envelope, RoleView } from "../vocabulary.js";
 import type { AppendEntries, RaftMessage } from "./messages.js";
-import { beginWrite, cutWrites, isVoter, leaderOf, type RaftState } from "./state.js";
+import { adoptConfiguration, dropConfigurations, newestConfiguration } from "./configuration.js";
+import { beginWrite, cutWrites, isSettled, isVoter, leaderOf, type RaftState } from "./state.js";
 
 export type RaftEffect = Effect<RaftMessage>;
 
@@ -71,6 +72,7 @@ export function setHardState(
 export function appendEntry(state: RaftState, turn: Turn, entry: Entry): void {
   invariant(entry.time >= state.log.lastTime, "R10 agreed time never goes back along a log");
   state.log.append(entry);
+  if (entry.kind === "configuration") adoptConfiguration(state, entry);
   turn.appended.push(entry);
 }
 
@@ -79,6 +81,7 @@ export function truncateLog(state: RaftState, turn: Turn, from: LogIndex): void 
   invariant(from > state.commitIndex, "R8 what is committed is never replaced");
   invariant(turn.appended.length === 0, "a step drops entries before it appends some");
   state.log.truncateFrom(from);
+  dropConfigurations(state, from);
   cutWrites(state.writes, from);
   turn.truncateFrom = from;
 }
@@ -109,6 +112,11 @@ export function endTurn(state: RaftState, turn: Turn): readonly RaftEffect[] {
     state.view = view;
     effects.push({ kind: "role", role: view });
   }
+  const newest = newestConfiguration(state);
+  if (newest !== state.told) {
+    state.told = newest;
+    effects.push({ kind: "members", membership: newest.membership });
+  }
   return effects;
 }
 
@@ -131,14 +139,15 @@ function changedView(state: RaftState): RoleView | undefined {
   const { role, view, term } = state;
   const leader = leaderOf(state);
   const shown = shownRole(state);
-  const isSettled = role.kind === "leader" && state.commitIndex >= role.noopIndex && role.transfer === undefined;
-  const settledAt = isSettled ? role.noopIndex : undefined;
+  const isOpen = role.kind === "leader" && isSettled(state) && role.transfer === undefined;
+  const settledAt = isOpen ? role.noopIndex : undefined;
   const same = view.role === shown && view.term === term && view.leader === leader && view.settledAt === settledAt;
   return same ? undefined : { role: shown, term, leader, settledAt };
 }
 
 function shownRole(state: RaftState): RoleView["role"] {
-  if (!isVoter(state, state.self)) return "learner";
+  // A leader that is removed leads until the new members are committed.
+  if (state.role.kind !== "leader" && !isVoter(state, state.self)) return "learner";
   switch (state.role.kind) {
     case "leader":
     case "follower":

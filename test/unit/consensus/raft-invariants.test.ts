@@ -7,7 +7,7 @@ import { noEntry } from "../../../src/model/entry.js";
 import { counterMax } from "../../../src/model/ids.js";
 import { createRaftState, type LeaderRole } from "../../../src/consensus/raft/state.js";
 import { step } from "../../../src/consensus/raft/step.js";
-import { append, Core, entriesOf, i, proposal, t } from "../../../test-support/raft-core.js";
+import { append, Core, entriesOf, i, id, proposal, t } from "../../../test-support/raft-core.js";
 import { testSettings } from "../../../test-support/raft-settings.js";
 
 const leading = (): Core => new Core({ voters: "abc" }).elect("b").persisted().acknowledged("b", 1);
@@ -28,6 +28,7 @@ const damages: Readonly<Record<string, (core: Core) => void>> = {
     if (follower?.progress.mode === "replicate") follower.progress.match = i(7);
   },
   R11: (core) => core.state.writes.pending.push({ id: 77, askedAt: 0, upTo: i(0) }),
+  R18: (core) => core.state.configurations.push({ ...id(1, 7), membership: { members: [] } }),
   R14: (core) => Object.assign(core.state, { trust: "damaged" }),
 };
 
@@ -101,6 +102,7 @@ describe("where the change happens", () => {
           lastIndex: last,
           terms: [{ firstIndex: i(1), term: t(1) }],
           tail: [{ index: last, term: t(1), kind: "batch", time: 0, payload: new Uint8Array(0) }],
+          configurations: [],
         },
       },
       0,

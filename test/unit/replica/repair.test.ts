@@ -8,7 +8,7 @@ const noLog = { read: () => {} };
 
 function repairOf(damaged: readonly number[], peers: readonly string[]): Repair {
   const names = damaged.map((index) => nameOf(textEntry(index)));
-  return new Repair({ damaged: names, peers, log: noLog, hash: nodeHash, seed: 1, limits: repairLimits });
+  return new Repair({ damaged: names, peers: () => peers, log: noLog, hash: nodeHash, seed: 1, limits: repairLimits });
 }
 
 test("a replica without damage asks nobody", () => {

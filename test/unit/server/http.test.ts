@@ -98,7 +98,9 @@ const status: ReplicaStatus = {
   machine: { name: "bank", version: 1, timerFailure: undefined },
   quorateVersion: "0.0.0",
   uptimeMs: 1500,
-  members: [{ id: "a", role: "voter", peer: "127.0.0.1:1", client: "127.0.0.1:2", connected: true }],
+  members: [
+    { id: "a", role: "voter", peer: "127.0.0.1:1", client: "127.0.0.1:2", connected: true, matchIndex: undefined },
+  ],
   ready: true,
   checks: { leader: true, executed: true },
   broken: undefined,

@@ -6,7 +6,7 @@ import { Clients } from "../../../src/transport/clients.js";
 import type { Identity } from "../../../src/transport/gate.js";
 import { Link } from "../../../src/transport/link.js";
 import { Peers } from "../../../src/transport/peers.js";
-import { protocolVersion, type Hello, type Refused } from "../../../src/wire/handshake.js";
+import { noConfiguration, protocolVersion, type Hello, type Refused } from "../../../src/wire/handshake.js";
 import { ManualClock } from "../../../test-support/manual-clock.js";
 import { MemoryNetwork } from "../../../test-support/memory-network.js";
 
@@ -51,12 +51,13 @@ function peersOf({ clock, network }: World, self: Identity) {
     linkSilenceMsMax: 3000,
     silentMs: 1000,
     self,
-    membership: { members },
+    standing: () => ({ membership: { members }, configuration: noConfiguration }),
     connected: (peer) => events.push(`+${peer}`),
     disconnected: (peer) => events.push(`-${peer}`),
     message: (peer, type, payload) => events.push(`${peer}:${type}:${Buffer.from(payload).toString()}`),
     dropped: (reason) => events.push(`!${reason}`),
   });
+  peers.reach(members);
   network.listen(`peer-${self.id}:1`, (connect) => peers.accept(connect));
   return { peers, events };
 }
@@ -216,6 +217,7 @@ describe("between client and replica", () => {
       machine: "kv",
       machineVersion: 1,
       foundation: "same",
+      configuration: noConfiguration,
       credential: new Uint8Array(0),
       ...changes,
     };

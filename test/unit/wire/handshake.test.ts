@@ -2,10 +2,13 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 
 import { decodeHandshake, encodeHandshake, handshakeRefusals, type Handshake } from "../../../src/wire/handshake.js";
+import { i, t } from "../../../test-support/raft-core.js";
 
 const seed = 20261123;
 const count = fc.nat(1 << 20);
 const text = fc.string({ maxLength: 20 });
+
+const configuration = fc.record({ index: count.map(i), term: count.map(t) });
 
 const anyHandshake: fc.Arbitrary<Handshake> = fc.oneof(
   fc.record({
@@ -20,6 +23,7 @@ const anyHandshake: fc.Arbitrary<Handshake> = fc.oneof(
     machine: text,
     machineVersion: count,
     foundation: text,
+    configuration,
     credential: fc.uint8Array({ maxLength: 16 }),
   }),
   fc.record({
@@ -32,6 +36,7 @@ const anyHandshake: fc.Arbitrary<Handshake> = fc.oneof(
     machine: text,
     machineVersion: count,
     foundation: text,
+    configuration,
   }),
   fc.record({ kind: fc.constant("refused" as const), code: fc.constantFrom(...handshakeRefusals), message: text }),
 );

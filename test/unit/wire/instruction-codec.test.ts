@@ -8,10 +8,18 @@ import {
   type InstructionMessage,
 } from "../../../src/wire/instruction-codec.js";
 
+const placed = { id: "d", peer: "h:1", client: "h:2" };
+const added = { ...placed, kind: "add" } as const;
+
 test("what is encoded is decoded to the same", () => {
   const messages: readonly InstructionMessage[] = [
     { kind: "instruct", id: 1, instruction: { kind: "transfer", to: "b" } },
     { kind: "instruct", id: 2, instruction: { kind: "transfer", to: undefined } },
+    { kind: "instruct", id: 4, instruction: { kind: "change", change: { ...added, role: "joining" } } },
+    { kind: "instruct", id: 5, instruction: { kind: "change", change: { ...added, role: "learner" } } },
+    { kind: "instruct", id: 6, instruction: { kind: "change", change: { ...placed, kind: "replace" } } },
+    { kind: "instruct", id: 7, instruction: { kind: "change", change: { kind: "promote", id: "d" } } },
+    { kind: "instruct", id: 8, instruction: { kind: "change", change: { kind: "remove", id: "d" } } },
     ...(["done", "unknown", ...instructionRefusals] as const).map(
       (outcome) => ({ kind: "instructed", id: 3, outcome }) as const,
     ),
