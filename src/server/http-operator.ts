@@ -6,18 +6,45 @@
 import { z } from "zod";
 import { InstructionRefused } from "../api/errors.js";
 import type { Replica } from "../api/replica.js";
+import { hostPort, replicaId } from "./options.js";
 import { refusedAnswer, type HttpAnswer } from "./http-answers.js";
 
 export interface HttpOperator {
   transfer(request: Request): Promise<HttpAnswer>;
+  /** `verb` is the last part of the path. */
+  member(verb: string, request: Request): Promise<HttpAnswer>;
 }
 
 const bodyBytesMax = 4096;
 const transferSchema = z.strictObject({ to: z.string().optional() });
+const idSchema = z.strictObject({ id: replicaId });
+const placeSchema = z.strictObject({ id: replicaId, peer: hostPort, client: hostPort });
+const addSchema = placeSchema.extend({ learner: z.boolean().optional() });
 
-export function openHttpOperator(replica: Pick<Replica, "transferLeadership">): HttpOperator {
+export function openHttpOperator(replica: Pick<Replica, "transferLeadership" | "members">): HttpOperator {
   return {
     transfer: (request) => answer(request, transferSchema, ({ to }) => replica.transferLeadership(to)),
+    member: async (verb, request) => {
+      const { members } = replica;
+      switch (verb) {
+        case "add":
+          return answer(request, addSchema, ({ learner, ...member }) =>
+            members.add(member, { learner: learner === true }),
+          );
+        case "replace":
+          return answer(request, placeSchema, (member) => members.replace(member));
+        case "promote":
+          return answer(request, idSchema, ({ id }) => members.promote(id));
+        case "remove":
+          return answer(request, idSchema, ({ id }) => members.remove(id));
+        default:
+          return refusedAnswer(
+            404,
+            "NOT_FOUND",
+            "Cannot do that to a member: add, promote, remove and replace are known",
+          );
+      }
+    },
   };
 }
 

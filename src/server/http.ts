@@ -76,6 +76,9 @@ export function makeHttpApp(parts: HttpParts): Hono {
     return opened instanceof Response ? opened : reply(context, opened);
   });
   app.post("/v1/transfer", async (context) => reply(context, await parts.operator.transfer(context.req.raw)));
+  app.post("/v1/members/:verb", async (context) =>
+    reply(context, await parts.operator.member(context.req.param("verb"), context.req.raw)),
+  );
   app.post("/debug/event-loop/reset", (context) => {
     parts.resetEventLoop();
     return context.body(null, 204);
@@ -95,7 +98,7 @@ export function makeHttpApp(parts: HttpParts): Hono {
 
 function whyNotServed({ method, path }: { readonly method: string; readonly path: string }): string {
   const shown = path.slice(0, 200);
-  return method !== "POST" && /^\/v1\/(?:(?:commands|queries)\/[^/]+|transfer)$/.test(path)
+  return method !== "POST" && /^\/v1\/(?:(?:commands|queries)\/[^/]+|transfer|members\/[^/]+)$/.test(path)
     ? `Cannot answer ${method} ${shown}: it is asked by POST, with the input as JSON in the body`
     : `Nothing is served at ${shown}; see GET /`;
 }
@@ -110,6 +113,7 @@ POST /v1/commands/<name>     JSON in, {"output": …, "index": …} out; Idempot
 POST /v1/queries/<name>      JSON in, {"output": …, "index": …} out
 GET  /v1/events/<name>       server-sent events; ?after=<id> or Last-Event-ID resumes
 POST /v1/transfer            {"to": "b"} or nothing in; leadership is handed over
+POST /v1/members/<verb>      add, promote, remove or replace {"id": "d", …}
 `;
 
 function addHealth(app: Hono, parts: HttpParts): void {

@@ -9,6 +9,7 @@ import { quorateVersion } from "../node/version.js";
 import { checkHistoryCommand } from "./commands/check-history.js";
 import { configCommand } from "./commands/config.js";
 import { devCommand } from "./commands/dev.js";
+import { memberCommand } from "./commands/member.js";
 import { simCommand } from "./commands/sim.js";
 import { startCommand } from "./commands/start.js";
 import { statusCommand } from "./commands/status.js";
@@ -30,6 +31,7 @@ async function main(): Promise<void> {
     startCommand,
     statusCommand,
     transferCommand,
+    memberCommand,
     configCommand,
     simCommand,
     checkHistoryCommand,

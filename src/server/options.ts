@@ -25,8 +25,10 @@ export interface Option {
   readonly meaning: string;
 }
 
-const hostPort = z.string().refine(isAddress, { message: 'expected "host:port", with a port from 0 to 65535' });
-const replicaId = z.string().refine(isReplicaId, { message: "expected 1 to 32 of the characters a-z A-Z 0-9 _ -" });
+export const hostPort = z.string().refine(isAddress, { message: 'expected "host:port", with a port from 0 to 65535' });
+export const replicaId = z
+  .string()
+  .refine(isReplicaId, { message: "expected 1 to 32 of the characters a-z A-Z 0-9 _ -" });
 const memberSchema = z.strictObject({ id: replicaId, peer: hostPort, client: hostPort });
 const membersSchema = z
   .array(memberSchema)
@@ -61,12 +63,20 @@ export const options: readonly Option[] = [
     false,
     "Lets an empty data directory vote. Give it once, when the cluster is made, and never again.",
   ),
+  optional(
+    "replica.join",
+    "join",
+    "flag",
+    z.boolean(),
+    false,
+    "Lets an empty data directory be that of a replica which is added to a running cluster (`quorate member add`). Harmless later.",
+  ),
   required(
     "members",
     "member",
     "members",
     membersSchema,
-    "All replicas of the cluster, the same list at each of them.",
+    "All replicas of the cluster when it is made, the same list at each of them. A replica that joins names itself and some of the others.",
   ),
   optional(
     "lease.durationMs",

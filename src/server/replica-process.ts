@@ -115,6 +115,7 @@ function openReplica(settings: Settings, machine: LowLevelMachine, environment: 
     dataDir: textSetting(settings, "replica.dataDir") ?? "",
     members: membersSetting(settings).map((member) => ({ ...member, role: "voter", incarnation: 1 })),
     bootstrap: flagSetting(settings, "replica.bootstrap"),
+    join: flagSetting(settings, "replica.join"),
     insecure: flagSetting(settings, "listen.insecure"),
     limits: {
       ...defaultLimits,

@@ -172,7 +172,7 @@ function fromText(option: Option, text: string): unknown {
 }
 
 /** `a=host:port,host:port`: the id, then where replicas and where clients reach it. */
-function memberFromText(text: string): unknown {
+export function memberFromText(text: string): { readonly id: string; readonly peer: string; readonly client: string } {
   const [id, addresses] = splitOnce(text, "=");
   const [peer, client] = splitOnce(addresses, ",");
   return { id: id.trim(), peer: peer.trim(), client: client.trim() };

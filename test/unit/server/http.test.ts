@@ -150,12 +150,21 @@ function serve(changes: { readonly callMsMax?: number; readonly status?: Partial
     addresses: { peer: "", client: "", http: undefined, redis: undefined },
     eventLoop,
   };
+  const told: unknown[] = [];
   const app = makeHttpApp({
     calls,
     events,
     operator: openHttpOperator({
       transferLeadership: async (to) => {
         if (to !== undefined) throw new InstructionRefused("transfer", to === "b" ? "NO_TARGET" : "unknown");
+      },
+      members: {
+        add: async (member, options) => void told.push(["add", member, options]),
+        replace: async (member) => void told.push(["replace", member]),
+        promote: async (id) => void told.push(["promote", id]),
+        remove: async () => {
+          throw new InstructionRefused("remove", "BUSY");
+        },
       },
     }),
     metrics: openMetrics({
@@ -177,7 +186,7 @@ function serve(changes: { readonly callMsMax?: number; readonly status?: Partial
     app.request(path, { ...init, headers: { Host: "127.0.0.1:7300", ...(init.headers as Record<string, string>) } });
   const post = (path: string, body: string, headers: Record<string, string> = {}): Promise<Response> =>
     ask(path, { method: "POST", body, headers });
-  return { door, events, ask, post };
+  return { door, events, ask, post, told };
 }
 
 describe("events", () => {
@@ -455,4 +464,28 @@ test("an operator's transfer answers what became of it", async () => {
 
   expect(answers.map(({ status: code }) => code)).toEqual([200, 409, 504, 400, 400]);
   expect(await answers[1]?.json()).toMatchObject({ refused: "NO_TARGET" });
+});
+
+test("an operator changes the members, and what is no member's address is refused", async () => {
+  const { post, told } = serve();
+  const place = { id: "d", peer: "h:1", client: "h:2" };
+  const asked = [
+    ["add", place],
+    ["add", { ...place, learner: true }],
+    ["replace", place],
+    ["promote", { id: "d" }],
+    ["remove", { id: "d" }],
+    ["add", { ...place, peer: "nowhere" }],
+    ["paint", { id: "d" }],
+  ] as const;
+  const codes = [];
+  for (const [verb, body] of asked) codes.push((await post(`/v1/members/${verb}`, JSON.stringify(body))).status);
+
+  expect(codes).toEqual([200, 200, 200, 200, 503, 400, 404]);
+  expect(told).toEqual([
+    ["add", place, { learner: false }],
+    ["add", place, { learner: true }],
+    ["replace", place],
+    ["promote", "d"],
+  ]);
 });
