@@ -13,8 +13,9 @@ import { DiskError } from "../ports/disk.js";
 import type { SimReplica } from "./sim-replica.js";
 import type { World } from "./world.js";
 
-/** This host is among the f that may be spoiled. */
+/** This host is among the f that may be spoiled; while members change nobody is. */
 export function maySpoil(world: World, replica: SimReplica): boolean {
+  if (world.plan.spares > 0) return false;
   return world.spoiled.has(replica.id) || world.spoiled.size < world.tolerated;
 }
 

@@ -42,6 +42,11 @@ export const faultKinds = [
   "misdirectedWrite",
   "wipe",
   "oldDisk",
+  // Members: no faults of anything, but what happens beside them.
+  "memberAdd",
+  "memberRemove",
+  "memberReplace",
+  "transfer",
 ] as const;
 
 export type FaultKind = (typeof faultKinds)[number];
@@ -53,6 +58,7 @@ export const faultClasses: Readonly<Record<string, readonly FaultKind[]>> = {
   pause: ["pause", "clientPause"],
   clock: ["clockDrift", "clockJump"],
   disk: ["slowDisk", "stuckDisk", "syncError", "readError", "fullDisk"],
+  members: ["memberAdd", "memberRemove", "memberReplace", "transfer"],
   damage: ["bitRot", "lostWrite", "misdirectedWrite", "wipe", "oldDisk"],
 };
 

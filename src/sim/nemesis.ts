@@ -6,6 +6,9 @@
  * clocks and processes; nothing above.
  */
 import { mayRestoreOldDisk, maySpoil, settledFile } from "./atlas.js";
+import { isChanging, newestConfiguration } from "../consensus/raft/configuration.js";
+import type { Instruction } from "../model/instruction.js";
+import { memberOf, type Member } from "../model/membership.js";
 import { faultKinds, type FaultKind, type PlannedFault } from "./faults.js";
 import { clockRatesOf } from "./process.js";
 import type { SimReplica } from "./sim-replica.js";
@@ -148,6 +151,29 @@ function damages(
     say(world, `damages the disk of ${replica.id}: ${done.detail}`);
     return "once";
   };
+}
+
+/** One whose membership is as wanted, while the leader says that no change is under way. */
+function changeableOf(
+  world: World,
+  { draws }: PlannedFault,
+  isWanted: (member: Member | undefined) => boolean,
+): SimReplica | undefined {
+  const raft = world.leader?.raft;
+  if (raft === undefined || isChanging(raft)) return undefined;
+  const { membership } = newestConfiguration(raft);
+  const wanted = world.replicas.filter(({ id }) => isWanted(memberOf(membership, id)));
+  return wanted[Math.floor(draws[0] * wanted.length)];
+}
+
+function instruct(world: World, instruction: Instruction, whenDone: () => void = () => {}): Applied {
+  const { leader } = world;
+  const what = instruction.kind === "transfer" ? "hand over" : `${instruction.change.kind} ${instruction.change.id}`;
+  const isAsked = leader?.instruct(instruction, (outcome) => {
+    world.trace.add("nemesis", `asked to ${what}: ${outcome}`);
+    if (outcome === "done") whenDone();
+  });
+  return isAsked === true ? "once" : undefined;
 }
 
 const nothing = (): Applied => undefined;
@@ -322,6 +348,34 @@ const apply: Readonly<Record<FaultKind, (world: World, fault: PlannedFault) => A
     say(world, `wipes the disk of ${replica.id}`);
     replica.disk.wipe();
     return () => replica.start();
+  },
+  memberAdd(world, fault) {
+    const replica = changeableOf(world, fault, (member) => member === undefined);
+    if (replica === undefined) return undefined;
+    replica.join();
+    const { id } = replica;
+    return instruct(world, {
+      kind: "change",
+      change: { kind: "add", id, peer: `${id}:1`, client: `${id}:2`, role: "joining" },
+    });
+  },
+  memberRemove(world, fault) {
+    const replica = changeableOf(world, fault, (member) => member !== undefined);
+    if (replica === undefined) return undefined;
+    return instruct(world, { kind: "change", change: { kind: "remove", id: replica.id } });
+  },
+  memberReplace(world, fault) {
+    const { leader } = world;
+    const replica = changeableOf(world, fault, (member) => member?.role === "voter" && member.id !== leader?.id);
+    if (replica === undefined) return undefined;
+    const { id } = replica;
+    const change = { kind: "replace", id, peer: `${id}:1`, client: `${id}:2` } as const;
+    // Its old disk is given up only when nobody counts on it.
+    return instruct(world, { kind: "change", change }, () => world.scheduler.after(0, () => replica.join()));
+  },
+  transfer(world, { draws }) {
+    const to = draws[2] < 0.5 ? undefined : world.replicas[Math.floor(draws[0] * world.replicas.length)]?.id;
+    return instruct(world, { kind: "transfer", to });
   },
   oldDisk(world, fault) {
     const replica = anyOf(world, fault);

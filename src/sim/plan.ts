@@ -9,7 +9,7 @@ import { defaultLimits, type Limits } from "../api/config.js";
 import { randomStream } from "../base/random.js";
 import { defaultClientLimits, type ClientLimits } from "../client/limits.js";
 import { Draw } from "./draw.js";
-import { type FaultKind, type PlannedFault } from "./faults.js";
+import { faultClasses, type FaultKind, type PlannedFault } from "./faults.js";
 
 export interface PlanOptions {
   readonly seed: number;
@@ -43,6 +43,8 @@ export interface DiskPlan {
 export interface Plan {
   readonly seed: number;
   readonly replicas: number;
+  /** Hosts beside the founders' that may be added; 0 if members never change. */
+  readonly spares: number;
   readonly clients: number;
   readonly operations: number;
   /** When faults end and everything must become well. */
@@ -84,10 +86,14 @@ export function drawPlan(options: PlanOptions): Plan {
   const limits = calm ? calmLimits : { ...drawLimits(draw, clients), ...drawCheckpoints(seed) };
   const opsPerSecond = options.pace ?? draw.spread(20, 2_000);
   const healAtMs = options.untilMs ?? Math.max(2_000, Math.min(60_000, (operations / opsPerSecond) * 1_000));
-  const enabled = options.faults.filter(() => draw.chance(enabledChance(options.faults.length)));
+  const enabled = keptApart(
+    draw,
+    options.faults.filter(() => draw.chance(enabledChance(options.faults.length))),
+  );
   return {
     seed,
     replicas,
+    spares: enabled.some(changesMembers) ? 2 : 0,
     clients,
     operations,
     healAtMs,
@@ -105,6 +111,18 @@ export function drawPlan(options: PlanOptions): Plan {
       enabled.includes("startCrash") && draw.chance(0.3) ? draw.between(1, 30) : undefined,
     ),
   };
+}
+
+/** How many disks may be spoiled depends on who the members are: so in one run either members change or disks are damaged. */
+function keptApart(draw: Draw, kinds: readonly FaultKind[]): readonly FaultKind[] {
+  const damages = (kind: FaultKind): boolean => faultClasses["damage"]?.includes(kind) === true;
+  if (!kinds.some(changesMembers) || !kinds.some(damages)) return kinds;
+  const dropped = draw.chance(0.3) ? damages : changesMembers;
+  return kinds.filter((kind) => !dropped(kind));
+}
+
+function changesMembers(kind: FaultKind): boolean {
+  return kind === "memberAdd" || kind === "memberRemove" || kind === "memberReplace";
 }
 
 /** Whoever asks for a few kinds wants to see them together. */

@@ -8,6 +8,7 @@ import type { Limits } from "../api/config.js";
 import type { LowLevelMachine } from "../api/low-level.js";
 import type { RaftState } from "../consensus/raft/state.js";
 import type { RoleView } from "../consensus/vocabulary.js";
+import type { Instruction, InstructionOutcome } from "../model/instruction.js";
 import type { Member } from "../model/membership.js";
 import { DiskError } from "../ports/disk.js";
 import { closeReplica, openReplica, type OpenedReplica } from "../replica/open-replica.js";
@@ -55,6 +56,8 @@ export class SimReplica {
   #raft: RaftState | undefined;
   #starts = 0;
   #isFounded = false;
+  /** Its directory is that of a replica that was, or waits to be, added. */
+  #joins = false;
   #isRetired = false;
   /** The process that was asked to stop. */
   #stopping: SimProcess | undefined;
@@ -126,6 +129,24 @@ export class SimReplica {
   retire(): void {
     this.#isRetired = true;
     this.kill();
+  }
+
+  /** With an empty disk, to be added: it is another replica than the one that had this id before. */
+  join(): void {
+    this.powerCut();
+    this.disk.wipe();
+    this.#joins = true;
+    this.#raft = undefined;
+    this.#parts.judge.forgetVoter(this.id);
+    this.start();
+  }
+
+  /** As an operator: only one that runs can be asked. */
+  instruct(instruction: Instruction, done: (outcome: InstructionOutcome) => void): boolean {
+    const { core } = this.#opened ?? {};
+    if (core === undefined) return false;
+    this.#process?.run(() => core.instruct(instruction, done));
+    return true;
   }
 
   /** The machine loses power: what was not synced is lost or torn, and nobody is told. */
@@ -239,8 +260,8 @@ export class SimReplica {
         clusterId,
         dataDir,
         members,
-        bootstrap: !this.#isFounded,
-        join: false,
+        bootstrap: !this.#isFounded && !this.#joins,
+        join: this.#joins,
         limits,
         executed: (entry, executed) => {
           const { executor } = this.#opened ?? {};

@@ -6,6 +6,8 @@
  * (`quorate/sim`), by the `quorate sim` command, by tests.
  */
 import type { LowLevelMachine } from "../api/low-level.js";
+import { newestConfiguration } from "../consensus/raft/configuration.js";
+import { memberOf } from "../model/membership.js";
 import { must, type Violation } from "./checkers/violation.js";
 import { readFaults, type FaultKind } from "./faults.js";
 import type { Marker } from "./markers.js";
@@ -218,12 +220,12 @@ function leaveBroken(world: World, replica: SimReplica): void {
 }
 
 /**
- * Everybody who is not lost, if any disk was damaged: the only good copy may be anywhere. Otherwise a majority by chance, and the others
+ * Everybody who is not lost, if any disk was damaged, since the only good copy may be anywhere, or if members change. Otherwise a majority by chance, and the others
  * are down.
  */
 function chooseCore(world: World): readonly SimReplica[] {
   const alive = world.replicas.filter(({ lostBecause, isStale }) => lostBecause === undefined && !isStale);
-  if (world.spoiled.size > 0) return alive;
+  if (world.spoiled.size > 0 || world.plan.spares > 0) return alive;
   const draw = world.draw("core");
   const size = draw.between(Math.floor(world.replicas.length / 2) + 1, world.replicas.length);
   const first = draw.between(0, alive.length - 1);
@@ -239,8 +241,10 @@ function chooseCore(world: World): readonly SimReplica[] {
 function isSettled(world: World, core: readonly SimReplica[]): boolean {
   const { leader } = world;
   const last = leader?.raft?.log.lastIndex;
-  if (leader === undefined || last === undefined) return false;
-  return core.every((replica) => isLevel(replica, last) || (!core.includes(leader) && !follows(replica, leader.id)));
+  if (leader?.raft === undefined || last === undefined) return false;
+  const { membership } = newestConfiguration(leader.raft);
+  const voters = core.filter(({ id }) => memberOf(membership, id)?.role === "voter");
+  return voters.every((replica) => isLevel(replica, last) || (!core.includes(leader) && !follows(replica, leader.id)));
 }
 
 function follows({ raft }: SimReplica, leader: string): boolean {

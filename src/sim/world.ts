@@ -37,7 +37,7 @@ export interface WorldOptions {
 
 const clusterId = "simulated";
 const queueCheckMs = 250;
-const replicaIds = ["a", "b", "c", "d", "e", "f", "g"];
+const replicaIds = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
 
 export class World {
   readonly plan: Plan;
@@ -66,19 +66,22 @@ export class World {
     this.scheduler = new Scheduler(plan.seed);
     this.trace = new Trace(this.scheduler, trace);
     this.network = new SimNetwork(this.scheduler, { path: plan.network });
-    const members: readonly Member[] = replicaIds.slice(0, plan.replicas).map((id) => {
+    const everybody: readonly Member[] = replicaIds.slice(0, plan.replicas + plan.spares).map((id) => {
       return { id, role: "voter", incarnation: 1, peer: `${id}:1`, client: `${id}:2` };
     });
+    const founders = everybody.slice(0, plan.replicas);
     const replicas: SimReplica[] = [];
     this.replicas = replicas;
     this.order = new OrderJudge(replicas, () => this.scheduler.now);
     const [slowestClock] = clockRatesOf(plan.limits.lease);
     this.judge = new ClientJudge(this.order, slowestClock);
     this.events = new EventJudge(machine.eventNames ?? []);
-    for (const member of members) replicas.push(this.#replica(member, members));
+    for (const member of everybody) {
+      replicas.push(this.#replica(member, founders.includes(member) ? founders : [...founders, member]));
+    }
     this.clients = Array.from({ length: plan.clients }, (_, at) => {
       const known = endpointsOf?.(at) ?? "all";
-      const endpoints = members.filter(({ id }) => known === "all" || known.includes(id)).map(({ client }) => client);
+      const endpoints = everybody.filter(({ id }) => known === "all" || known.includes(id)).map(({ client }) => client);
       return this.#client(`c${at + 1}`, endpoints, workload);
     });
   }
@@ -89,7 +92,7 @@ export class World {
 
   /** Replicas that may be lost for good while safety and progress are demanded. */
   get tolerated(): number {
-    return Math.floor((this.replicas.length - 1) / 2);
+    return Math.floor((this.plan.replicas - 1) / 2);
   }
 
   get outstanding(): number {
@@ -118,7 +121,7 @@ export class World {
 
   start(): void {
     this.#watchQueues();
-    for (const [at, replica] of this.replicas.entries()) {
+    for (const [at, replica] of this.replicas.slice(0, this.plan.replicas).entries()) {
       const operations = this.plan.foundingEndsAt[at];
       if (operations !== undefined) replica.disk.crashAfterOperations(operations);
       replica.start();

@@ -5,11 +5,13 @@
  * told (`client-judge.ts`). Called by each simulated replica as things happen, in simulated time.
  */
 import { hexOf } from "../../base/bytes.js";
+import { isMajority } from "../../consensus/quorum.js";
+import { configurationAt } from "../../consensus/raft/configuration.js";
 import { isHardStateDurable, type RaftState } from "../../consensus/raft/state.js";
 import type { Executed } from "../../execution/executor.js";
 import type { Entry } from "../../model/entry.js";
 import type { LogIndex, ReplicaId } from "../../model/ids.js";
-import { quorumOf } from "../../model/membership.js";
+import { voterSetsOf } from "../../model/membership.js";
 import type { Reply } from "../../model/request.js";
 import { equalPlain } from "./equal.js";
 import { must } from "./violation.js";
@@ -45,12 +47,12 @@ export class OrderJudge {
   /** By term and voter: the candidate that counted its vote. */
   readonly #votes = new Map<string, ReplicaId>();
   readonly #digests = new Map<number, { readonly digest: string; readonly by: ReplicaId }>();
-  readonly #voters: readonly Watched[];
+  readonly #replicas: readonly Watched[];
   readonly #now: () => number;
   #digestsCompared = 0;
 
-  constructor(voters: readonly Watched[], now: () => number) {
-    this.#voters = voters;
+  constructor(replicas: readonly Watched[], now: () => number) {
+    this.#replicas = replicas;
     this.#now = now;
   }
 
@@ -110,6 +112,11 @@ export class OrderJudge {
     });
   }
 
+  /** Another replica speaks under this id from now on. */
+  forgetVoter(id: ReplicaId): void {
+    for (const key of this.#votes.keys()) if (key.endsWith(`:${id}`)) this.#votes.delete(key);
+  }
+
   /** Looks at the votes that a candidate has counted. */
   onVotes(candidate: ReplicaId, term: number, granted: ReadonlySet<ReplicaId>): void {
     for (const voter of granted) {
@@ -151,12 +158,19 @@ export class OrderJudge {
     });
   }
 
+  /** An entry is committed by the members that it finds, or by later ones that its leader had appended by then. */
   #checkDurable(by: ReplicaId, { index, term }: Entry): void {
-    const holders = this.#voters.filter(({ raft }) => {
-      return raft !== undefined && raft.writes.durableIndex >= index && raft.log.has({ index, term });
-    });
-    must(holders.length >= quorumOf(this.#voters.length), "V5", () => {
-      return `${by} executes entry ${index}, which only ${holders.map(({ id }) => id).join(", ") || "nobody"} has on disk`;
+    const holders = this.#replicas
+      .filter(({ raft }) => raft !== undefined && raft.writes.durableIndex >= index && raft.log.has({ index, term }))
+      .map(({ id }) => id);
+    const raft = this.#replicas.find(({ id }) => id === by)?.raft;
+    if (raft === undefined) return;
+    const first = raft.configurations.indexOf(configurationAt(raft, index));
+    const isHeld = raft.configurations
+      .slice(first)
+      .some(({ membership }) => isMajority(voterSetsOf(membership), (voter) => holders.includes(voter)));
+    must(isHeld, "V5", () => {
+      return `${by} executes entry ${index}, which only ${holders.join(", ") || "nobody"} has on disk`;
     });
   }
 }
