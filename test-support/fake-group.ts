@@ -93,7 +93,7 @@ export class FakeGroup {
       machine: machine ?? createJournal(this.#journal),
       hash: nodeHash,
       limits,
-      voters: [],
+      founders: { members: [] },
     });
     this.leader = addresses[0];
   }

@@ -34,7 +34,7 @@ export function replicaWith(limits: PartialLimits): OrderedReplica {
   const machine = new JournalMachine();
   return {
     machine,
-    executor: new Executor({ machine, hash: nodeHash, limits: limitsWith(limits), voters: ["a", "b", "c"] }),
+    executor: new Executor({ machine, hash: nodeHash, limits: limitsWith(limits), founders: { members: [] } }),
   };
 }
 

@@ -50,7 +50,7 @@ export class ReplicaGroup {
     const membership = { members: this.ids.map((each) => memberOf(each)) };
     const limits = this.#limits;
     const seed = (this.#starts += 1);
-    const executor = new Executor({ machine: this.#machine, hash: nodeHash, limits, voters: this.ids });
+    const executor = new Executor({ machine: this.#machine, hash: nodeHash, limits, founders: membership });
     const checkpoints = new CheckpointStore({ disk: new MemoryDisk(), hash: nodeHash, directory: "data" });
     const trust = recovered.damaged.length > 0 ? "damaged" : "whole";
     const settings = { ...limits.raft, leaseMs: 0, clockDriftPercentMax: 10 };

@@ -4,13 +4,13 @@
  * Owns: the frames and their order. Leaves to others: the bytes of each part (`session-codec.ts`, `report-table.ts`, the machine), cutting the
  * stream into chunks (`replica/checkpointer.ts`). Equal states give equal frames on every replica (hazard S10).
  *
- *   frame  part u8, length varint, bytes;  parts in their order: sessions, keys, reports, machine
+ *   frame  part u8, length varint, bytes;  parts in their order: sessions, keys, reports, members, machine
  */
 import { ByteReader, ByteWriter } from "../base/bytes.js";
 import type { AgreedTime, LogIndex } from "../model/ids.js";
 import type { Executor, ExecutorFork } from "./executor.js";
 
-const parts = ["sessions", "keys", "reports", "machine"] as const;
+const parts = ["sessions", "keys", "reports", "members", "machine"] as const;
 type Part = (typeof parts)[number];
 
 interface Frame {
@@ -37,9 +37,14 @@ export function installFrames(
   chunks: Iterable<Uint8Array>,
 ): string | undefined {
   const frames = new FrameWalk(chunks);
-  const [sessions, keys, reports, machine] = parts.map((part) => frames.of(part));
-  if (sessions === undefined || keys === undefined || reports === undefined || machine === undefined) return undefined;
-  const objection = executor.install({ ...at, sessions, keys, reports, machine });
+  const objection = executor.install({
+    ...at,
+    sessions: frames.of("sessions"),
+    keys: frames.of("keys"),
+    reports: frames.of("reports"),
+    members: frames.of("members"),
+    machine: frames.of("machine"),
+  });
   return (
     objection ??
     (frames.isDone ? undefined : "Cannot install a checkpoint: it has parts that this version does not know.")

@@ -20,10 +20,13 @@ import type {
 } from "../api/low-level.js";
 import { ByteWriter, concatBytes, encodeUtf8 } from "../base/bytes.js";
 import { InvariantViolation, unreachable } from "../base/invariant.js";
-import type { Entry } from "../model/entry.js";
+import type { Report } from "../model/checkpoint.js";
+import { noEntry, type Entry } from "../model/entry.js";
 import type { EventsAnswer, EventsQuestion } from "../model/events.js";
 import { noIndex } from "../model/ids.js";
-import type { AgreedTime, LogIndex, ReplicaId } from "../model/ids.js";
+import type { AgreedTime, LogIndex } from "../model/ids.js";
+import { decodeMembership } from "../model/membership-codec.js";
+import type { Configuration, Membership } from "../model/membership.js";
 import { keyOf } from "../model/request.js";
 import type { CommandRequest, Reply, Request, RequestKey } from "../model/request.js";
 import type { Hash } from "../ports/hash.js";
@@ -32,6 +35,7 @@ import { decodeBatch } from "../wire/request-codec.js";
 import { CheckpointPace } from "./checkpoint-pace.js";
 import { IdempotencyTable } from "./idempotency-table.js";
 import { checkNextEntry, checkOutcomes, checkWhole } from "./invariants.js";
+import { decodeConfiguration, encodeConfiguration } from "./member-codec.js";
 import { newRunning, replyOf, settledReply } from "./replies.js";
 import type { Kept, Running } from "./replies.js";
 import { ReportTable } from "./report-table.js";
@@ -51,8 +55,8 @@ export interface ExecutorParts {
   readonly machine: LowLevelMachine;
   readonly hash: Hash;
   readonly limits: ReplicatedLimits;
-  /** Who may report a checkpoint: the voters, by the configuration of the position at hand. */
-  readonly voters: readonly ReplicaId[];
+  /** The members before the first `configuration` entry; none at a replica that joins. */
+  readonly founders: Membership;
   /** Told of each entry and what its requests are answered, once it is executed: it only looks. */
   readonly executed?: ((entry: Entry, executed: readonly Executed[]) => void) | undefined;
 }
@@ -73,6 +77,7 @@ export interface ExecutorFork {
   readonly sessions: readonly Uint8Array[];
   readonly keys: readonly Uint8Array[];
   readonly reports: readonly Uint8Array[];
+  readonly members: readonly Uint8Array[];
   digest(): Uint8Array;
   release(): void;
 }
@@ -85,6 +90,7 @@ export interface ExecutorState {
   readonly sessions: Iterable<Uint8Array>;
   readonly keys: Iterable<Uint8Array>;
   readonly reports: Iterable<Uint8Array>;
+  readonly members: Iterable<Uint8Array>;
 }
 
 /** A request of the entry at hand, with what it will be answered. */
@@ -103,7 +109,7 @@ export class Executor {
   readonly #sessions: SessionTable;
   readonly #keys: IdempotencyTable;
   readonly #reports = new ReportTable();
-  readonly #voters: readonly ReplicaId[];
+  #configuration: Configuration;
   readonly #pace: CheckpointPace;
   readonly #observe: ExecutorParts["executed"];
   #index: LogIndex = noIndex;
@@ -113,9 +119,9 @@ export class Executor {
   #commandsExecuted = 0;
   #commandsRepeated = 0;
 
-  constructor({ machine, hash, limits, voters, executed }: ExecutorParts) {
+  constructor({ machine, hash, limits, founders, executed }: ExecutorParts) {
     this.#observe = executed;
-    this.#voters = voters;
+    this.#configuration = { ...noEntry, membership: founders };
     this.#pace = new CheckpointPace(limits.checkpoints);
     this.#machine = machine.open({ hash, limits: limits.machine });
     this.#eventNames = new Set(machine.eventNames ?? []);
@@ -133,6 +139,11 @@ export class Executor {
   /** Replicas' reports of their checkpoints, as far as they are executed. */
   get reports(): ReportTable {
     return this.#reports;
+  }
+
+  /** The members by the executed entries: of the founding ones index and term are 0. */
+  get configuration(): Configuration {
+    return this.#configuration;
   }
 
   /** The last executed entry is one of those after which every replica takes a checkpoint. */
@@ -174,7 +185,7 @@ export class Executor {
     checkWhole(this.#midEntry);
     if (this.#broken !== undefined) return [];
     checkNextEntry(entry, this.#index, this.#time);
-    const requests = entry.kind === "report" ? this.#report(entry) : requestsOf(entry);
+    const requests = this.#requestsOf(entry);
     if (typeof requests === "string") {
       this.#broken = requests;
       return [];
@@ -230,6 +241,7 @@ export class Executor {
       sessions: encodeSessions(this.#sessions),
       keys: encodeKeys(this.#keys),
       reports: this.#reports.encode(),
+      members: encodeConfiguration(this.#configuration),
     };
     return { ...parts, digest: () => digestOf(hash, rules, parts), release: () => parts.machine.release() };
   }
@@ -242,6 +254,9 @@ export class Executor {
       return "Cannot install a checkpoint: its sessions are malformed.";
     if (!installKeys(this.#keys, state.time, state.keys)) return "Cannot install a checkpoint: its keys are malformed.";
     if (!this.#reports.install(state.reports)) return "Cannot install a checkpoint: its reports are malformed.";
+    const configuration = decodeConfiguration(state.members);
+    if (configuration === undefined) return "Cannot install a checkpoint: its members are malformed.";
+    if (configuration.index > noIndex) this.#configuration = configuration;
     try {
       this.#machine.install(state.machine);
     } catch (cause) {
@@ -255,10 +270,37 @@ export class Executor {
     return undefined;
   }
 
-  #report(entry: Entry): readonly Request[] | string {
-    const report = decodeReport(entry.payload);
-    if (report === undefined) return unknownForm(entry);
-    this.#reports.add(report, this.#voters);
+  /** A sentence if this version cannot tell what the entry means: to go on without it would be to differ from those that can. */
+  #requestsOf(entry: Entry): readonly Request[] | string {
+    const { kind, payload } = entry;
+    switch (kind) {
+      case "noop":
+      case "time":
+      case "checkpoint":
+        return [];
+      case "batch":
+        return decodeBatch(payload) ?? unknownForm(entry);
+      case "report":
+        return this.#report(decodeReport(payload)) ?? unknownForm(entry);
+      case "configuration":
+        return this.#configure(entry, decodeMembership(payload)) ?? unknownForm(entry);
+      case "version":
+        return `Cannot execute entry ${entry.index}: this version does not know entries of kind "${kind}".`;
+      default:
+        return unreachable(kind);
+    }
+  }
+
+  #report(report: Report | undefined): readonly Request[] | undefined {
+    if (report === undefined) return undefined;
+    this.#reports.add(report);
+    return [];
+  }
+
+  /** Who counts is the core's affair, from the moment an entry is appended; here it is remembered for checkpoints. */
+  #configure({ index, term }: Entry, membership: Membership | undefined): readonly Request[] | undefined {
+    if (membership === undefined) return undefined;
+    this.#configuration = { index, term, membership };
     return [];
   }
 
@@ -347,25 +389,6 @@ export class Executor {
   }
 }
 
-/** A sentence if this version cannot tell what the entry means: to go on without it would be to differ from those that can. */
-function requestsOf(entry: Entry): readonly Request[] | string {
-  switch (entry.kind) {
-    case "noop":
-    case "time":
-    case "configuration": // Who the members are is the core's affair, from the moment it is appended.
-      return [];
-    case "batch":
-      return decodeBatch(entry.payload) ?? unknownForm(entry);
-    case "checkpoint":
-      return [];
-    case "report":
-    case "version":
-      return `Cannot execute entry ${entry.index}: this version does not know entries of kind "${entry.kind}".`;
-    default:
-      return unreachable(entry.kind);
-  }
-}
-
 function unknownForm({ index, kind }: Entry): string {
   return `Cannot execute entry ${index}: its ${kind} is not in a form that this version knows.`;
 }
@@ -385,6 +408,7 @@ function digestOf(hash: Hash, rules: Uint8Array, parts: Omit<ExecutorFork, "dige
   writer.raw(digestOfChunks(hash, parts.sessions));
   writer.raw(digestOfChunks(hash, parts.keys));
   writer.raw(digestOfChunks(hash, parts.reports));
+  writer.raw(digestOfChunks(hash, parts.members));
   return hash.sha256(writer.peek());
 }
 

@@ -24,14 +24,14 @@ export class ReportTable {
     return this.#certificate;
   }
 
-  /** An ordered report; `voters` are those of the configuration at this position. */
-  add(report: Report, voters: readonly ReplicaId[]): void {
-    const { index, replica, root, bytes } = report;
+  add(report: Report): void {
+    const { index, replica, root, bytes, voters } = report;
     if (index <= (this.#certificate?.index ?? 0) || !voters.includes(replica)) return;
     // A replica that reports again has started anew: its last word counts.
     this.#reports = this.#reports.filter((other) => other.index !== index || other.replica !== replica);
     this.#reports.push(report);
-    const equal = this.#reports.filter((other) => other.index === index && equalBytes(other.root, root));
+    const isEqual = (other: Report): boolean => other.index === index && equalBytes(other.root, root);
+    const equal = this.#reports.filter((other) => isEqual(other) && voters.includes(other.replica));
     if (equal.length >= reportsNeeded(voters.length)) {
       this.#certificate = { index, root, bytes, by: equal.map((other) => other.replica).sort() };
       this.#reports = this.#reports.filter((other) => other.index > index);

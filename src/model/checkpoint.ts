@@ -32,6 +32,8 @@ export interface Report {
   readonly root: Uint8Array;
   /** Of all chunks together. */
   readonly bytes: number;
+  /** Who counts, as the replica that reports has executed it: part of the report, so that all count alike. */
+  readonly voters: readonly ReplicaId[];
 }
 
 /** f + 1 replicas have said the same: at least one of them is right, whichever f are not. */

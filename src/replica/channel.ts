@@ -8,6 +8,7 @@ import type { RoleView } from "../consensus/vocabulary.js";
 import type { Checkpoint } from "../model/checkpoint.js";
 import type { Entry, EntryId, EntryKind } from "../model/entry.js";
 import type { AgreedTime, LogIndex, ReplicaId } from "../model/ids.js";
+import type { Configuration } from "../model/membership.js";
 import type { Instruction, InstructionOutcome } from "../model/instruction.js";
 
 export type ToEngine =
@@ -22,7 +23,13 @@ export type ToEngine =
   /** A certified checkpoint of this entry is durable: the log up to it may be given back. */
   | { readonly kind: "checkpointed"; readonly last: EntryId }
   /** Answers `install`. */
-  | { readonly kind: "installed"; readonly last: EntryId; readonly time: AgreedTime }
+  | {
+      readonly kind: "installed";
+      readonly last: EntryId;
+      readonly time: AgreedTime;
+      /** The members by the executed entries; undefined if they are the founders. */
+      readonly configuration: Configuration | undefined;
+    }
   | { readonly kind: "instruct"; readonly id: number; readonly instruction: Instruction }
   | { readonly kind: "forward"; readonly to: ReplicaId; readonly payload: Uint8Array }
   | { readonly kind: "forwardInstruction"; readonly to: ReplicaId; readonly payload: Uint8Array };

@@ -14,6 +14,7 @@ import type { Executor, ExecutorFork } from "../execution/executor.js";
 import { bytesOf, type Certificate, type Checkpoint, type ChunkName } from "../model/checkpoint.js";
 import type { Entry, EntryId } from "../model/entry.js";
 import type { AgreedTime, ReplicaId } from "../model/ids.js";
+import { votersOf } from "../model/membership.js";
 import type { Clock } from "../ports/clock.js";
 import type { Hash } from "../ports/hash.js";
 import type { CheckpointStore } from "../storage/checkpoint-store.js";
@@ -89,8 +90,17 @@ export class Checkpointer {
     if (clock.monotonic() - this.#reportedAt < reportAgainMs) return;
     this.#reportedAt = clock.monotonic();
     const { incarnation, order } = this.#parts;
+    const voters = votersOf(executor.configuration.membership.members);
+    if (!voters.includes(self)) return;
     order(
-      encodeReport({ replica: self, incarnation, index: newest.last.index, root: newest.root, bytes: bytesOf(newest) }),
+      encodeReport({
+        replica: self,
+        incarnation,
+        index: newest.last.index,
+        root: newest.root,
+        bytes: bytesOf(newest),
+        voters,
+      }),
     );
   }
 

@@ -17,7 +17,7 @@ import type { Effect, Input, RoleView } from "../consensus/vocabulary.js";
 import type { Checkpoint } from "../model/checkpoint.js";
 import { entryBytes, isMadeByCore, type Entry, type EntryId } from "../model/entry.js";
 import { after, before, maxIndex, minIndex, noIndex } from "../model/ids.js";
-import type { AgreedTime, LogIndex, ReplicaId } from "../model/ids.js";
+import type { LogIndex, ReplicaId } from "../model/ids.js";
 import type { Membership } from "../model/membership.js";
 import type { Clock } from "../ports/clock.js";
 import type { LogStore, StorageFailure } from "../storage/log-store.js";
@@ -44,6 +44,7 @@ export interface EngineParts {
   readonly dropped: (reason: string, detail: string) => void;
 }
 
+type InstalledState = Omit<Extract<ToEngine, { readonly kind: "installed" }>, "kind">;
 type RaftEffect = Effect<RaftMessage>;
 type Persist = Extract<RaftEffect, { readonly kind: "persist" }>;
 
@@ -90,11 +91,8 @@ export class Engine {
   }
 
   /** What the host has loaded from disk at start, and which checkpoint of it others may have. */
-  begin(
-    loaded: { readonly last: EntryId; readonly time: AgreedTime } | undefined,
-    certified: EntryId | undefined,
-  ): void {
-    if (loaded !== undefined) this.#onInstalled(loaded.last, loaded.time);
+  begin(loaded: InstalledState | undefined, certified: EntryId | undefined): void {
+    if (loaded !== undefined) this.#onInstalled(loaded);
     if (certified !== undefined) this.#onCheckpointed(certified);
   }
 
@@ -159,7 +157,7 @@ export class Engine {
       case "checkpointed":
         return this.#onCheckpointed(message.last);
       case "installed":
-        return this.#onInstalled(message.last, message.time);
+        return this.#onInstalled(message);
       case "forward":
         return this.#parts.send(message.to, peerMessageTypes.host, message.payload);
       case "forwardInstruction":
@@ -308,10 +306,10 @@ export class Engine {
     this.#afterRepair();
   }
 
-  #onInstalled(last: EntryId, time: AgreedTime): void {
+  #onInstalled({ last, time, configuration }: InstalledState): void {
     this.#installing = false;
     this.#deliveredIndex = maxIndex(this.#deliveredIndex, last.index);
-    this.#turn({ kind: "installed", checkpoint: last, time });
+    this.#turn({ kind: "installed", checkpoint: last, time, configuration });
     this.#parts.repair.forgetUpTo(last.index);
     this.#parts.transfer.done(last.index);
     this.#afterRepair();

@@ -11,9 +11,9 @@ import { hexOf } from "../base/bytes.js";
 import { seedOf } from "../base/random.js";
 import { createRaftState, type RaftState } from "../consensus/raft/state.js";
 import { Executor, type ExecutorParts } from "../execution/executor.js";
-import type { ReplicaId } from "../model/ids.js";
+import { noIndex, type ReplicaId } from "../model/ids.js";
 import type { Checkpoint } from "../model/checkpoint.js";
-import { votersOf, foundingIncarnation, type Member, type Membership } from "../model/membership.js";
+import { foundingIncarnation, type Member, type Membership } from "../model/membership.js";
 import type { Clock } from "../ports/clock.js";
 import type { Disk } from "../ports/disk.js";
 import type { Entropy } from "../ports/entropy.js";
@@ -85,8 +85,8 @@ export function openReplica(
   if (directory.kind === "refused") return directory;
   try {
     const log = openLogIn(directory, options, ports);
-    const opened = log.kind === "refused" ? log : (refusalOf(options, directory, log) ?? log);
-    if (opened.kind === "opened") return join(machine, options, { ports, observer, directory, log: opened });
+    const opened = log.kind === "refused" ? log : openState(machine, options, { ports, directory, log });
+    if (opened.kind === "loaded") return join(machine, options, { ...opened, ports, observer, directory });
     directory.release();
     return opened;
   } catch (cause) {
@@ -127,21 +127,29 @@ function beginningOf(
   return { membership: { members: [] }, incarnation, entropy: entropy.bytes(8) };
 }
 
-function refusalOf(options: OpenReplicaOptions, directory: DataDirectory, opened: OpenedLog): OpenRefused | undefined {
-  const refusal = refusalOfAmnesia(options, opened) ?? refusalOfMembers(options, directory, opened);
-  if (refusal !== undefined) opened.log.close(() => {});
-  return refusal;
+/** The replicated state, from the newest checkpoint on. */
+function openState(
+  machine: LowLevelMachine,
+  options: OpenReplicaOptions,
+  { ports, directory, log }: Pick<Joined, "ports" | "directory" | "log">,
+): LoadedState | OpenRefused {
+  const amnesia = refusalOfAmnesia(options, log);
+  const loaded = amnesia ?? loadState(machine, options, { ports, directory, log });
+  const refusal = loaded.kind === "loaded" ? refusalOfMembers(options, directory, loaded) : loaded;
+  if (refusal !== undefined) log.log.close(() => {});
+  return refusal ?? loaded;
 }
 
 /** Of founders who never changed: later members are what the log says. */
 function refusalOfMembers(
   { id, dataDir, members }: OpenReplicaOptions,
   { identity }: DataDirectory,
-  { recovered }: OpenedLog,
+  { executor, log }: LoadedState,
 ): OpenRefused | undefined {
   const founders = identity.membership.members;
   const known = idsOf(founders);
-  if (founders.length === 0 || recovered.configurations.length > 0 || known === idsOf(members)) return undefined;
+  const isChanged = executor.configuration.index > noIndex || log.recovered.configurations.length > 0;
+  if (founders.length === 0 || isChanged || known === idsOf(members)) return undefined;
   const message = `Cannot start replica ${id}: the members of its cluster are ${known}, as ${dataDir} remembers, and not ${idsOf(members)}; change them with quorate member, and only their addresses here`;
   return { kind: "refused", code: "OTHER_MEMBERS", message };
 }
@@ -177,11 +185,10 @@ function refusalOfAmnesia({ id, dataDir }: OpenReplicaOptions, { recovered }: Op
   return { kind: "refused", code: "amnesiac", message };
 }
 
-interface Joined {
+interface Joined extends LoadedState {
   readonly ports: ReplicaPorts;
   readonly observer: ReplicaObserver;
   readonly directory: DataDirectory;
-  readonly log: OpenedLog;
 }
 
 /** Closes what writes: `done` once nothing of it is in flight any more. */
@@ -198,22 +205,26 @@ export function closeReplica({ core, log, checkpoints, directory }: OpenedReplic
 function join(
   machine: LowLevelMachine,
   options: OpenReplicaOptions,
-  { ports, observer, directory, log: opened }: Joined,
+  { ports, observer, directory, log: opened, executor, checkpoints, loaded }: Joined,
 ): OpenedReplica {
   const { id, limits } = options;
-  const { clock, disk, hash, network, entropy } = ports;
+  const { clock, hash, network, entropy } = ports;
   const { log, recovered } = opened;
   const seed = seedOf(entropy.bytes(6));
-  const membership = membershipOf(directory, options.members);
-  const checkpoints = new CheckpointStore({ disk, hash, directory: directory.path });
-  const { executor, loaded } = loadState(machine, options, { hash, membership, checkpoints });
+  const { configuration } = executor;
+  const isChanged = configuration.index > noIndex;
   const lacksState = executor.executedIndex < recovered.start.index;
   const state = createRaftState(
     {
       self: id,
-      membership,
+      membership: membershipOf(directory, options.members),
+      configuration: isChanged ? configuration : undefined,
       hardState: recovered.hardState,
-      log: { ...recovered, startTime: loaded?.last.index === recovered.start.index ? loaded.time : undefined },
+      log: {
+        ...recovered,
+        configurations: recovered.configurations.filter(({ index }) => index > configuration.index),
+        startTime: loaded?.last.index === recovered.start.index ? loaded.time : undefined,
+      },
       settings: {
         ...limits.raft,
         leaseMs: limits.lease.durationMs,
@@ -251,6 +262,9 @@ function join(
 }
 
 interface LoadedState {
+  readonly kind: "loaded";
+  readonly log: OpenedLog;
+  readonly checkpoints: CheckpointStore;
   readonly executor: Executor;
   /** The checkpoint that it begins with; without one it begins with the first entry, or waits for a peer's checkpoint. */
   readonly loaded: Checkpoint | undefined;
@@ -259,16 +273,20 @@ interface LoadedState {
 /** The newest checkpoint on this disk that is whole. */
 function loadState(
   machine: LowLevelMachine,
-  { limits, executed }: OpenReplicaOptions,
-  from: { readonly hash: Hash; readonly membership: Membership; readonly checkpoints: CheckpointStore },
+  { limits, members, executed }: OpenReplicaOptions,
+  { ports, directory, log }: Pick<Joined, "ports" | "directory" | "log">,
 ): LoadedState {
-  const { hash, membership, checkpoints } = from;
-  const voters = votersOf(membership.members);
-  for (const checkpoint of checkpoints.all) {
-    const executor = new Executor({ machine, hash, limits, voters, executed });
-    if (loadCheckpoint(executor, checkpoints, checkpoint) === undefined) return { executor, loaded: checkpoint };
+  const { disk, hash } = ports;
+  const checkpoints = new CheckpointStore({ disk, hash, directory: directory.path });
+  const founders = membershipOf(directory, members);
+  const empty = (): Executor => new Executor({ machine, hash, limits, founders, executed });
+  for (const loaded of checkpoints.all) {
+    const executor = empty();
+    if (loadCheckpoint(executor, checkpoints, loaded) === undefined) {
+      return { kind: "loaded", log, checkpoints, executor, loaded };
+    }
   }
-  return { executor: new Executor({ machine, hash, limits, voters, executed }), loaded: undefined };
+  return { kind: "loaded", log, checkpoints, executor: empty(), loaded: undefined };
 }
 
 function identityOf(

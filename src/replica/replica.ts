@@ -127,7 +127,9 @@ export class ReplicaCore {
       dropped: (reason, detail) => this.#drop(reason, detail),
     });
     const { loaded, checkpoints, state } = parts;
-    this.#engine.begin(loaded, checkpoints.certified?.last);
+    // Who the members are by then, the core was told when it was made.
+    const begun = loaded === undefined ? undefined : { last: loaded.last, time: loaded.time, configuration: undefined };
+    this.#engine.begin(begun, checkpoints.certified?.last);
     // The log begins behind what could be loaded: a peer's checkpoint is needed before anything else.
     if (parts.executor.executedIndex < state.log.start.index) this.#transfer.want(state.log.start.index);
     this.#instructions = new Instructions({
@@ -304,7 +306,7 @@ export class ReplicaCore {
       hash,
       limits: limits.transfer,
       voters: () => state.voters,
-      peers: () => state.peers,
+      peers: () => this.#peers.connected,
       isConnected: (peer) => this.#peers.isConnected(peer),
       send: (to, payload) => this.#peers.send(to, peerMessageTypes.transfer, payload),
       fetched: (checkpoint) => this.#engine.fetched(checkpoint),

@@ -463,32 +463,11 @@ export const plantedBugs: readonly PlantedBug[] = [
     options: { faults: ["clientPause", "pause"] },
   },
   {
-    id: "S1",
-    hazard: "a checkpoint that comes late takes back what is decided",
-    file: "consensus/raft/checkpoint.js",
-    from: "if (checkpoint.index <= state.commitIndex) return; if (checkpoint.term > state.term)",
-    to: "if (checkpoint.term > state.term)",
-  },
-  {
-    id: "S2",
-    hazard: "a conflicting log stays under an installed checkpoint",
-    file: "consensus/raft/checkpoint.js",
-    from: "if (!state.log.has(checkpoint)) {",
-    to: "if (checkpoint.index > state.log.lastIndex) {",
-  },
-  {
     id: "S3",
     hazard: "a replica that starts from a checkpoint does not tell its log",
     file: "replica/engine.js",
     from: "if (loaded !== undefined) this.#onInstalled(",
     to: "if (loaded !== undefined) (() => {})(",
-  },
-  {
-    id: "S6",
-    hazard: "a leader goes on looking for entries that it has given back",
-    file: "consensus/raft/replication.js",
-    from: "if (from <= log.start.index) {",
-    to: "if (false) {",
   },
   {
     id: "S6-conflict",
@@ -512,14 +491,6 @@ export const plantedBugs: readonly PlantedBug[] = [
     to: "=> (isEntryKind(kind)",
   },
   {
-    id: "S4",
-    hazard: "entries that were being read are delivered though a checkpoint has taken their place",
-    file: "replica/engine.js",
-    from: "if (this.#installing || from <= this.#deliveredIndex)",
-    to: "if (from <= this.#deliveredIndex)",
-    options: { replicas: 5 },
-  },
-  {
     id: "S4-deliver",
     hazard: "what an installed checkpoint covers is delivered once more",
     file: "replica/engine.js",
@@ -533,14 +504,6 @@ export const plantedBugs: readonly PlantedBug[] = [
     from: 'if (what !== "manifest") this.#abandon(); }',
     to: 'if (what !== "manifest") this.#putBack(what); }',
     options: { replicas: 5 },
-  },
-  {
-    id: "S10",
-    hazard: "what replicas report of a checkpoint depends on the replica",
-    file: "replica/checkpointer.js",
-    from: "root: newest.root,",
-    to: "root: newest.root.map((byte, at) => (at === 0 ? self.charCodeAt(0) : byte)),",
-    options: { untilMs: 20000 },
   },
   {
     id: "C8",

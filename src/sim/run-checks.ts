@@ -18,8 +18,8 @@ export function checkWhole({ replicas, order, judge, events, machine, plan }: Wo
   judge.checkCounts();
   const { eventsMax, eventsBytesMax } = defaultLimits.machine;
   const limits = { ...plan.limits, machine: { ...plan.limits.machine, eventsMax, eventsBytesMax } };
-  const voters = replicas.map(({ id }) => id);
-  judge.replay({ machine, hash: simHash, limits, voters }, (executor, index) => events.collect(executor, index));
+  const founders = { members: [] };
+  judge.replay({ machine, hash: simHash, limits, founders }, (executor, index) => events.collect(executor, index));
   events.checkTold();
   if (machine !== standardMachine) return;
   const entries = order.decided.map(({ entry }) => entry);

@@ -92,6 +92,11 @@ export class Peers {
     }
   }
 
+  /** Members, and whoever a replica that joins was told of. */
+  get connected(): readonly ReplicaId[] {
+    return [...this.#open.keys()];
+  }
+
   isConnected(peer: ReplicaId): boolean {
     return this.#open.has(peer);
   }

@@ -5,7 +5,7 @@
  *
  *   manifest     version u8 (1), index, term, time varint, count varint, per chunk: hash 32, bytes varint
  *   certificate  version u8 (1), index varint, root 32, bytes varint, count varint, names text
- *   report       version u8 (1), replica text, incarnation, index varint, root 32, bytes varint
+ *   report       version u8 (1), replica text, incarnation, index varint, root 32, bytes varint, count varint, voters text
  */
 import { ByteReader, ByteWriter } from "../base/bytes.js";
 import type { Certificate, Checkpoint, ChunkName, Report } from "../model/checkpoint.js";
@@ -64,7 +64,7 @@ export function readCertificate(reader: ByteReader): Certificate | undefined {
   return reader.failed || index === undefined ? undefined : { index, root, bytes, by };
 }
 
-export function encodeReport({ replica, incarnation, index, root, bytes }: Report): Uint8Array {
+export function encodeReport({ replica, incarnation, index, root, bytes, voters }: Report): Uint8Array {
   const writer = new ByteWriter(128);
   writer.u8(version);
   writer.text(replica);
@@ -72,6 +72,8 @@ export function encodeReport({ replica, incarnation, index, root, bytes }: Repor
   writer.varint(index);
   writer.raw(root);
   writer.varint(bytes);
+  writer.varint(voters.length);
+  for (const voter of voters) writer.text(voter);
   return writer.finish();
 }
 
@@ -82,7 +84,9 @@ export function decodeReport(report: Uint8Array): Report | undefined {
   const incarnation = reader.varint();
   const index = logIndex(reader.varint());
   const root = reader.raw(hashBytes).slice();
-  const bytes = reader.varint();
+  const [bytes, count] = [reader.varint(), reader.varint()];
+  const voters: ReplicaId[] = [];
+  for (let at = 0; at < count && !reader.failed; at += 1) voters.push(reader.text());
   if (!reader.complete || index === undefined || !isReplicaId(replica)) return undefined;
-  return { replica, incarnation, index, root, bytes };
+  return { replica, incarnation, index, root, bytes, voters };
 }

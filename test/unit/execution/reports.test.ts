@@ -5,15 +5,16 @@ import { Executor } from "../../../src/execution/executor.js";
 import { ReportTable } from "../../../src/execution/report-table.js";
 import { reportsNeeded, type Report } from "../../../src/model/checkpoint.js";
 import { logIndex, type LogIndex } from "../../../src/model/ids.js";
+import { encodeMembership } from "../../../src/model/membership-codec.js";
 import { nodeHash } from "../../../src/node/hash.js";
-import { execute, keepAlive, limitsWith, opened, replicaWith } from "../../../test-support/order.js";
+import { execute, keepAlive, limitsWith, opened, rawEntry, replicaWith } from "../../../test-support/order.js";
 import { JournalMachine } from "../../../test-support/journal-machine.js";
 
 const indexOf = (value: number): LogIndex => logIndex(value) ?? (0 as LogIndex);
-const report = (replica: string, index: number, root: number): Report => ({
-  ...{ replica, incarnation: 1, index: indexOf(index), root: new Uint8Array(32).fill(root), bytes: 100 },
-});
 const three = ["a", "b", "c"];
+const report = (replica: string, index: number, root: number): Report => ({
+  ...{ replica, incarnation: 1, index: indexOf(index), root: new Uint8Array(32).fill(root), bytes: 100, voters: three },
+});
 
 describe("a certificate", () => {
   test("needs one report more than replicas may be faulty", () => {
@@ -22,9 +23,9 @@ describe("a certificate", () => {
 
   test("comes with f + 1 equal reports, and names who made them", () => {
     const table = new ReportTable();
-    table.add(report("b", 10, 1), three);
+    table.add(report("b", 10, 1));
     const before = table.certificate;
-    table.add(report("a", 10, 1), three);
+    table.add(report("a", 10, 1));
 
     expect(before).toBeUndefined();
     expect(table.certificate).toMatchObject({ index: 10, by: ["a", "b"], bytes: 100 });
@@ -32,26 +33,26 @@ describe("a certificate", () => {
 
   test("does not come from different reports, from one replica twice, or from a stranger", () => {
     const table = new ReportTable();
-    table.add(report("a", 10, 1), three);
-    table.add(report("b", 10, 2), three);
-    table.add(report("b", 10, 2), three);
-    table.add(report("z", 10, 1), three);
+    table.add(report("a", 10, 1));
+    table.add(report("b", 10, 2));
+    table.add(report("b", 10, 2));
+    table.add(report("z", 10, 1));
 
     expect(table.certificate).toBeUndefined();
   });
 
   test("is never replaced by one of an older checkpoint", () => {
     const table = new ReportTable();
-    for (const index of [20, 10]) for (const replica of three) table.add(report(replica, index, 1), three);
+    for (const index of [20, 10]) for (const replica of three) table.add(report(replica, index, 1));
 
     expect(table.certificate?.index).toBe(20);
   });
 
   test("a replica that has started anew reports once more, and its last word counts", () => {
     const table = new ReportTable();
-    table.add(report("a", 10, 9), three);
-    table.add(report("a", 10, 1), three);
-    table.add(report("b", 10, 1), three);
+    table.add(report("a", 10, 9));
+    table.add(report("a", 10, 1));
+    table.add(report("b", 10, 1));
 
     expect(table.certificate?.by).toEqual(["a", "b"]);
   });
@@ -59,10 +60,10 @@ describe("a certificate", () => {
 
 test("reports survive a checkpoint, and only the newest few positions are kept", () => {
   const table = new ReportTable();
-  for (let index = 1; index <= 10; index += 1) table.add(report("a", index, index), three);
+  for (let index = 1; index <= 10; index += 1) table.add(report("a", index, index));
   const copy = new ReportTable();
   const isInstalled = copy.install(table.encode());
-  copy.add(report("b", 9, 9), three);
+  copy.add(report("b", 9, 9));
 
   expect(isInstalled).toBe(true);
   expect(copy.isReported(indexOf(10), "a", new Uint8Array(32).fill(10))).toBe(true);
@@ -72,7 +73,7 @@ test("reports survive a checkpoint, and only the newest few positions are kept",
 
 test("bytes in another form are refused, and change nothing", () => {
   const table = new ReportTable();
-  for (const replica of three) table.add(report(replica, 10, 1), three);
+  for (const replica of three) table.add(report(replica, 10, 1));
   for (const chunks of [
     [],
     [new Uint8Array([7])],
@@ -89,12 +90,36 @@ test("the frames of a fork give the same state to another executor, and equal st
   const session = opened(replica, 5, "n");
   execute(replica, 9, [keepAlive(session, 1)]);
   const frames = [...framesOf(replica.executor.fork())];
-  const other = new Executor({ machine: new JournalMachine(), hash: nodeHash, limits: limitsWith({}), voters: three });
+  const other = new Executor({
+    machine: new JournalMachine(),
+    hash: nodeHash,
+    limits: limitsWith({}),
+    founders: { members: [] },
+  });
   const objection = installFrames(other, { index: replica.executor.executedIndex, time: 9 }, frames);
 
   expect(objection).toBeUndefined();
   expect(other.digest()).toEqual(replica.executor.digest());
   expect([...framesOf(other.fork())]).toEqual(frames);
+});
+
+test("who the members are outlives the entries that said it (M6)", () => {
+  const members = three.map((id) => ({
+    id,
+    role: "voter" as const,
+    incarnation: 2,
+    peer: `${id}:1`,
+    client: `${id}:2`,
+  }));
+  const replica = replicaWith({});
+  execute(replica, 1, []);
+  replica.executor.execute(rawEntry(2, 1, { kind: "configuration", payload: encodeMembership({ members }) }));
+  const other = replicaWith({}).executor;
+  installFrames(other, { index: indexOf(2), time: 1 }, [...framesOf(replica.executor.fork())]);
+
+  expect(other.configuration).toEqual(replica.executor.configuration);
+  expect(other.configuration).toMatchObject({ index: 2, membership: { members } });
+  expect(other.digest()).toEqual(replica.executor.digest());
 });
 
 test("frames that are cut off, or of a part that nobody knows, are refused", () => {

@@ -26,7 +26,7 @@ const machine = define({
 class Waiting {
   readonly clock = new ManualClock();
   readonly congested = new Set<number>();
-  readonly executor = new Executor({ machine, hash: nodeHash, limits: defaultLimits, voters: ["a"] });
+  readonly executor = new Executor({ machine, hash: nodeHash, limits: defaultLimits, founders: { members: [] } });
   /** Each answer in a line. */
   readonly told: string[] = [];
   readonly waits = new EventWaits({
