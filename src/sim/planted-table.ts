@@ -5,6 +5,7 @@
  * id is the family of its hazard (elections, replication, reads (L), durability, membership, clients, timers, flow, non-determinism, pipeline).
  */
 import type { PlantedBug } from "./planted-bugs.js";
+import { plantedInMembership } from "./planted-members.js";
 
 export const plantedBugs: readonly PlantedBug[] = [
   {
@@ -356,54 +357,6 @@ export const plantedBugs: readonly PlantedBug[] = [
     options: { faults: ["bitRot", "lostWrite", "misdirectedWrite", "kill"] },
   },
   {
-    id: "M2",
-    hazard: "a configuration counts when it is committed instead of when it is appended",
-    file: "consensus/raft/configuration.js",
-    from: "Object.assign(state, viewOf(state.self, newestConfiguration(state)));",
-    to: "Object.assign(state, viewOf(state.self, configurationAt(state, state.commitIndex)));",
-    options: { faults: ["members", "kill"] },
-  },
-  {
-    id: "M3",
-    hazard: "a replica that does not know that it votes now refuses its vote",
-    file: "consensus/raft/election.js",
-    from: "const isFree = message.term === term &&",
-    to: "const isFree = isVoter(state, state.self) && message.term === term &&",
-    options: { faults: ["memberAdd", "memberReplace", "kill", "isolate"] },
-  },
-  {
-    id: "M7",
-    hazard: "a change of members begins while another is under way",
-    file: "consensus/raft/membership.js",
-    from: "!isSettled(state) || isChanging(state)",
-    to: "!isSettled(state)",
-    options: { faults: ["members", "delay"] },
-  },
-  {
-    id: "M11",
-    hazard: "a configuration that was cut off with its entry goes on counting",
-    file: "consensus/raft/turn.js",
-    from: "dropConfigurations(state, from);",
-    to: "",
-    options: { replicas: 5, faults: ["memberAdd", "memberRemove", "isolate", "partition", "delay"] },
-  },
-  {
-    id: "M8",
-    hazard: "a replica with an empty disk votes as if nothing had happened",
-    file: "replica/open-replica.js",
-    from: "if (bootstrap) {",
-    to: "if (true) {",
-    options: { faults: ["wipe", "kill", "partition"] },
-  },
-  {
-    id: "M10",
-    hazard: "two processes run on one data directory",
-    file: "storage/data-dir.js",
-    from: 'if (lock.kind === "held") {',
-    to: "if (false) {",
-    options: { faults: ["twin"] },
-  },
-  {
     id: "C1",
     hazard: "a client retries under a new session after it has lost its link",
     file: "client/command-side.js",
@@ -589,4 +542,5 @@ export const plantedBugs: readonly PlantedBug[] = [
     from: "this.#deliveredIndex = entry.index;",
     to: "if (entry.index % 64 !== 0) this.#deliveredIndex = entry.index;",
   },
+  ...plantedInMembership,
 ];

@@ -1,4 +1,4 @@
-/** HTTP in front of a door: statuses, limits, and who may ask (threats 5 to 7, 14). */
+/** HTTP in front of a door: statuses, limits, and who may ask (threats 5 to 7, 14). Long for the reason that one door is asked in every way. */
 import { describe, expect, test } from "vitest";
 import type { Door, DoorEvents, DoorIdempotency, DoorOutcome } from "../../../src/api/door.js";
 import { InstructionRefused } from "../../../src/api/errors.js";

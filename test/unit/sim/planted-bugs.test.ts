@@ -42,7 +42,12 @@ describe("the table of planted bugs", () => {
       .map(({ path }) => path)
       .filter((path) => !path.startsWith("src/server/sim/"));
 
-    expect(mentioning).toEqual(["src/server/commands/sim.ts", "src/sim/planted-bugs.ts", "src/sim/planted-table.ts"]);
+    expect(mentioning).toEqual([
+      "src/server/commands/sim.ts",
+      "src/sim/planted-bugs.ts",
+      "src/sim/planted-members.ts",
+      "src/sim/planted-table.ts",
+    ]);
   });
 
   test("a module that does not parse is noticed", () => {
