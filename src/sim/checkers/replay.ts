@@ -52,7 +52,7 @@ function execute(state: Json, op: RecordedOp): readonly [Json, Json] {
       return [ok ? op.to : state, ok];
     }
     case "append":
-      return [`${String(state)}${op.value}`, null];
+      return [`${typeof state === "string" ? state : ""}${op.value}`, null];
     case "add": {
       const sum = Number(state) + op.value;
       return [sum, sum];

@@ -1,3 +1,4 @@
+import { encodeMembership } from "../../../src/model/membership-codec.js";
 import { describe, expect, test } from "vitest";
 import { decodeUtf8, encodeUtf8 } from "../../../src/base/bytes.js";
 import { InvariantViolation } from "../../../src/base/invariant.js";
@@ -74,7 +75,9 @@ describe("entries", () => {
   test("an entry that says who the members are changes nothing that is executed", () => {
     const replica = replicaWith({});
 
-    expect(replica.executor.execute(rawEntry(1, 0, { kind: "configuration" }))).toEqual([]);
+    expect(
+      replica.executor.execute(rawEntry(1, 0, { kind: "configuration", payload: encodeMembership({ members: [] }) })),
+    ).toEqual([]);
     expect(replica.executor.broken).toBeUndefined();
     expect(replica.executor.executedIndex).toBe(1);
   });
