@@ -113,6 +113,13 @@ export interface MemberChanges {
   replace(member: MemberAddress): Promise<void>;
 }
 
+export interface SnapshotStream {
+  readonly index: LogIndex;
+  readonly bytes: number;
+  /** Read slowly or not to its end, it holds nothing up: the checkpoint is kept until then. */
+  readonly content: AsyncIterable<Uint8Array>;
+}
+
 export interface Replica {
   status(): ReplicaStatus;
   /** A door with a session of its own. */
@@ -123,6 +130,10 @@ export interface Replica {
    */
   transferLeadership(to?: ReplicaId): Promise<void>;
   readonly members: MemberChanges;
+  /** Takes a checkpoint now, on every replica; resolves when that is on its way. Rejects with `InstructionRefused`. */
+  checkpoint(): Promise<void>;
+  /** The newest certified checkpoint of this replica, as the bytes of a snapshot file; undefined while there is none. */
+  snapshot(): SnapshotStream | undefined;
   /** Hands leadership over if it leads, refuses new requests, drains admitted ones, closes what it opened, in the reverse order. */
   stop(): Promise<void>;
 }

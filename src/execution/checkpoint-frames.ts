@@ -6,9 +6,11 @@
  *
  *   frame  part u8, length varint, bytes;  parts in their order: sessions, keys, reports, members, machine
  */
-import { ByteReader, ByteWriter } from "../base/bytes.js";
+import { ByteReader, ByteWriter, concatBytes } from "../base/bytes.js";
+import { noEntry } from "../model/entry.js";
 import type { AgreedTime, LogIndex } from "../model/ids.js";
 import type { Executor, ExecutorFork } from "./executor.js";
+import { encodeConfiguration } from "./member-codec.js";
 
 const parts = ["sessions", "keys", "reports", "members", "machine"] as const;
 type Part = (typeof parts)[number];
@@ -50,6 +52,21 @@ export function installFrames(
     (frames.isDone ? undefined : "Cannot install a checkpoint: it has parts that this version does not know.")
   );
 }
+
+/** The same chunk for another cluster: the members in it are the founders, whoever they are there. */
+export function withoutMembers(chunk: Uint8Array): Uint8Array {
+  const reader = new ByteReader(chunk);
+  const writer = new ByteWriter(chunk.length);
+  while (reader.remaining > 0) {
+    const at = reader.u8();
+    const bytes = reader.bytes();
+    writer.u8(at);
+    writer.bytes(parts[at] === "members" ? concatBytes(encodeConfiguration(founders)) : bytes);
+  }
+  return writer.finish();
+}
+
+const founders = { ...noEntry, membership: { members: [] } };
 
 /** The parts are read in their order, each once: so only one chunk is in memory. */
 class FrameWalk {

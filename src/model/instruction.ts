@@ -8,6 +8,8 @@ import type { ReplicaId } from "./ids.js";
 export type Instruction =
   /** Hand leadership over: to this voter, or to the one that lacks least. */
   | { readonly kind: "transfer"; readonly to: ReplicaId | undefined }
+  /** Take a checkpoint now: done when the entry that says so is in the leader's log. */
+  | { readonly kind: "checkpoint" }
   /** Done when the new members alone decide. */
   | { readonly kind: "change"; readonly change: MembershipChange };
 

@@ -4,13 +4,14 @@
  * Owns: checking options, listening, the order of closing. Leaves to others: opening (`replica/open-replica.ts`) and everything that
  * happens afterwards. Called by programs (`quorate/server`) and by the bundled process.
  */
-import { checkLimits, defaultLimits, type Limits } from "../api/config.js";
+import { checkLimits, defaultLimits, fingerprintOf, type Limits } from "../api/config.js";
 import type { Door } from "../api/door.js";
 import { InstructionRefused } from "../api/errors.js";
 import type { LowLevelMachine } from "../api/low-level.js";
-import type { MemberChanges, Replica, ReplicaStatus } from "../api/replica.js";
+import type { MemberChanges, Replica, ReplicaStatus, SnapshotStream } from "../api/replica.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import { isReplicaId, type ReplicaId } from "../model/ids.js";
+import { openSnapshot } from "./snapshot-stream.js";
 import type { Instruction, MembershipChange } from "../model/instruction.js";
 import type { Member } from "../model/membership.js";
 import type { Clock } from "../ports/clock.js";
@@ -82,7 +83,7 @@ export async function startReplica(machine: LowLevelMachine, options: ReplicaOpt
   try {
     listeners.push(await listen(self.peer, (socket) => opened.core.acceptPeer(accepted(socket))));
     listeners.push(await listen(self.client, (socket) => opened.core.acceptClient(accepted(socket))));
-    return new RunningReplica({ opened, clock, listeners });
+    return new RunningReplica({ opened, clock, listeners, fingerprint: fingerprintOf(limits) });
   } catch (cause) {
     // It may have voted already: the lock is given back only once nothing of it runs any more.
     await shutDown({ opened, listeners });
@@ -125,6 +126,8 @@ function checkOptions(options: ReplicaOptions, limits: Limits): Member {
 
 interface Running extends ShutDown {
   readonly clock: Clock;
+  /** Of the limits that execution depends on. */
+  readonly fingerprint: string;
 }
 
 class RunningReplica implements Replica {
@@ -148,6 +151,15 @@ class RunningReplica implements Replica {
   transferLeadership(to?: ReplicaId): Promise<void> {
     const wish = to === undefined ? "transfer leadership" : `transfer leadership to ${to}`;
     return this.#instruct({ kind: "transfer", to }, wish);
+  }
+
+  checkpoint(): Promise<void> {
+    return this.#instruct({ kind: "checkpoint" }, "take a checkpoint");
+  }
+
+  snapshot(): SnapshotStream | undefined {
+    const { opened } = this.#running;
+    return openSnapshot(opened.checkpoints, opened.core.identity, this.#running.fingerprint);
   }
 
   get members(): MemberChanges {

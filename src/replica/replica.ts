@@ -175,6 +175,10 @@ export class ReplicaCore {
     this.#again();
   }
 
+  get identity(): Identity {
+    return this.#parts.identity;
+  }
+
   /** New requests are refused from now on. */
   stopTaking(): void {
     this.#host.stopTaking();
@@ -300,12 +304,11 @@ export class ReplicaCore {
   }
 
   #createTransfer(): StateTransfer {
-    const { checkpoints, hash, limits, state } = this.#parts;
+    const { checkpoints, hash, limits } = this.#parts;
     return new StateTransfer({
       store: checkpoints,
       hash,
       limits: limits.transfer,
-      voters: () => state.voters,
       peers: () => this.#peers.connected,
       isConnected: (peer) => this.#peers.isConnected(peer),
       send: (to, payload) => this.#peers.send(to, peerMessageTypes.transfer, payload),

@@ -11,18 +11,37 @@ import { refusedAnswer, type HttpAnswer } from "./http-answers.js";
 
 export interface HttpOperator {
   transfer(request: Request): Promise<HttpAnswer>;
+  checkpoint(request: Request): Promise<HttpAnswer>;
+  /** The newest certified checkpoint as a file, or why there is none. */
+  snapshot(): Response | HttpAnswer;
   /** `verb` is the last part of the path. */
   member(verb: string, request: Request): Promise<HttpAnswer>;
 }
 
 const bodyBytesMax = 4096;
 const transferSchema = z.strictObject({ to: z.string().optional() });
+const emptySchema = z.strictObject({});
 const idSchema = z.strictObject({ id: replicaId });
 const placeSchema = z.strictObject({ id: replicaId, peer: hostPort, client: hostPort });
 const addSchema = placeSchema.extend({ learner: z.boolean().optional() });
 
-export function openHttpOperator(replica: Pick<Replica, "transferLeadership" | "members">): HttpOperator {
+export function openHttpOperator(
+  replica: Pick<Replica, "transferLeadership" | "members" | "checkpoint" | "snapshot">,
+): HttpOperator {
   return {
+    checkpoint: (request) => answer(request, emptySchema, () => replica.checkpoint()),
+    snapshot: () => {
+      const snapshot = replica.snapshot();
+      if (snapshot === undefined) {
+        return refusedAnswer(
+          409,
+          "NO_CHECKPOINT",
+          "Cannot give a snapshot: this replica has no certified checkpoint yet",
+        );
+      }
+      const headers = { "Content-Type": "application/octet-stream", "Content-Length": String(snapshot.bytes) };
+      return new Response(ReadableStream.from(snapshot.content), { headers });
+    },
     transfer: (request) => answer(request, transferSchema, ({ to }) => replica.transferLeadership(to)),
     member: async (verb, request) => {
       const { members } = replica;

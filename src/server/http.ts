@@ -75,6 +75,11 @@ export function makeHttpApp(parts: HttpParts): Hono {
     const opened = parts.events.open(context.req.param("name"), context.req.raw);
     return opened instanceof Response ? opened : reply(context, opened);
   });
+  app.post("/v1/checkpoint", async (context) => reply(context, await parts.operator.checkpoint(context.req.raw)));
+  app.get("/v1/snapshot", (context) => {
+    const snapshot = parts.operator.snapshot();
+    return snapshot instanceof Response ? snapshot : reply(context, snapshot);
+  });
   app.post("/v1/transfer", async (context) => reply(context, await parts.operator.transfer(context.req.raw)));
   app.post("/v1/members/:verb", async (context) =>
     reply(context, await parts.operator.member(context.req.param("verb"), context.req.raw)),
@@ -98,7 +103,7 @@ export function makeHttpApp(parts: HttpParts): Hono {
 
 function whyNotServed({ method, path }: { readonly method: string; readonly path: string }): string {
   const shown = path.slice(0, 200);
-  return method !== "POST" && /^\/v1\/(?:(?:commands|queries)\/[^/]+|transfer|members\/[^/]+)$/.test(path)
+  return method !== "POST" && /^\/v1\/(?:(?:commands|queries)\/[^/]+|checkpoint|transfer|members\/[^/]+)$/.test(path)
     ? `Cannot answer ${method} ${shown}: it is asked by POST, with the input as JSON in the body`
     : `Nothing is served at ${shown}; see GET /`;
 }
@@ -112,6 +117,8 @@ GET  /v1/status              JSON
 POST /v1/commands/<name>     JSON in, {"output": …, "index": …} out; Idempotency-Key makes retries safe
 POST /v1/queries/<name>      JSON in, {"output": …, "index": …} out
 GET  /v1/events/<name>       server-sent events; ?after=<id> or Last-Event-ID resumes
+POST /v1/checkpoint          takes a checkpoint now, on every replica
+GET  /v1/snapshot            the newest certified checkpoint, as quorate snapshot reads it
 POST /v1/transfer            {"to": "b"} or nothing in; leadership is handed over
 POST /v1/members/<verb>      add, promote, remove or replace {"id": "d", …}
 `;

@@ -7,10 +7,12 @@
 import { Command, CommanderError } from "commander";
 import { quorateVersion } from "../node/version.js";
 import { checkHistoryCommand } from "./commands/check-history.js";
+import { checkpointCommand } from "./commands/checkpoint.js";
 import { configCommand } from "./commands/config.js";
 import { devCommand } from "./commands/dev.js";
 import { memberCommand } from "./commands/member.js";
 import { simCommand } from "./commands/sim.js";
+import { snapshotCommand } from "./commands/snapshot.js";
 import { startCommand } from "./commands/start.js";
 import { statusCommand } from "./commands/status.js";
 import { transferCommand } from "./commands/transfer.js";
@@ -32,6 +34,8 @@ async function main(): Promise<void> {
     statusCommand,
     transferCommand,
     memberCommand,
+    checkpointCommand,
+    snapshotCommand,
     configCommand,
     simCommand,
     checkHistoryCommand,

@@ -6,8 +6,9 @@
  */
 import { readFileSync } from "node:fs";
 import { parse as parseToml, TomlError } from "smol-toml";
+import { z } from "zod";
 import { CommandFailure, exitCodes, usageFailure } from "./exit-codes.js";
-import { environmentNameOf, options, type MemberSetting, type Option } from "./options.js";
+import { environmentNameOf, hostPort, options, replicaId, type MemberSetting, type Option } from "./options.js";
 import { didYouMean } from "./suggestion.js";
 
 export type SettingValue = string | number | boolean | readonly MemberSetting[] | undefined;
@@ -172,10 +173,19 @@ function fromText(option: Option, text: string): unknown {
 }
 
 /** `a=host:port,host:port`: the id, then where replicas and where clients reach it. */
-export function memberFromText(text: string): { readonly id: string; readonly peer: string; readonly client: string } {
+function memberFromText(text: string): { readonly id: string; readonly peer: string; readonly client: string } {
   const [id, addresses] = splitOnce(text, "=");
   const [peer, client] = splitOnce(addresses, ",");
   return { id: id.trim(), peer: peer.trim(), client: client.trim() };
+}
+
+const placeSchema = z.strictObject({ id: replicaId, peer: hostPort, client: hostPort });
+
+/** As `memberFromText`, of a command's argument. */
+export function placeOf(text: string): z.infer<typeof placeSchema> {
+  const checked = placeSchema.safeParse(memberFromText(text));
+  if (checked.success) return checked.data;
+  throw usageFailure(`Cannot use "${text}": expected id=host:port,host:port, for replicas and for clients`);
 }
 
 function splitOnce(text: string, mark: string): readonly [string, string] {

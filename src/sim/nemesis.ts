@@ -166,9 +166,14 @@ function changeableOf(
   return wanted[Math.floor(draws[0] * wanted.length)];
 }
 
+function describe(instruction: Instruction): string {
+  if (instruction.kind === "change") return `${instruction.change.kind} ${instruction.change.id}`;
+  return instruction.kind === "transfer" ? "hand over" : "take a checkpoint";
+}
+
 function instruct(world: World, instruction: Instruction, whenDone: () => void = () => {}): Applied {
   const { leader } = world;
-  const what = instruction.kind === "transfer" ? "hand over" : `${instruction.change.kind} ${instruction.change.id}`;
+  const what = describe(instruction);
   const isAsked = leader?.instruct(instruction, (outcome) => {
     world.trace.add("nemesis", `asked to ${what}: ${outcome}`);
     if (outcome === "done") whenDone();

@@ -7,6 +7,7 @@
  *   instructed  u8 2 | varint id | u8 position in `outcomes`
  *   transfer    u8 1 | text to, empty for any
  *   change      u8 2 | u8 position in `changeKinds` | text id | text peer | text client | u8 1 for a learner, else 0
+ *   checkpoint  u8 3
  */
 import { ByteReader, ByteWriter } from "../base/bytes.js";
 import { isReplicaId } from "../model/ids.js";
@@ -25,6 +26,7 @@ const instructKind = 1;
 const instructedKind = 2;
 const transferKind = 1;
 const changeKind = 2;
+const checkpointKind = 3;
 /** Only ever append. */
 const changeKinds = ["add", "replace", "promote", "remove"] as const satisfies readonly MembershipChange["kind"][];
 /** Only ever append. */
@@ -57,6 +59,7 @@ function writeInstruction(writer: ByteWriter, instruction: Instruction): void {
     writer.u8(transferKind);
     return writer.text(instruction.to ?? "");
   }
+  if (instruction.kind === "checkpoint") return writer.u8(checkpointKind);
   const { change } = instruction;
   writer.u8(changeKind);
   writer.u8(changeKinds.indexOf(change.kind));
@@ -68,6 +71,7 @@ function writeInstruction(writer: ByteWriter, instruction: Instruction): void {
 
 function readInstruction(reader: ByteReader): Instruction {
   const what = reader.u8();
+  if (what === checkpointKind) return { kind: "checkpoint" };
   if (what === changeKind) return { kind: "change", change: readChange(reader) };
   if (what !== transferKind) reader.fail();
   const to = reader.text();

@@ -11,9 +11,19 @@ import type { Input } from "../vocabulary.js";
 import { forgetConfigurations, resetConfigurations } from "./configuration.js";
 import { reportMatch } from "./follower.js";
 import type { InstallSnapshot } from "./messages.js";
+import { onPropose, type Leading } from "./replication.js";
 import { adoptTerm, follow } from "./roles.js";
 import type { RaftState } from "./state.js";
 import { resetLog, send, type Turn } from "./turn.js";
+
+const noPayload = new Uint8Array(0);
+
+/** An operator wants one now: its place in the order is the same for every replica. */
+export function onCheckpointAsked(leading: Leading, instruction: number): void {
+  const { state, turn } = leading;
+  onPropose(leading, [{ kind: "checkpoint", time: state.log.lastTime, payload: noPayload }]);
+  turn.answers.push({ kind: "instructed", id: instruction, outcome: "done" });
+}
 
 /** A certified checkpoint is durable here. */
 export function onCheckpointed(state: RaftState, checkpoint: EntryId): void {

@@ -117,7 +117,7 @@ function describeMembers({ members, before }: Membership): string {
 
 function describeInstruction(instruction: Instruction): string {
   if (instruction.kind === "transfer") return `transfer to ${instruction.to ?? "anyone"}`;
-  return `${instruction.change.kind} ${instruction.change.id}`;
+  return instruction.kind === "checkpoint" ? "checkpoint" : `${instruction.change.kind} ${instruction.change.id}`;
 }
 
 /** Entry 7 of term 3 is written 7@3; 0@0 is the place before the first entry. */

@@ -8,7 +8,7 @@ import { invariant, unreachable } from "../../base/invariant.js";
 import { minIndex, type ReplicaId } from "../../model/ids.js";
 import type { Instruction } from "../../model/instruction.js";
 import type { Input } from "../vocabulary.js";
-import { onCheckpointed, onInstalled, onInstallSnapshot } from "./checkpoint.js";
+import { onCheckpointAsked, onCheckpointed, onInstalled, onInstallSnapshot } from "./checkpoint.js";
 import * as election from "./election.js";
 import { onAppendEntries, onFollowerDurable } from "./follower.js";
 import { checkRaftInvariants } from "./invariants.js";
@@ -166,6 +166,7 @@ function onInstruct(state: RaftState, id: number, instruction: Instruction, turn
   if (state.role.kind === "leader") {
     const leading = { state, role: state.role, turn };
     if (instruction.kind === "transfer") return transfer.beginTransfer(leading, instruction.to, id);
+    if (instruction.kind === "checkpoint") return onCheckpointAsked(leading, id);
     return membership.beginChange(leading, instruction.change, id);
   }
   turn.answers.push({ kind: "instructed", id, outcome: "NO_LEADER" });

@@ -8,9 +8,8 @@ import { z } from "zod";
 import { answerMsMax, endpointsOf, faultOf, withEndpoints } from "../endpoints.js";
 import { CommandFailure, exitCodes, usageFailure } from "../exit-codes.js";
 import { instruct } from "../instruct.js";
-import { hostPort, replicaId } from "../options.js";
 import { paintFor, renderTable } from "../paint.js";
-import { memberFromText } from "../settings.js";
+import { placeOf } from "../settings.js";
 import type { Exit } from "./exit.js";
 
 const statusSchema = z.looseObject({
@@ -31,7 +30,6 @@ const statusSchema = z.looseObject({
 
 type Status = z.infer<typeof statusSchema>;
 
-const placeSchema = z.strictObject({ id: replicaId, peer: hostPort, client: hostPort });
 const lookMs = 250;
 
 export function memberCommand(exit: Exit): Command {
@@ -90,12 +88,6 @@ async function replace(command: Command, argument: string): Promise<void> {
 async function change(command: Command, verb: "promote" | "remove", body: { readonly id: string }): Promise<void> {
   await instruct(endpointsOf(command), `/v1/members/${verb}`, body);
   process.stdout.write(`${body.id} was ${verb}d\n`);
-}
-
-function placeOf(text: string): z.infer<typeof placeSchema> {
-  const checked = placeSchema.safeParse(memberFromText(text));
-  if (checked.success) return checked.data;
-  throw usageFailure(`Cannot use "${text}": expected id=host:port,host:port, for replicas and for clients`);
 }
 
 /** Tells how far it is whenever that changes. */

@@ -158,6 +158,8 @@ function serve(changes: { readonly callMsMax?: number; readonly status?: Partial
       transferLeadership: async (to) => {
         if (to !== undefined) throw new InstructionRefused("transfer", to === "b" ? "NO_TARGET" : "unknown");
       },
+      checkpoint: async () => void told.push(["checkpoint"]),
+      snapshot: () => undefined,
       members: {
         add: async (member, options) => void told.push(["add", member, options]),
         replace: async (member) => void told.push(["replace", member]),
