@@ -7,8 +7,8 @@ import { noIndex, noTerm, type AgreedTime, type LogIndex, type Term } from "./id
 
 /**
  * `noop` opens a leader's term; `batch` holds client requests; `time` only moves the agreed time on, so that what is due
- * happens while no client writes; `configuration` says who the members are. The others keep their places: `report` (audit), `version`
- * (of the machine), `checkpoint` (asked for by an operator) are written by later releases and refused by this one.
+ * happens while no client writes; `configuration` says who the members are; `report` what a replica's checkpoint is;
+ * `checkpoint` that one is to be taken now. `version` (of the machine) keeps its place: it is written by later releases and refused by this one.
  */
 export type EntryKind = "noop" | "batch" | "time" | "configuration" | "report" | "version" | "checkpoint";
 

@@ -11,13 +11,16 @@ import type { Greeting, Ran, Task } from "./tasks.js";
 
 export const workerUrl = new URL("./worker.js", import.meta.url);
 
+/** A run makes about 100 KB an operation and soon forgets it: what dies young is never moved. */
+const resourceLimits = { maxYoungGenerationSizeMb: 96 };
+
 class SimThread {
   readonly #worker: Worker;
   #expected: { readonly what: string; resolve(message: unknown): void; reject(cause: Error): void } | undefined;
 
   constructor(url: URL, setting: Setting) {
     // What a machine prints goes to stderr: stdout is the command's.
-    this.#worker = new Worker(url, { workerData: setting, stdout: true });
+    this.#worker = new Worker(url, { workerData: setting, stdout: true, resourceLimits });
     this.#worker.stdout.pipe(process.stderr);
     this.#worker.on("message", (message) => this.#expected?.resolve(message));
     this.#worker.on("error", (cause) => this.#ended(cause));
