@@ -27,8 +27,8 @@ export type ToEngine =
       readonly kind: "installed";
       readonly last: EntryId;
       readonly time: AgreedTime;
-      /** The members by the executed entries; undefined if they are the founders. */
-      readonly configuration: Configuration | undefined;
+      /** The members by the executed entries: whatever the log behind them said is gone if the log is. */
+      readonly configuration: Configuration;
     }
   | { readonly kind: "instruct"; readonly id: number; readonly instruction: Instruction }
   | { readonly kind: "forward"; readonly to: ReplicaId; readonly payload: Uint8Array }

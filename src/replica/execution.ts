@@ -8,7 +8,7 @@ import type { ExecutionLimits } from "../api/config.js";
 import type { Executed, Executor } from "../execution/executor.js";
 import type { Checkpoint } from "../model/checkpoint.js";
 import type { Entry } from "../model/entry.js";
-import { noIndex, type LogIndex } from "../model/ids.js";
+import type { LogIndex } from "../model/ids.js";
 import type { CheckpointStore } from "../storage/checkpoint-store.js";
 import type { ToEngine } from "./channel.js";
 import type { Checkpointer } from "./checkpointer.js";
@@ -82,9 +82,7 @@ export class Execution {
       this.#index = last.index;
       this.#committed = this.#committed.filter(({ index }) => index > last.index);
     }
-    const { configuration } = executor;
-    const isChanged = configuration.index > noIndex;
-    toEngine({ kind: "installed", last, time, configuration: isChanged ? configuration : undefined });
+    toEngine({ kind: "installed", last, time, configuration: executor.configuration });
     again();
   }
 }

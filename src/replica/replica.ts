@@ -127,8 +127,8 @@ export class ReplicaCore {
       dropped: (reason, detail) => this.#drop(reason, detail),
     });
     const { loaded, checkpoints, state } = parts;
-    // Who the members are by then, the core was told when it was made.
-    const begun = loaded === undefined ? undefined : { last: loaded.last, time: loaded.time, configuration: undefined };
+    const { configuration } = parts.executor;
+    const begun = loaded === undefined ? undefined : { last: loaded.last, time: loaded.time, configuration };
     this.#engine.begin(begun, checkpoints.certified?.last);
     // The log begins behind what could be loaded: a peer's checkpoint is needed before anything else.
     if (parts.executor.executedIndex < state.log.start.index) this.#transfer.want(state.log.start.index);
