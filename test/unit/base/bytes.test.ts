@@ -110,6 +110,13 @@ describe("numbers", () => {
 });
 
 describe("text", () => {
+  test("is joined across pieces, whatever lies on their border", () => {
+    for (let before = 1020; before < 1030; before += 1) {
+      const text = `${"a".repeat(before)}\u{1f600}é€${"b".repeat(2000)}\u{1f600}`;
+      expect(decodeUtf8(encodeUtf8(text))).toBe(text);
+    }
+  });
+
   test("every well-formed string reads back, as the platform writes it", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary" }), (text) => {
