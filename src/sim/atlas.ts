@@ -19,9 +19,9 @@ export function maySpoil(world: World, replica: SimReplica): boolean {
   return world.spoiled.has(replica.id) || world.spoiled.size < world.tolerated;
 }
 
-/** A file of the log with settled bytes. */
-export function settledFile(replica: SimReplica, draw: number): string | undefined {
-  const directory = `${replica.dataDir}/log`;
+/** A file of the log, or of the checkpoints, with settled bytes. */
+export function settledFile(replica: SimReplica, part: "log" | "checkpoints", draw: number): string | undefined {
+  const directory = `${replica.dataDir}/${part}`;
   const settled = filesIn(replica, directory).filter((path) => replica.disk.damageable(path).length > 0);
   return settled[Math.floor(draw * settled.length)];
 }

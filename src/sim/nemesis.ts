@@ -137,14 +137,14 @@ function onDisk(
   };
 }
 
-/** Damage at rest, to what the log itself knows to be durable. */
+/** Damage at rest, to what the log itself knows to be durable, and to checkpoints. */
 function damages(
   how: "flipRandomBit" | "loseWrite" | "misdirectWrite",
 ): (world: World, fault: PlannedFault) => Applied {
   return (world, fault) => {
     const replica = anyOf(world, fault);
     if (replica === undefined || !maySpoil(world, replica)) return undefined;
-    const path = settledFile(replica, fault.draws[2]);
+    const path = settledFile(replica, fault.draws[3] < 0.3 ? "checkpoints" : "log", fault.draws[2]);
     const done = path === undefined ? undefined : replica.disk[how](path);
     if (done?.applied !== true) return undefined;
     world.spoiled.add(replica.id);

@@ -7,7 +7,7 @@
  * manifest names is left over from a crash: it is used again if it is whole, and goes with the next certificate (hazard S9).
  *
  *   <hash>.chunk         the bytes
- *   <index>.manifest     `wire/checkpoint-codec.ts`
+ *   <index>.manifest     CRC-32 u32, then `wire/checkpoint-codec.ts`
  *   certificate          CRC-32 u32, then the certificate: of the newest checkpoint that f + 1 replicas have reported alike
  *
  * Kept: the certified checkpoint and whatever is newer.
@@ -125,7 +125,7 @@ export class CheckpointStore {
       "a manifest names only chunks that are there",
     );
     const name = nameOf(checkpoint.last.index);
-    this.#write(`${name}.new`, encodeManifest(checkpoint), (failure) => {
+    this.#write(`${name}.new`, this.#withChecksum(encodeManifest(checkpoint)), (failure) => {
       if (failure !== undefined) return done(failure);
       this.#rename(name, (notPublished) => {
         if (notPublished === undefined) {
@@ -143,10 +143,7 @@ export class CheckpointStore {
   certify(certificate: Certificate, done: Done): void {
     const body = new ByteWriter();
     writeCertificate(body, certificate);
-    const writer = new ByteWriter();
-    writer.u32(this.#parts.hash.crc32(body.peek()));
-    writer.raw(body.peek());
-    this.#write(`${certificateName}.new`, writer.finish(), (failure) => {
+    this.#write(`${certificateName}.new`, this.#withChecksum(body.peek()), (failure) => {
       if (failure !== undefined) return done(failure);
       this.#rename(certificateName, (notPublished) => {
         if (notPublished === undefined) {
@@ -225,7 +222,8 @@ export class CheckpointStore {
     const names = disk.list(this.#path);
     for (const name of names) {
       if (!manifestPattern.test(name)) continue;
-      const checkpoint = decodeManifest(disk.readFile(`${this.#path}/${name}`, manifestBytesMax), hash);
+      const manifest = this.#readChecked(name);
+      const checkpoint = manifest === undefined ? undefined : decodeManifest(manifest, hash);
       if (checkpoint !== undefined && nameOf(checkpoint.last.index) === name) this.#published.push(checkpoint);
     }
     for (const name of names) {
@@ -235,17 +233,25 @@ export class CheckpointStore {
     for (const { chunks } of this.#published) {
       for (const { hash: name } of chunks) if (this.#leftovers.delete(hexOf(name))) this.#chunks.add(hexOf(name));
     }
-    if (names.includes(certificateName)) {
-      this.#certificate = this.#decodeCertificate(disk.readFile(`${this.#path}/${certificateName}`, manifestBytesMax));
-    }
+    const certificate = names.includes(certificateName) ? this.#readChecked(certificateName) : undefined;
+    if (certificate !== undefined) this.#certificate = readCertificate(new ByteReader(certificate));
     for (const name of names) if (name.endsWith(".new")) this.#remove(name);
   }
 
-  #decodeCertificate(bytes: Uint8Array): Certificate | undefined {
-    const reader = new ByteReader(bytes);
+  #withChecksum(content: Uint8Array): Uint8Array {
+    const writer = new ByteWriter(content.length + 4);
+    writer.u32(this.#parts.hash.crc32(content));
+    writer.raw(content);
+    return writer.finish();
+  }
+
+  /** Undefined if it is damaged: what it says has no other name to be compared with. */
+  #readChecked(name: string): Uint8Array | undefined {
+    const { disk, hash } = this.#parts;
+    const reader = new ByteReader(disk.readFile(`${this.#path}/${name}`, manifestBytesMax));
     const checksum = reader.u32();
-    if (reader.failed || checksum !== this.#parts.hash.crc32(bytes.subarray(4))) return undefined;
-    return readCertificate(reader);
+    const content = reader.raw(reader.remaining);
+    return reader.failed || checksum !== hash.crc32(content) ? undefined : content;
   }
 
   /** Chunks that only removed checkpoints named go with them. A removal that is lost in a crash is made again at the next start. */

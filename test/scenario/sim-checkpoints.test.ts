@@ -1,0 +1,151 @@
+/** Hazards of checkpoints and of the transfer of state, told of whole clusters: S1 to S10. */
+import { expect, test } from "vitest";
+
+import { hexOf } from "../../src/base/bytes.js";
+import { append, groupOf, network, quick, text, textOf, type Story } from "../../test-support/sim-stories.js";
+
+/** A checkpoint after every 20 entries, of many chunks. */
+const checkpoints = { logEntriesMax: 20, logBytesMax: 1_000_000, chunkBytes: 64 } as const;
+const limits = { raft: quick, checkpoints } as const;
+
+/** Not running until the others have given back entries that it lacks. */
+function leftBehind(group: Story): string {
+  const behind = group.anyOther(group.untilLeader());
+  group.kill(behind);
+  const { lastIndex } = group.raft(behind).log;
+  for (let round = 0; round < 20 && startOf(group) <= lastIndex; round += 1) append(group, 5);
+  expect(startOf(group)).toBeGreaterThan(lastIndex);
+  return behind;
+}
+
+/** The last entry that the leader has given back. */
+function startOf(group: Story): number {
+  return group.raft(group.untilLeader()).log.start.index;
+}
+
+function filesOf(group: Story, id: string, pattern: RegExp): readonly string[] {
+  const directory = `${group.replica(id).dataDir}/checkpoints`;
+  const names = group.disk(id).list(directory);
+  return names.filter((name) => pattern.test(name)).map((name) => `${directory}/${name}`);
+}
+
+function rot(group: Story, id: string, pattern: RegExp): void {
+  const paths = filesOf(group, id, pattern);
+  expect(paths.length).toBeGreaterThan(0);
+  for (const path of paths) group.spoil(id).flipBit(path, 3, 1);
+}
+
+function fetched(group: Story, id: string): number {
+  return group.replica(id).opened?.core.status().counters.checkpointsFetched ?? 0;
+}
+
+test("S3, S9: whenever the power goes while a checkpoint is fetched and put in place, the next start has an old state or the new one", () => {
+  let installed = 0;
+  let left = 0;
+  for (let cutAfterMs = 16; cutAfterMs < 56; cutAfterMs += 1) {
+    const group = groupOf(5, { seed: 3, limits, plan: { network: network(4) } });
+    const behind = leftBehind(group);
+    group.start(behind).pass(cutAfterMs);
+    if (filesOf(group, behind, /\.chunk$/).length > 0 && filesOf(group, behind, /\.manifest$/).length === 0) left += 1;
+    group.powerCut(behind).start(behind);
+
+    expect(group.replica(behind).lostBecause).toBeUndefined();
+    if (group.replica(behind).opened?.loaded !== undefined) installed += 1;
+    append(group, 3);
+    group.untilQuiet();
+    expect(group.executed(behind)).toBe(group.raft(group.untilLeader()).log.lastIndex);
+    group.conclude();
+  }
+  // Both sides of the moment at which the new state counts were met, and the time in between.
+  expect(installed).toBeGreaterThan(5);
+  expect(installed).toBeLessThan(35);
+  expect(left).toBeGreaterThan(0);
+});
+
+test("S6: a log that is given back while a follower is served from it sends the checkpoint instead", () => {
+  const group = groupOf(5, {
+    seed: 6,
+    limits: { ...limits, raft: { ...quick, logCacheBytes: 1_000, inflightCountMax: 2 } },
+  });
+  const leader = group.untilLeader();
+  const slow = group.anyOther(leader);
+  group.narrow(leader, slow, 1);
+  append(group, 60);
+  group.until("the log to be given back", () => group.raft(leader).log.start.index > group.raft(slow).log.lastIndex);
+  group.heal().untilQuiet();
+
+  expect(fetched(group, slow)).toBeGreaterThan(0);
+  group.conclude();
+});
+
+test("S7: a checkpoint that has rotted on one disk comes from the other, and whoever lost it gets it back", () => {
+  for (const pattern of [/\.chunk$/, /\.manifest$/, /^certificate$/]) {
+    const group = groupOf(5, { seed: 7, limits });
+    append(group, 60);
+    group.untilQuiet();
+    const hurt = group.anyOther(group.untilLeader());
+    group.kill(hurt);
+    rot(group, hurt, pattern);
+    group.start(hurt);
+
+    expect(group.replica(hurt).lostBecause).toBeUndefined();
+    group.untilQuiet();
+    expect(group.executed(hurt)).toBe(group.raft(group.untilLeader()).log.lastIndex);
+    // The others may go: it is whole again, on its own disk too.
+    append(group, 60);
+    group
+      .untilQuiet()
+      .powerCut(...group.replicas)
+      .start(...group.replicas);
+    expect(text(group)).toBe(textOf(125));
+    group.untilQuiet().conclude();
+  }
+});
+
+test("S7: a follower is served although the first of its sources has only rotten chunks", () => {
+  const group = groupOf(5, { seed: 8, limits });
+  const behind = leftBehind(group);
+  const leader = group.untilLeader();
+  rot(group, leader, /\.chunk$/);
+  group.start(behind).untilQuiet();
+
+  expect(fetched(group, behind)).toBe(1);
+  expect(group.replica(leader).isUp).toBe(true);
+  group.conclude();
+});
+
+test("S8: a command whose answer was lost is answered from the table that came with a checkpoint, and not executed again", () => {
+  const group = groupOf(5, { seed: 9, limits });
+  const behind = leftBehind(group);
+  const [one = "", other = ""] = group.others(behind);
+  const client = group.client().id;
+  // Executed, and the client hears nothing of it, until only the one that was left behind can answer.
+  for (const id of [one, other]) group.cutOneWay(id, client);
+  const asked = group.ask({ command: "add", input: { key: "once", value: 1 } });
+  group.pass(500);
+  for (const id of [one, other]) group.cutOneWay(client, id);
+  // Behind the command too: so what it knows of it came with the state.
+  for (let round = 0; round < 30; round += 1) group.replica(one).instruct({ kind: "checkpoint" }, () => {});
+  group.start(behind);
+  group.until("an answer from it", () => asked.end !== undefined, 20_000);
+  group.heal();
+
+  expect(fetched(group, behind)).toBe(1);
+  expect(group.call({ query: "count", input: { key: "once" } })).toBe(1);
+  group.untilQuiet().conclude();
+});
+
+test("S10: all replicas make the same bytes of the same entry", () => {
+  const group = groupOf(5, { seed: 10, replicas: 5, limits });
+  append(group, 45);
+  group.untilQuiet().pass(1_000);
+  const roots = group.replicas.map((id) => {
+    const { newest } = group.replica(id).opened?.checkpoints ?? {};
+    return newest === undefined ? "none" : `${newest.last.index} ${hexOf(newest.root)}`;
+  });
+
+  expect(roots[0]).toMatch(/^\d+ [0-9a-f]{64}$/);
+  expect(new Set(roots).size).toBe(1);
+  expect(new Set(group.replicas.map((id) => filesOf(group, id, /\.chunk$/).length)).size).toBe(1);
+  group.conclude();
+});
