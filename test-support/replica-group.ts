@@ -10,7 +10,7 @@ import { Executor } from "../src/execution/executor.js";
 import type { Member } from "../src/model/membership.js";
 import { createDoor } from "../src/node/create-door.js";
 import { nodeHash } from "../src/node/hash.js";
-import { Repair } from "../src/replica/repair.js";
+import { EngineSide, type EngineSideParts } from "../src/replica/engine-side.js";
 import { ReplicaCore } from "../src/replica/replica.js";
 import { ManualClock } from "./manual-clock.js";
 import { MemoryLogDisk, type MemoryLogStore } from "./memory-log-store.js";
@@ -18,7 +18,7 @@ import { MemoryNetwork } from "./memory-network.js";
 import { tally } from "./tally-machine.js";
 
 interface Running {
-  readonly core: ReplicaCore;
+  readonly core: ReplicaCore<EngineSide>;
   readonly log: MemoryLogStore;
   readonly executor: Executor;
 }
@@ -54,37 +54,38 @@ export class ReplicaGroup {
     const checkpoints = new CheckpointStore({ disk: new MemoryDisk(), hash: nodeHash, directory: "data" });
     const trust = recovered.damaged.length > 0 ? "damaged" : "whole";
     const settings = { ...limits.raft, leaseMs: 0, clockDriftPercentMax: 10 };
-    const core = new ReplicaCore({
-      identity: {
-        clusterId: "test",
-        id,
-        incarnation: 1,
-        process: `${id}${seed}`,
-        machine: "tally",
-        machineVersion: 1,
-        foundation: "",
-      },
+    const identity = {
+      clusterId: "test",
+      id,
+      incarnation: 1,
+      process: `${id}${seed}`,
+      machine: "tally",
+      machineVersion: 1,
+      foundation: "",
+    };
+    const engine: EngineSideParts = {
+      identity,
       seeds: [],
       state: createRaftState(
         { self: id, membership, hardState: recovered.hardState, log: recovered, settings, seed, trust },
         clock.monotonic(),
       ),
       log,
-      executor,
+      damaged: recovered.damaged,
       checkpoints,
-      loaded: undefined,
-      repair: new Repair({
-        damaged: recovered.damaged,
-        peers: () => this.#others(id),
-        log,
-        hash: nodeHash,
-        seed,
-        limits: limits.repair,
-      }),
+      begun: { executedIndex: executor.executedIndex, configuration: executor.configuration, loaded: undefined },
       clock,
       hash: nodeHash,
       network,
       seed,
+      limits,
+    };
+    const core = new ReplicaCore({
+      identity,
+      executor,
+      checkpoints,
+      clock,
+      hash: nodeHash,
       limits,
       observer: {
         roleChanged: () => {},
@@ -92,8 +93,9 @@ export class ReplicaGroup {
         dropped: () => {},
         peerChanged: () => {},
       },
+      engine: (listener) => new EngineSide(engine, listener),
     });
-    network.listen(`${id}:1`, (connect) => core.acceptPeer(connect));
+    network.listen(`${id}:1`, (connect) => core.engine.acceptPeer(connect));
     this.running.set(id, { core, log, executor });
   }
 
@@ -159,10 +161,6 @@ export class ReplicaGroup {
 
   digests(): string[] {
     return [...this.running.values()].map(({ executor }) => Buffer.from(executor.digest()).toString("hex"));
-  }
-
-  #others(id: string): string[] {
-    return this.ids.filter((other) => other !== id);
   }
 }
 

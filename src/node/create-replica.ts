@@ -81,7 +81,7 @@ export async function startReplica(machine: LowLevelMachine, options: ReplicaOpt
   if (opened.kind === "refused") throw new CannotStart(opened.code, opened.message);
   const listeners: Listener[] = [];
   try {
-    listeners.push(await listen(self.peer, (socket) => opened.core.acceptPeer(accepted(socket))));
+    listeners.push(await listen(self.peer, (socket) => opened.core.engine.acceptPeer(accepted(socket))));
     listeners.push(await listen(self.client, (socket) => opened.core.acceptClient(accepted(socket))));
     return new RunningReplica({ opened, clock, listeners, fingerprint: fingerprintOf(limits) });
   } catch (cause) {

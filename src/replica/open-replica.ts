@@ -29,8 +29,8 @@ import {
 import { openLog, type OpenedLog } from "../storage/wal.js";
 import type { LogRefused } from "../storage/log-store.js";
 import type { Identity } from "../transport/gate.js";
+import { EngineSide, type EngineSideParts } from "./engine-side.js";
 import { loadCheckpoint } from "./load-checkpoint.js";
-import { Repair } from "./repair.js";
 import { ReplicaCore, type ReplicaObserver } from "./replica.js";
 
 export interface ReplicaPorts {
@@ -56,7 +56,7 @@ export interface OpenReplicaOptions {
 
 export interface OpenedReplica {
   readonly kind: "opened";
-  readonly core: ReplicaCore;
+  readonly core: ReplicaCore<EngineSide>;
   readonly directory: DataDirectory;
   readonly log: OpenedLog;
   readonly checkpoints: CheckpointStore;
@@ -192,9 +192,9 @@ interface Joined extends LoadedState {
 }
 
 /** Closes what writes: `done` once nothing of it is in flight any more. */
-export function closeReplica({ core, log, checkpoints, directory }: OpenedReplica, done: () => void): void {
+export function closeReplica({ core, checkpoints, directory }: OpenedReplica, done: () => void): void {
   core.stop();
-  log.log.close(() => {
+  core.engine.close(() => {
     checkpoints.close(() => {
       directory.release();
       done();
@@ -235,28 +235,30 @@ function join(
     },
     clock.monotonic(),
   );
-  const core = new ReplicaCore({
-    identity: identityOf(machine, options, directory, hexOf(entropy.bytes(8))),
+  const identity = identityOf(machine, options, directory, hexOf(entropy.bytes(8)));
+  const engine: EngineSideParts = {
+    identity,
     seeds: options.members.filter((member) => member.id !== id),
     state,
     log,
-    executor,
+    damaged: recovered.damaged,
     checkpoints,
-    loaded,
-    repair: new Repair({
-      damaged: recovered.damaged,
-      peers: () => state.peers,
-      log,
-      hash,
-      seed,
-      limits: limits.repair,
-    }),
+    begun: { executedIndex: executor.executedIndex, configuration, loaded },
     clock,
     hash,
     network,
     seed,
     limits,
+  };
+  const core = new ReplicaCore({
+    identity,
+    executor,
+    checkpoints,
+    clock,
+    hash,
+    limits,
     observer,
+    engine: (listener) => new EngineSide(engine, listener),
   });
   return { kind: "opened", core, directory, log: opened, checkpoints, loaded, state, executor };
 }

@@ -1,29 +1,24 @@
 /**
- * One replica: engine and host joined by the channel, with their links.
+ * One replica as its clients and its owner see it: the host, the connections of clients, and the turn in which both sides talk.
  *
- * Owns: the turn. Messages between the halves are queued and given over in order, never from within one another; a turn ends when
+ * Owns: the turn. Messages between host and engine are queued and given over in order, never from within one another; a turn ends when
  * both queues are empty, and only then do frames leave. Leaves to others: everything that decides. Built by
- * `open-replica.ts` from ports and recovered state.
+ * `open-replica.ts`, which also says where the engine runs.
  */
 import type { Limits } from "../api/config.js";
 import type { ReplicaStatus } from "../api/replica.js";
-import { newestConfiguration } from "../consensus/raft/configuration.js";
-import type { RaftState } from "../consensus/raft/state.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import type { Executor } from "../execution/executor.js";
-import { bytesOf, type Checkpoint } from "../model/checkpoint.js";
-import { noIndex, noTerm, type LogIndex, type ReplicaId } from "../model/ids.js";
+import type { ReplicaId } from "../model/ids.js";
 import type { Instruction, InstructionOutcome } from "../model/instruction.js";
-import { memberOf, membersOf, type Member } from "../model/membership.js";
+import { memberOf, type Membership } from "../model/membership.js";
 import type { ClientMessage, ReplicaMessage } from "../model/request.js";
 import type { Clock } from "../ports/clock.js";
 import type { Hash } from "../ports/hash.js";
-import type { Connection, ConnectionHandlers, Network } from "../ports/network.js";
+import type { Connection, ConnectionHandlers } from "../ports/network.js";
 import type { CheckpointStore } from "../storage/checkpoint-store.js";
-import type { LogStore } from "../storage/log-store.js";
 import { Clients } from "../transport/clients.js";
-import type { Identity, Standing } from "../transport/gate.js";
-import { Peers } from "../transport/peers.js";
+import type { Identity } from "../transport/gate.js";
 import {
   clientMessageTypes,
   decodeClientMessage,
@@ -32,29 +27,29 @@ import {
 } from "../wire/client-codec.js";
 import { encodeRequest } from "../wire/request-codec.js";
 import type { ToEngine, ToHost, ToInstructions } from "./channel.js";
-import { Engine, peerMessageTypes } from "./engine.js";
+import type { EngineFigures, EngineListener } from "./engine-side.js";
 import { Host } from "./host.js";
 import { Instructions } from "./instructions.js";
-import type { Repair } from "./repair.js";
-import { StateTransfer } from "./state-transfer.js";
+import { statusOf } from "./status.js";
 
-export interface ReplicaParts {
+/** The ordering side, wherever it runs (`engine-side.ts`). */
+export interface OrderingEngine {
+  readonly membership: Membership;
+  handle(messages: readonly ToEngine[]): void;
+  tick(): void;
+  figures(): EngineFigures;
+  stop(): void;
+}
+
+export interface ReplicaParts<Ordering extends OrderingEngine> {
   readonly identity: Identity;
-  /** Whom to look for while the log names no members: where a replica that joins begins. */
-  readonly seeds: readonly Member[];
-  readonly state: RaftState;
-  readonly log: LogStore;
   readonly executor: Executor;
   readonly checkpoints: CheckpointStore;
-  /** The checkpoint that the executor begins with. */
-  readonly loaded: Checkpoint | undefined;
-  readonly repair: Repair;
   readonly clock: Clock;
   readonly hash: Hash;
-  readonly network: Network;
-  readonly seed: number;
   readonly limits: Limits;
   readonly observer: ReplicaObserver;
+  readonly engine: (listener: EngineListener) => Ordering;
 }
 
 /** Told of what happens while it happens: it only looks. */
@@ -73,13 +68,11 @@ export interface LocalConnection {
   close(): void;
 }
 
-export class ReplicaCore {
-  readonly #parts: ReplicaParts;
-  readonly #engine: Engine;
+export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
+  readonly #parts: ReplicaParts<Ordering>;
+  readonly #engine: Ordering;
   readonly #host: Host;
   readonly #instructions: Instructions;
-  readonly #peers: Peers;
-  readonly #transfer: StateTransfer;
   readonly #clients: Clients;
   readonly #local = new Map<number, (message: ReplicaMessage) => void>();
   /** Answers to doors, given over at the end of the turn. */
@@ -94,23 +87,11 @@ export class ReplicaCore {
   readonly #startedAt: number;
   readonly #framesDropped: Record<string, number> = {};
 
-  constructor(parts: ReplicaParts) {
+  constructor(parts: ReplicaParts<Ordering>) {
     this.#parts = parts;
     const { clock, limits, identity } = parts;
     this.#startedAt = clock.monotonic();
-    this.#peers = this.#createPeers();
     this.#clients = this.#createClients();
-    this.#transfer = this.#createTransfer();
-    this.#engine = new Engine({
-      ...parts,
-      transfer: this.#transfer,
-      limits: limits.raft,
-      deliveredBytesMax: limits.execution.deliveredBytesMax,
-      send: (peer, type, payload) => this.#peers.send(peer, type, payload),
-      toHost: (message) => this.#post(message),
-      members: () => this.#onMembers(),
-      dropped: (reason, detail) => this.#drop(reason, detail),
-    });
     this.#host = new Host({
       ...parts,
       self: identity.id,
@@ -126,12 +107,6 @@ export class ReplicaCore {
       broken: (reason) => this.#break(reason),
       dropped: (reason, detail) => this.#drop(reason, detail),
     });
-    const { loaded, checkpoints, state } = parts;
-    const { configuration } = parts.executor;
-    const begun = loaded === undefined ? undefined : { last: loaded.last, time: loaded.time, configuration };
-    this.#engine.begin(begun, checkpoints.certified?.last);
-    // The log begins behind what could be loaded: a peer's checkpoint is needed before anything else.
-    if (parts.executor.executedIndex < state.log.start.index) this.#transfer.want(state.log.start.index);
     this.#instructions = new Instructions({
       self: identity.id,
       clock,
@@ -139,12 +114,16 @@ export class ReplicaCore {
       toEngine: (message) => void this.#toEngine.push(message),
       dropped: (reason, detail) => this.#drop(reason, detail),
     });
-    this.#peers.reach(this.#reachable());
+    this.#engine = parts.engine({
+      toHost: (message) => this.#post(message),
+      membersChanged: () => this.#tellLeader(),
+      peerChanged: (peer, isConnected, cause) => {
+        parts.observer.peerChanged(peer, isConnected, cause);
+        this.#again();
+      },
+      dropped: (reason, detail) => this.#drop(reason, detail),
+    });
     this.#scheduleTick();
-  }
-
-  acceptPeer(connect: (handlers: ConnectionHandlers) => Connection): void {
-    this.#peers.accept(connect);
   }
 
   acceptClient(connect: (handlers: ConnectionHandlers) => Connection): void {
@@ -179,6 +158,10 @@ export class ReplicaCore {
     return this.#parts.identity;
   }
 
+  get engine(): Ordering {
+    return this.#engine;
+  }
+
   /** New requests are refused from now on. */
   stopTaking(): void {
     this.#host.stopTaking();
@@ -192,128 +175,22 @@ export class ReplicaCore {
   stop(): void {
     this.#cancelTick();
     this.#broken ??= "stopped";
-    this.#engine.stop();
     this.#host.stop();
     this.#instructions.end();
     this.#clients.stop();
-    this.#peers.stop();
+    this.#engine.stop();
   }
 
   status(): Omit<ReplicaStatus, "quorateVersion" | "incarnation"> {
-    const { identity, clock, executor, log, repair } = this.#parts;
-    const { membership } = this.#standing();
-    const role = this.#host.role;
-    const executed = this.#host.executedIndex;
-    const traffic = this.#peers.traffic();
-    const machine = executor.machineStatistics;
-    const checks = {
-      log: this.#broken === undefined,
-      leader: role?.leader !== undefined,
-      executing: this.#engine.commitIndex - executed < 10_000,
-      whole: repair.firstDamaged === undefined,
-      settled: role?.leader !== undefined && executed > 0,
-      member: memberOf(membership, identity.id) !== undefined,
-    };
-    return {
-      id: identity.id,
-      clusterId: identity.clusterId,
-      role: role?.role ?? "follower",
-      term: role?.term ?? noTerm,
-      leader: role?.leader,
-      lastIndex: this.#engine.lastIndex,
-      commitIndex: this.#engine.commitIndex,
-      executedIndex: executed,
-      checkpoint: this.#checkpointStatus(),
-      machine: {
-        name: identity.machine,
-        version: identity.machineVersion,
-        timerFailure: machine?.lastTimerFailure,
-      },
-      uptimeMs: Math.round(clock.monotonic() - this.#startedAt),
-      members: membership.members.map(({ id, role: memberRole, peer, client }) => {
-        const connected = id === identity.id || this.#peers.isConnected(id);
-        return { id, role: memberRole, peer, client, connected, matchIndex: matchOf(this.#parts.state, id) };
-      }),
-      ready: Object.values(checks).every((good) => good),
-      checks,
+    return statusOf({
+      ...this.#parts,
+      host: this.#host,
+      figures: this.#engine.figures(),
+      membership: this.#engine.membership,
+      uptimeMs: this.#parts.clock.monotonic() - this.#startedAt,
       broken: this.#broken,
-      counters: {
-        ...this.#host.counters,
-        queriesAnswered: this.#host.queriesAnswered,
-        timersFired: machine?.timersFired ?? 0,
-        timersFailed: machine?.timersFailed ?? 0,
-        eventsEmitted: machine?.eventsEmitted ?? 0,
-        entriesProposed: this.#engine.entriesProposed,
-        proposalsPending: this.#host.pending,
-        logWrites: log.statistics.writes,
-        logSyncs: log.statistics.syncs,
-        logBytes: log.statistics.bytesWritten,
-        checkpointsTaken: this.#host.checkpointer.statistics.taken,
-        checkpointsFetched: this.#transfer.fetched,
-        syncSeconds: log.statistics.syncSeconds,
-        sessions: executor.sessions.count,
-        clientConnections: this.#clients.count + this.#local.size,
-        framesDropped: this.#framesDropped,
-        peerBytesReceived: traffic.received,
-        peerBytesSent: traffic.sent,
-      },
-    };
-  }
-
-  #checkpointStatus(): ReplicaStatus["checkpoint"] {
-    const { checkpoints, state } = this.#parts;
-    const { newest, certified } = checkpoints;
-    return {
-      index: newest?.last.index ?? noIndex,
-      certifiedIndex: certified?.last.index ?? noIndex,
-      bytes: newest === undefined ? 0 : bytesOf(newest),
-      logStart: state.log.start.index,
-      failure: this.#host.checkpointer.statistics.failure,
-      fetching: this.#transfer.progress,
-    };
-  }
-
-  #createPeers(): Peers {
-    const { clock, hash, network, seed, limits, identity, observer } = this.#parts;
-    const { peerFrameBytesMax, handshakeMs, redialMsMin, redialMsMax, peerSilenceMsMax } = limits.transport;
-    return new Peers({
-      network,
-      clock,
-      hash,
-      seed,
-      limits: { frameBytesMax: peerFrameBytesMax, handshakeMs },
-      retryMsMin: redialMsMin,
-      retryMsMax: redialMsMax,
-      linkSilenceMsMax: peerSilenceMsMax,
-      silentMs: limits.raft.electionTimeoutMsMin,
-      self: identity,
-      standing: () => this.#standing(),
-      connected: (peer, incarnation) => {
-        this.#engine.connected(peer, incarnation);
-        observer.peerChanged(peer, true, "connected");
-        this.#again();
-      },
-      disconnected: (peer, cause) => {
-        this.#engine.disconnected(peer);
-        observer.peerChanged(peer, false, cause);
-        this.#again();
-      },
-      message: (peer, type, payload) => this.#engine.receive(peer, type, payload),
-      dropped: (reason, detail) => this.#drop(reason, detail),
-    });
-  }
-
-  #createTransfer(): StateTransfer {
-    const { checkpoints, hash, limits } = this.#parts;
-    return new StateTransfer({
-      store: checkpoints,
-      hash,
-      limits: limits.transfer,
-      peers: () => this.#peers.connected,
-      isConnected: (peer) => this.#peers.isConnected(peer),
-      send: (to, payload) => this.#peers.send(to, peerMessageTypes.transfer, payload),
-      fetched: (checkpoint) => this.#engine.fetched(checkpoint),
-      dropped: (reason, detail) => this.#drop(reason, detail),
+      clientConnections: this.#clients.count + this.#local.size,
+      framesDropped: this.#framesDropped,
     });
   }
 
@@ -373,7 +250,7 @@ export class ReplicaCore {
       this.#host.turnEnd();
       const toEngine = this.#toEngine;
       this.#toEngine = [];
-      for (const message of toEngine) this.#engine.handle(message);
+      if (toEngine.length > 0) this.#engine.handle(toEngine);
     } while (this.#toHost.length > 0 || this.#toEngine.length > 0);
     this.#isInTurn = false;
     const answers = this.#localAnswers;
@@ -400,37 +277,20 @@ export class ReplicaCore {
   }
 
   #onRole(role: RoleView): void {
+    this.#tellLeader();
+    this.#parts.observer.roleChanged(role);
+  }
+
+  #tellLeader(): void {
     const message = this.#leaderMessage();
     for (const connection of this.#local.keys()) this.#answer(connection, message);
     this.#clients.sendAll(replicaMessageTypes.leader, encodeReplicaMessage(message));
-    this.#parts.observer.roleChanged(role);
   }
 
   #leaderMessage(): ReplicaMessage {
     const leader = this.#host.role?.leader;
-    const address = leader === undefined ? undefined : memberOf(this.#standing().membership, leader)?.client;
+    const address = leader === undefined ? undefined : memberOf(this.#engine.membership, leader)?.client;
     return { kind: "leader", leader, address };
-  }
-
-  #standing(): Standing {
-    const { index, term, membership } = newestConfiguration(this.#parts.state);
-    return { membership, configuration: { index, term } };
-  }
-
-  /** A replica that was removed looks for nobody: the others have no more to say to it. */
-  #reachable(): readonly Member[] {
-    const { identity, seeds } = this.#parts;
-    const { membership } = this.#standing();
-    if (membership.members.length === 0) return seeds;
-    return memberOf(membership, identity.id) === undefined ? [] : membersOf(membership);
-  }
-
-  #onMembers(): void {
-    this.#peers.reach(this.#reachable());
-    // The leader may have become known with its address.
-    const message = this.#leaderMessage();
-    for (const connection of this.#local.keys()) this.#answer(connection, message);
-    this.#clients.sendAll(replicaMessageTypes.leader, encodeReplicaMessage(message));
   }
 
   #break(reason: string): void {
@@ -438,7 +298,7 @@ export class ReplicaCore {
     this.#broken = reason;
     this.#cancelTick();
     this.#instructions.end();
-    this.#peers.stop();
+    this.#engine.stop();
     this.#parts.observer.broken(reason);
   }
 
@@ -446,9 +306,4 @@ export class ReplicaCore {
     this.#framesDropped[reason] = (this.#framesDropped[reason] ?? 0) + 1;
     this.#parts.observer.dropped(reason, detail);
   }
-}
-
-/** How much of this leader's log a member surely has; undefined at any other replica. */
-function matchOf({ role }: RaftState, id: ReplicaId): LogIndex | undefined {
-  return role.kind === "leader" ? role.followers.get(id)?.progress.match : undefined;
 }

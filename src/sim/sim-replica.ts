@@ -246,7 +246,7 @@ export class SimReplica {
     );
     if (opened.loaded !== undefined) markers.reach("a replica started from a checkpoint");
     if (recovered.damaged.length > 0) markers.reach("a replica started with damaged entries");
-    network.listen(process, this.#member.peer, (connect) => opened.core.acceptPeer(connect));
+    network.listen(process, this.#member.peer, (connect) => opened.core.engine.acceptPeer(connect));
     network.listen(process, this.#member.client, (connect) => opened.core.acceptClient(connect));
   }
 

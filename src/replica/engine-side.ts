@@ -1,0 +1,225 @@
+/**
+ * The ordering side of a replica: the engine with its log, its repair and its links to the other replicas.
+ *
+ * Owns: how these are joined, and whom to look for as the members change. Leaves to others: every decision (`engine.ts`, `consensus/`),
+ * everything about clients and execution (`replica.ts`, reached by `toHost` alone). Built by `open-replica.ts`; it runs on the event loop of
+ * the host, or on a thread of its own.
+ */
+import type { Limits } from "../api/config.js";
+import type { CheckpointStatus } from "../api/replica.js";
+import { newestConfiguration } from "../consensus/raft/configuration.js";
+import type { RaftState } from "../consensus/raft/state.js";
+import type { Checkpoint } from "../model/checkpoint.js";
+import type { LogIndex, ReplicaId } from "../model/ids.js";
+import type { DamagedEntry } from "../model/log.js";
+import { memberOf, membersOf, type Configuration, type Member, type Membership } from "../model/membership.js";
+import type { Clock } from "../ports/clock.js";
+import type { Hash } from "../ports/hash.js";
+import type { Connection, ConnectionHandlers, Network } from "../ports/network.js";
+import type { CheckpointStore } from "../storage/checkpoint-store.js";
+import type { LogStatistics, LogStore } from "../storage/log-store.js";
+import type { Identity, Standing } from "../transport/gate.js";
+import { Peers } from "../transport/peers.js";
+import type { ToEngine, ToHost, ToInstructions } from "./channel.js";
+import { Engine, peerMessageTypes } from "./engine.js";
+import { Repair } from "./repair.js";
+import { StateTransfer } from "./state-transfer.js";
+
+export interface EngineSideParts {
+  readonly identity: Identity;
+  /** Whom to look for while the log names no members: where a replica that joins begins. */
+  readonly seeds: readonly Member[];
+  readonly state: RaftState;
+  readonly log: LogStore;
+  /** What of the log was found damaged. */
+  readonly damaged: readonly DamagedEntry[];
+  readonly checkpoints: CheckpointStore;
+  /** What the host has begun with. */
+  readonly begun: Begun;
+  readonly clock: Clock;
+  readonly hash: Hash;
+  readonly network: Network;
+  readonly seed: number;
+  readonly limits: Limits;
+}
+
+export interface Begun {
+  readonly executedIndex: LogIndex;
+  readonly configuration: Configuration;
+  /** The checkpoint that it has loaded. */
+  readonly loaded: Checkpoint | undefined;
+}
+
+/** Where what happens on this side is told. */
+export interface EngineListener {
+  toHost(message: ToHost | ToInstructions): void;
+  membersChanged(): void;
+  peerChanged(peer: ReplicaId, isConnected: boolean, cause: string): void;
+  /** Something was dropped or refused before it could be answered. */
+  dropped(reason: string, detail: string): void;
+}
+
+/** What a replica tells of its ordering side. */
+export interface EngineFigures {
+  readonly lastIndex: LogIndex;
+  readonly commitIndex: LogIndex;
+  readonly entriesProposed: number;
+  /** The last entry that the log does not hold any more. */
+  readonly logStart: LogIndex;
+  /** No entry is damaged. */
+  readonly isWhole: boolean;
+  readonly log: LogStatistics;
+  /** At a leader: how much of its log the others surely have. */
+  readonly matches: ReadonlyMap<ReplicaId, LogIndex>;
+  readonly connected: readonly ReplicaId[];
+  readonly traffic: { readonly sent: number; readonly received: number };
+  readonly checkpointsFetched: number;
+  readonly fetching: CheckpointStatus["fetching"];
+}
+
+export class EngineSide {
+  readonly #parts: EngineSideParts;
+  readonly #listener: EngineListener;
+  readonly #engine: Engine;
+  readonly #peers: Peers;
+  readonly #repair: Repair;
+  readonly #transfer: StateTransfer;
+
+  constructor(parts: EngineSideParts, listener: EngineListener) {
+    this.#parts = parts;
+    this.#listener = listener;
+    const { state, log, limits, damaged, hash, seed, begun, checkpoints } = parts;
+    this.#peers = this.#createPeers();
+    this.#repair = new Repair({ damaged, peers: () => state.peers, log, hash, seed, limits: limits.repair });
+    this.#transfer = this.#createTransfer();
+    this.#engine = new Engine({
+      ...parts,
+      repair: this.#repair,
+      transfer: this.#transfer,
+      limits: limits.raft,
+      deliveredBytesMax: limits.execution.deliveredBytesMax,
+      send: (peer, type, payload) => this.#peers.send(peer, type, payload),
+      toHost: (message) => listener.toHost(message),
+      members: () => {
+        this.#peers.reach(this.#reachable());
+        // The leader may have become known with its address.
+        listener.membersChanged();
+      },
+      dropped: (reason, detail) => listener.dropped(reason, detail),
+    });
+    const { loaded, configuration, executedIndex } = begun;
+    this.#engine.begin(
+      loaded === undefined ? undefined : { last: loaded.last, time: loaded.time, configuration },
+      checkpoints.certified?.last,
+    );
+    // The log begins behind what could be loaded: a peer's checkpoint is needed before anything else.
+    if (executedIndex < state.log.start.index) this.#transfer.want(state.log.start.index);
+    this.#peers.reach(this.#reachable());
+  }
+
+  /** Whom this replica takes for members. */
+  get membership(): Membership {
+    return this.#standing().membership;
+  }
+
+  acceptPeer(connect: (handlers: ConnectionHandlers) => Connection): void {
+    this.#peers.accept(connect);
+  }
+
+  handle(messages: readonly ToEngine[]): void {
+    for (const message of messages) this.#engine.handle(message);
+  }
+
+  tick(): void {
+    this.#engine.tick();
+  }
+
+  figures(): EngineFigures {
+    const { state, log } = this.#parts;
+    const { lastIndex, commitIndex, entriesProposed } = this.#engine;
+    return {
+      lastIndex,
+      commitIndex,
+      entriesProposed,
+      logStart: state.log.start.index,
+      isWhole: this.#repair.firstDamaged === undefined,
+      log: log.statistics,
+      matches: matchesOf(state),
+      connected: this.#peers.connected,
+      traffic: this.#peers.traffic(),
+      checkpointsFetched: this.#transfer.fetched,
+      fetching: this.#transfer.progress,
+    };
+  }
+
+  /** Nothing is ordered or said from now on. */
+  stop(): void {
+    this.#engine.stop();
+    this.#peers.stop();
+  }
+
+  /** After `stop`; `done` once nothing is being written to the log any more. */
+  close(done: () => void): void {
+    this.#parts.log.close(done);
+  }
+
+  #createPeers(): Peers {
+    const { clock, hash, network, seed, limits, identity } = this.#parts;
+    const { peerFrameBytesMax, handshakeMs, redialMsMin, redialMsMax, peerSilenceMsMax } = limits.transport;
+    return new Peers({
+      network,
+      clock,
+      hash,
+      seed,
+      limits: { frameBytesMax: peerFrameBytesMax, handshakeMs },
+      retryMsMin: redialMsMin,
+      retryMsMax: redialMsMax,
+      linkSilenceMsMax: peerSilenceMsMax,
+      silentMs: limits.raft.electionTimeoutMsMin,
+      self: identity,
+      standing: () => this.#standing(),
+      connected: (peer, incarnation) => {
+        this.#engine.connected(peer, incarnation);
+        this.#listener.peerChanged(peer, true, "connected");
+      },
+      disconnected: (peer, cause) => {
+        this.#engine.disconnected(peer);
+        this.#listener.peerChanged(peer, false, cause);
+      },
+      message: (peer, type, payload) => this.#engine.receive(peer, type, payload),
+      dropped: (reason, detail) => this.#listener.dropped(reason, detail),
+    });
+  }
+
+  #createTransfer(): StateTransfer {
+    const { checkpoints, hash, limits } = this.#parts;
+    return new StateTransfer({
+      store: checkpoints,
+      hash,
+      limits: limits.transfer,
+      peers: () => this.#peers.connected,
+      isConnected: (peer) => this.#peers.isConnected(peer),
+      send: (to, payload) => this.#peers.send(to, peerMessageTypes.transfer, payload),
+      fetched: (checkpoint) => this.#engine.fetched(checkpoint),
+      dropped: (reason, detail) => this.#listener.dropped(reason, detail),
+    });
+  }
+
+  #standing(): Standing {
+    const { index, term, membership } = newestConfiguration(this.#parts.state);
+    return { membership, configuration: { index, term } };
+  }
+
+  /** A replica that was removed looks for nobody: the others have no more to say to it. */
+  #reachable(): readonly Member[] {
+    const { identity, seeds } = this.#parts;
+    const { membership } = this.#standing();
+    if (membership.members.length === 0) return seeds;
+    return memberOf(membership, identity.id) === undefined ? [] : membersOf(membership);
+  }
+}
+
+function matchesOf({ role }: RaftState): ReadonlyMap<ReplicaId, LogIndex> {
+  if (role.kind !== "leader") return new Map();
+  return new Map([...role.followers].map(([id, { progress }]) => [id, progress.match]));
+}

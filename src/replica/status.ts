@@ -1,0 +1,102 @@
+/** What a replica tells about itself, from the figures of its two sides. */
+import type { ReplicaStatus } from "../api/replica.js";
+import type { Executor } from "../execution/executor.js";
+import { bytesOf } from "../model/checkpoint.js";
+import { noIndex, noTerm } from "../model/ids.js";
+import { memberOf, type Membership } from "../model/membership.js";
+import type { CheckpointStore } from "../storage/checkpoint-store.js";
+import type { Identity } from "../transport/gate.js";
+import type { EngineFigures } from "./engine-side.js";
+import type { Host } from "./host.js";
+
+export interface StatusSources {
+  readonly identity: Identity;
+  readonly host: Host;
+  readonly executor: Executor;
+  readonly checkpoints: CheckpointStore;
+  readonly figures: EngineFigures;
+  readonly membership: Membership;
+  readonly uptimeMs: number;
+  readonly broken: string | undefined;
+  readonly clientConnections: number;
+  readonly framesDropped: Readonly<Record<string, number>>;
+}
+
+type CoreStatus = Omit<ReplicaStatus, "quorateVersion" | "incarnation">;
+
+/** Undecided entries that a replica which keeps up may have before it. */
+const lagMax = 10_000;
+
+export function statusOf(sources: StatusSources): CoreStatus {
+  const { identity, host, executor, figures, membership, broken } = sources;
+  const { role, executedIndex } = host;
+  const checks = {
+    log: broken === undefined,
+    leader: role?.leader !== undefined,
+    executing: figures.commitIndex - executedIndex < lagMax,
+    whole: figures.isWhole,
+    settled: role?.leader !== undefined && executedIndex > 0,
+    member: memberOf(membership, identity.id) !== undefined,
+  };
+  return {
+    id: identity.id,
+    clusterId: identity.clusterId,
+    role: role?.role ?? "follower",
+    term: role?.term ?? noTerm,
+    leader: role?.leader,
+    lastIndex: figures.lastIndex,
+    commitIndex: figures.commitIndex,
+    executedIndex,
+    checkpoint: checkpointOf(sources),
+    machine: {
+      name: identity.machine,
+      version: identity.machineVersion,
+      timerFailure: executor.machineStatistics?.lastTimerFailure,
+    },
+    uptimeMs: Math.round(sources.uptimeMs),
+    members: membership.members.map(({ id, role: memberRole, peer, client }) => {
+      const connected = id === identity.id || figures.connected.includes(id);
+      return { id, role: memberRole, peer, client, connected, matchIndex: figures.matches.get(id) };
+    }),
+    ready: Object.values(checks).every((good) => good),
+    checks,
+    broken,
+    counters: countersOf(sources),
+  };
+}
+
+function checkpointOf({ checkpoints, host, figures }: StatusSources): ReplicaStatus["checkpoint"] {
+  const { newest, certified } = checkpoints;
+  return {
+    index: newest?.last.index ?? noIndex,
+    certifiedIndex: certified?.last.index ?? noIndex,
+    bytes: newest === undefined ? 0 : bytesOf(newest),
+    logStart: figures.logStart,
+    failure: host.checkpointer.statistics.failure,
+    fetching: figures.fetching,
+  };
+}
+
+function countersOf({ host, executor, figures, ...sources }: StatusSources): ReplicaStatus["counters"] {
+  const machine = executor.machineStatistics;
+  return {
+    ...host.counters,
+    queriesAnswered: host.queriesAnswered,
+    timersFired: machine?.timersFired ?? 0,
+    timersFailed: machine?.timersFailed ?? 0,
+    eventsEmitted: machine?.eventsEmitted ?? 0,
+    entriesProposed: figures.entriesProposed,
+    proposalsPending: host.pending,
+    logWrites: figures.log.writes,
+    logSyncs: figures.log.syncs,
+    logBytes: figures.log.bytesWritten,
+    checkpointsTaken: host.checkpointer.statistics.taken,
+    checkpointsFetched: figures.checkpointsFetched,
+    syncSeconds: figures.log.syncSeconds,
+    sessions: executor.sessions.count,
+    clientConnections: sources.clientConnections,
+    framesDropped: sources.framesDropped,
+    peerBytesReceived: figures.traffic.received,
+    peerBytesSent: figures.traffic.sent,
+  };
+}
