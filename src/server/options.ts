@@ -6,6 +6,7 @@
  */
 import { z } from "zod";
 import { isReplicaId } from "../model/ids.js";
+import { limitOptions } from "./limit-options.js";
 
 /** The name that stands for the bundled key-value service instead of a module's path. */
 export const bundledName = "kv";
@@ -22,6 +23,8 @@ export interface Option {
   /** `undefined`: there is no default, and the option may be left out unless `required`. */
   readonly fallback: string | number | boolean | undefined;
   readonly required: boolean;
+  /** One of the many that few need: `--help` leaves it out. */
+  readonly isLimit?: boolean;
   readonly meaning: string;
 }
 
@@ -77,22 +80,6 @@ export const options: readonly Option[] = [
     "members",
     membersSchema,
     "All replicas of the cluster when it is made, the same list at each of them. A replica that joins names itself and some of the others.",
-  ),
-  optional(
-    "lease.durationMs",
-    "lease-duration-ms",
-    "count",
-    z.int().min(0).max(600_000),
-    0,
-    "How long a leader may answer reads by its lease, before allowing for drift; 0: leases are off. The same at each replica.",
-  ),
-  optional(
-    "lease.clockDriftPercentMax",
-    "lease-clock-drift-percent-max",
-    "count",
-    z.int().min(1).max(90),
-    10,
-    "How much faster or slower than true time any replica's clock may run. The same at each replica.",
   ),
   optional("listen.http", "listen-http", "text", hostPort, undefined, "Where HTTP is served. Default: not at all."),
   optional(
@@ -175,6 +162,10 @@ export const options: readonly Option[] = [
     5000,
     "Milliseconds that a stop waits for HTTP calls in progress before it breaks them.",
   ),
+  ...limitOptions.map(({ path, schema, fallback, meaning }): Option => {
+    const flag = path.replace(".", "-").replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    return { path, flag, kind: "count", schema, fallback, required: false, isLimit: true, meaning };
+  }),
 ];
 
 /** `replica.dataDir` is `QUORATE_REPLICA__DATA_DIR` in the environment. */

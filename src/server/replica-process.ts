@@ -5,7 +5,6 @@
  * replica (`node/create-replica.ts`), the doors (`http.ts`, `resp/`), configuration (`settings.ts`). Reports to a parent process,
  * if there is one, over the channel that it opened; a replica whose parent is gone stops, so that none is left behind.
  */
-import { defaultLimits } from "../api/config.js";
 import type { LowLevelMachine } from "../api/low-level.js";
 import type { Replica } from "../api/replica.js";
 import { InvariantViolation } from "../base/invariant.js";
@@ -20,6 +19,7 @@ import { openHttpEvents } from "./http-events.js";
 import { openHttpCalls } from "./http-calls.js";
 import { openHttpOperator } from "./http-operator.js";
 import { makeHttpApp, startHttpDoor, type HttpDoor, type ProcessStatus } from "./http.js";
+import { limitsOf } from "./limit-options.js";
 import { openLogs, openSink, type Logs } from "./logs.js";
 import { loadMachine, prepareMachine } from "./machine-module.js";
 import { bundledName } from "./options.js";
@@ -117,13 +117,7 @@ function openReplica(settings: Settings, machine: LowLevelMachine, environment: 
     bootstrap: flagSetting(settings, "replica.bootstrap"),
     join: flagSetting(settings, "replica.join"),
     insecure: flagSetting(settings, "listen.insecure"),
-    limits: {
-      ...defaultLimits,
-      lease: {
-        durationMs: countSetting(settings, "lease.durationMs"),
-        clockDriftPercentMax: countSetting(settings, "lease.clockDriftPercentMax"),
-      },
-    },
+    limits: limitsOf((path) => countSetting(settings, path)),
     onRole: ({ role, term, leader }) => {
       logger.info({ role, term, leader }, "role changed");
       environment.report({ event: "role", role, term, leader });

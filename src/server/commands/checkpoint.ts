@@ -17,7 +17,9 @@ const lookMs = 100;
 export function checkpointCommand(exit: Exit): Command {
   const command = withEndpoints(new Command("checkpoint"))
     .summary("take a checkpoint now, on every replica")
-    .description("Exit code 0 once f + 1 replicas have reported the same one. Nothing stops meanwhile.")
+    .description(
+      "Asks every replica to take a checkpoint now, after which the log up to it is given back.\nExit code 0 once f + 1 replicas have reported the same one. Nothing stops meanwhile.",
+    )
     .option("--wait <seconds>", "how long to wait for that", "60");
   return command.action(async () => {
     const { wait } = command.opts<{ wait: string }>();

@@ -9,7 +9,7 @@ export function startCommand(exit: Exit): Command {
   const command = withReplicaFlags(new Command("start"))
     .summary("run one replica")
     .description(
-      "Runs one replica until SIGTERM or SIGINT, which drain it; a second signal ends it at once.\nA value comes from its flag, else from the environment, else from the file, else from its default.",
+      "Runs one replica until SIGTERM or SIGINT, which drain it; a second signal ends it at once.\nA value comes from its flag, else from the environment, else from the file, else from its default.\nLimits are left out below: each has a flag of its own, such as --checkpoints-log-entries-max; see `quorate config show`.",
     );
   return command.action(async () => {
     exit(await runReplicaProcess(settingsOf(command), reportToParent));
@@ -19,14 +19,14 @@ export function startCommand(exit: Exit): Command {
 /** The flags of every option of a replica, for `start` and for `config show`. */
 export function withReplicaFlags(command: Command): Command {
   command.option("--config <file>", "a TOML file (environment: QUORATE_CONFIG)");
-  for (const { path, flag, kind, meaning, fallback } of options) {
+  for (const { path, flag, kind, meaning, fallback, isLimit } of options) {
     const written =
       kind === "flag" ? `--${flag}` : kind === "members" ? `--${flag} <id=peer,client>` : `--${flag} <${kind}>`;
     const standard = fallback === undefined ? "" : ` Default: ${String(fallback)}.`;
     const option = new Flag(written, `${meaning}${standard} (${path}, ${environmentNameOf(path)})`);
     if (kind === "members")
       option.argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), text]);
-    command.addOption(option);
+    command.addOption(isLimit === true ? option.hideHelp() : option);
   }
   return command;
 }

@@ -3,7 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { defaultLimits, type Limits } from "../../../src/api/config.js";
 import { CommandFailure, exitCodes } from "../../../src/server/exit-codes.js";
+import { limitsOf } from "../../../src/server/limit-options.js";
 import { environmentNameOf, isAddress, options } from "../../../src/server/options.js";
 import { checkRequired, readSettings, type SettingSources } from "../../../src/server/settings.js";
 
@@ -138,4 +140,19 @@ describe("options", () => {
     expect(["127.0.0.1:0", "localhost:65535", "[::1]:80", "a-b.example:1"].filter(isAddress)).toHaveLength(4);
     expect(["127.0.0.1", ":80", "a:65536", "::1:80", "a b:1", "http://a:1", "a:1/x"].filter(isAddress)).toHaveLength(0);
   });
+});
+
+test("every limit is an option of its own, and what is not given is the default", () => {
+  const limitsWith = (text: string): Limits => {
+    const settings = readSettings({ ...nothing, file: fileOf(text) });
+    return limitsOf((path) => Number(settings.get(path)?.value));
+  };
+
+  expect(limitsWith("")).toEqual(defaultLimits);
+  expect(limitsWith("[checkpoints]\nlogEntriesMax = 500\n[machine]\neventsMax = 10")).toEqual({
+    ...defaultLimits,
+    checkpoints: { ...defaultLimits.checkpoints, logEntriesMax: 500 },
+    machine: { ...defaultLimits.machine, eventsMax: 10 },
+  });
+  expect(refusalOf({ flags: { "checkpoints-log-entries-max": "0" } })).toContain("--checkpoints-log-entries-max");
 });
