@@ -1,0 +1,35 @@
+/**
+ * The stories of faults with real processes at length: `npm run soak:faults -- [story …] [--rounds 10] [--seed 1]`.
+ *
+ * Prints one line of JSON for each story, and ends with 1 if a demand failed. The stories are told in
+ * `test-support/faults/stories.mjs`; `test/e2e/faults.test.ts` tells each once, shortly.
+ */
+import { parseArgs } from "node:util";
+import * as stories from "../test-support/faults/stories.mjs";
+
+/** What a story is given for so many rounds. */
+const told = {
+  pauseLeader: (rounds) => ({ rounds }),
+  pauseLeaderWithLeases: (rounds) => ({ rounds, read: "lease" }),
+  walkMembers: (rounds, seed) => ({ rounds: Math.ceil(rounds / 5), seed }),
+  killAll: (rounds, seed) => ({ rounds: 3 * rounds, seed }),
+};
+
+const functions = { ...stories, pauseLeaderWithLeases: stories.pauseLeader };
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { rounds: { type: "string", default: "10" }, seed: { type: "string", default: String(process.pid) } },
+});
+const names = positionals.length === 0 ? Object.keys(told) : positionals;
+const unknown = names.filter((name) => !(name in told));
+if (unknown.length > 0)
+  throw new Error(`Cannot tell ${unknown.join(", ")}: the stories are ${Object.keys(told).join(", ")}`);
+const seed = Number(values.seed);
+for (const name of names) {
+  const begun = performance.now();
+  const { wrong, ...figures } = await functions[name](told[name](Number(values.rounds), seed));
+  const seconds = Math.round((performance.now() - begun) / 1000);
+  console.log(JSON.stringify({ story: name, seed, seconds, ...figures, wrong }));
+  if (wrong.length > 0) process.exitCode = 1;
+}

@@ -1,0 +1,55 @@
+/**
+ * One replica of the key-value service as a process, with limits that `quorate start` does not take; started by `cluster.mjs`.
+ *
+ * The parent asks over the channel and is answered by the number of its question. A replica whose parent is gone ends at once.
+ */
+const built = (path) => import(new URL(`../../dist/${path}`, import.meta.url).href);
+const { startReplica, CannotStart } = await import("quorate/server");
+const { kv } = await import("quorate/services/kv");
+const { defaultLimits } = await built("api/config.js");
+const { watchEventLoop } = await built("server/event-loop.js");
+
+process.on("disconnect", () => process.exit(0));
+
+const { limits: given, ...options } = JSON.parse(process.argv[2] ?? "{}");
+const limits = { ...defaultLimits };
+for (const [section, values] of Object.entries(given)) limits[section] = { ...limits[section], ...values };
+
+const tell = (message) => {
+  if (process.connected) process.send(message, undefined, undefined, () => undefined);
+};
+
+const eventLoop = watchEventLoop();
+const replica = await startReplica(kv, {
+  ...options,
+  limits,
+  onRole: ({ role, term, leader }) => tell({ event: "role", role, term, leader }),
+  onBroken: (reason) => {
+    tell({ event: "broken", reason });
+    process.exit(70);
+  },
+}).catch((cause) => {
+  if (!(cause instanceof CannotStart)) throw cause;
+  tell({ event: "refused", code: cause.code, message: cause.message });
+  process.exit(2);
+});
+tell({ event: "listening" });
+
+const answers = {
+  status: () => ({ ...replica.status(), eventLoop: eventLoop.report(), memory: process.memoryUsage() }),
+  resetTurns: () => eventLoop.reset(),
+  checkpoint: () => replica.checkpoint(),
+  transfer: (to) => replica.transferLeadership(to),
+  add: (member) => replica.members.add(member),
+  remove: (id) => replica.members.remove(id),
+  replace: (member) => replica.members.replace(member),
+};
+
+process.on("message", ({ number, ask, input }) => {
+  Promise.resolve()
+    .then(() => answers[ask](input))
+    .then(
+      (output) => tell({ number, output }),
+      (cause) => tell({ number, refused: cause.code ?? String(cause) }),
+    );
+});

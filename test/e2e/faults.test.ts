@@ -1,0 +1,31 @@
+/**
+ * What must be seen with real processes, each story in a short form; `npm run soak:faults` tells them at length.
+ */
+import { expect, test } from "vitest";
+import { killAll, pauseLeader, walkMembers } from "../../test-support/faults/stories.mjs";
+
+test("a leader that is stopped for 10 s costs one change of leader, no operation and no stale read", async () => {
+  const told = await pauseLeader();
+
+  expect(told.wrong).toEqual([]);
+  expect(told.acknowledged).toBeGreaterThan(100);
+}, 120_000);
+
+test("the same for reads by lease", async () => {
+  expect((await pauseLeader({ read: "lease" })).wrong).toEqual([]);
+}, 120_000);
+
+test("five replicas walk onto five others and back under load and kills", async () => {
+  const told = await walkMembers();
+
+  expect(told.wrong).toEqual([]);
+  expect(told.changes).toBe(20);
+  expect(told.kills).toBeGreaterThan(5);
+}, 300_000);
+
+test("all replicas are killed in a checkpoint, in a transfer and at any time, and start again with everything", async () => {
+  const told = await killAll({ rounds: 3 });
+
+  expect(told.wrong).toEqual([]);
+  expect(told.killed).toEqual({ "in a checkpoint": 1, "in a transfer": 1, "at any time": 1 });
+}, 300_000);
