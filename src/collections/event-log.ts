@@ -82,9 +82,12 @@ export class EventLog {
 
   /** `executed` is the last entry that the state reflects. */
   read({ name, from, countMax }: EventsQuestion, executed: number): EventsAnswer {
-    const { dropped } = this.#streamOf(name);
+    const { dropped, last } = this.#streamOf(name);
     if (from !== undefined && dropped !== undefined && comparePositions(from, positionOf(dropped)) <= 0)
       return { kind: "compacted", resumeAfter: positionOf(dropped) };
+    // Whoever follows has mostly read everything.
+    if (from !== undefined && comparePositions(positionOf(last), from) < 0)
+      return { kind: "page", events: [], next: endOf(from, executed) };
     const events: StoredEvent[] = [];
     let bytes = 0;
     for (const [[, ...key], data] of this.#from(name, from ?? start)) {
@@ -94,8 +97,7 @@ export class EventLog {
       events.push({ position, data });
       bytes += data.length;
     }
-    const end = positionBehind(executed);
-    return { kind: "page", events, next: from === undefined || comparePositions(from, end) < 0 ? end : from };
+    return { kind: "page", events, next: endOf(from, executed) };
   }
 
   /** Drops the oldest until the rest keeps the limits. */
@@ -134,6 +136,12 @@ function encodeData(name: string, value: unknown): Uint8Array {
   if (data.length > limit)
     throw new Error(`Cannot emit ${name}: it takes ${data.length} bytes and the limit is ${limit}`);
   return data;
+}
+
+/** Where to go on after everything up to the entry `executed`; a question may be ahead of it. */
+function endOf(from: EventPosition | undefined, executed: number): EventPosition {
+  const end = positionBehind(executed);
+  return from === undefined || comparePositions(from, end) < 0 ? end : from;
 }
 
 function weightOf(data: Uint8Array): number {

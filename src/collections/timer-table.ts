@@ -26,6 +26,8 @@ export interface DueTimer {
   readonly key: string;
 }
 
+const nothing: readonly DueTimer[] = [];
+
 export class TimerTable {
   readonly #names: ReadonlySet<string>;
   readonly #queue: StateSortedMap<QueueKey, Stored>;
@@ -61,6 +63,8 @@ export class TimerTable {
 
   /** Those to fire in an entry of this time. */
   due(now: number, countMax: number): readonly DueTimer[] {
+    const first = this.first();
+    if (first === undefined || first > now) return nothing;
     const due: DueTimer[] = [];
     for (const [[at, name, key]] of this.#queue.range({ to: [now + 1, "", ""], limit: countMax }))
       due.push({ kind: "timer", at, name, key });

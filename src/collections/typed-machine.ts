@@ -5,7 +5,8 @@
  * message is its outcome, on every replica alike. Leaves to others: who asked, and whether it is asked for the first time
  * (`execution/`). Called through the low-level contract.
  *
- * Invariants M7 to M9 of `scope.ts`, and M10: after each call the state is that of the commands that did not fail, and nothing else.
+ * Invariants M7 to M9 of `scope.ts`, M10: after each call the state is that of the commands that did not fail, and nothing else, and
+ * M13: what was executed once can be executed again.
  */
 import { invariant, InvariantViolation, unreachable } from "../base/invariant.js";
 import { decodeUtf8, encodeUtf8 } from "../base/bytes.js";
@@ -55,6 +56,10 @@ type StepOutcome = Outcome | "overflowed";
 
 const done: Outcome = { status: "ok", output: new Uint8Array(0) };
 
+/** After a mark whatever is written is copied first: so there is one for many steps, and for so many bytes of their inputs. */
+const stepsPerMark = 64;
+const inputBytesPerMark = 65_536;
+
 export class TypedInstance implements MachineInstance {
   readonly #parts: MachineParts;
   readonly #environment: MachineEnvironment;
@@ -67,6 +72,11 @@ export class TypedInstance implements MachineInstance {
   #timersFired = 0;
   #timersFailed = 0;
   #lastTimerFailure: string | undefined;
+  /** Makes the state be that of the last mark again. */
+  #goBack: (() => void) | undefined;
+  /** Since the mark. */
+  #executed: { readonly step: Step; readonly at: Position }[] = [];
+  #executedBytes = 0;
 
   constructor(parts: MachineParts, environment: MachineEnvironment) {
     this.#parts = parts;
@@ -96,24 +106,34 @@ export class TypedInstance implements MachineInstance {
    */
   apply(batch: Batch): readonly Outcome[] {
     this.#time = batch.time;
-    const steps = this.#stepsOf(batch);
-    let goBack = this.#store.mark();
-    let markedAt = 0;
     const outcomes: Outcome[] = [];
-    steps.forEach((step, at) => {
+    for (const step of this.#stepsOf(batch)) {
+      const goBack = this.#markedBefore(step);
       let outcome = this.#execute(step, batch);
       if (outcome === "overflowed") {
         goBack();
-        for (const earlier of steps.slice(markedAt, at)) this.#execute(earlier, batch);
+        for (const { step: earlier, at } of this.#executed)
+          invariant(this.#execute(earlier, at) !== "overflowed", "M13 what was executed once can be executed again");
         if (step.kind === "timer") this.#spend(step, batch);
-        goBack = this.#store.mark();
-        markedAt = at + 1;
+        this.#goBack = undefined;
         outcome = { status: "failed", message: `Cannot do ${nameOf(step)}: its calls are nested too deeply` };
-      }
+      } else this.#executed.push({ step, at: { index: batch.index, time: batch.time } });
       if (step.kind === "command") outcomes.push(outcome);
       else this.#note(step, outcome, batch);
-    });
+    }
     return outcomes;
+  }
+
+  /** Answers how to go back to the mark, a new one if enough was executed since the last. */
+  #markedBefore(step: Step): () => void {
+    const isFull = this.#executed.length >= stepsPerMark || this.#executedBytes > inputBytesPerMark;
+    if (this.#goBack === undefined || isFull) {
+      this.#goBack = this.#store.mark();
+      this.#executed = [];
+      this.#executedBytes = 0;
+    }
+    if (step.kind === "command") this.#executedBytes += step.command.input.length;
+    return this.#goBack;
   }
 
   query(name: string, input: Uint8Array, at: Position): Outcome {
@@ -152,6 +172,7 @@ export class TypedInstance implements MachineInstance {
 
   install(chunks: Iterable<Uint8Array>): void {
     this.#store.install(chunks);
+    this.#goBack = undefined;
     this.#sweepFailed = false;
   }
 

@@ -7,6 +7,7 @@
  */
 import { overload } from "../admission/pressure.js";
 import type { Executor } from "../execution/executor.js";
+import { noIndex, type LogIndex } from "../model/ids.js";
 import type { EventsQuestion } from "../model/events.js";
 import type { AdmissionRefusal, ClientMessage, QueryOutcome, ReplicaMessage } from "../model/request.js";
 import type { Clock } from "../ports/clock.js";
@@ -36,6 +37,8 @@ interface Answer {
 
 type Answers = Map<string, Answer>;
 
+const nobody: readonly Wait[] = [];
+
 /** Whoever wants to wait longer asks again. */
 const waitMsMax = 30_000;
 
@@ -43,7 +46,8 @@ export class EventWaits {
   readonly #parts: EventWaitsParts;
   readonly #waiting = new Map<number, Map<number, Wait>>();
   #count = 0;
-  /** Of the machine, when those who wait were looked at last. */
+  /** When those who wait were looked at last: of the executor, and of the machine. */
+  #executedIndex: LogIndex = noIndex;
   #emitted = 0;
 
   constructor(parts: EventWaitsParts) {
@@ -66,8 +70,10 @@ export class EventWaits {
 
   /** Entries were executed. */
   executed(): void {
-    if (this.#count === 0) return;
-    const emitted = this.#parts.executor.machineStatistics?.eventsEmitted ?? 0;
+    const { executor } = this.#parts;
+    if (this.#count === 0 || executor.executedIndex === this.#executedIndex) return;
+    this.#executedIndex = executor.executedIndex;
+    const emitted = executor.machineStatistics?.eventsEmitted ?? 0;
     if (emitted === this.#emitted) return;
     this.#emitted = emitted;
     const answers: Answers = new Map();
@@ -79,6 +85,7 @@ export class EventWaits {
    * is cut off or stuck keeps nobody.
    */
   takeOver(most: number): readonly Wait[] {
+    if (this.#count === 0) return nobody;
     const now = this.#parts.clock.monotonic();
     const over = [...this.#all()].filter(({ until }) => until <= now).slice(0, most);
     for (const wait of over) this.#remove(wait);

@@ -37,6 +37,8 @@ interface PassedGroup {
 /** Barriers unanswered at once: more would not pass sooner, since the leader answers all that wait with one round. */
 const barriersMax = 8;
 
+const noQueries: readonly WaitingQuery[] = [];
+
 export class Reads {
   /** Came since the last barrier was asked for. */
   #fresh: WaitingQuery[] = [];
@@ -134,6 +136,7 @@ export class Reads {
    * given back.
    */
   takeOlderThan(since: number): readonly WaitingQuery[] {
+    if (this.#fresh.length === 0 && this.#passed.length === 0) return noQueries;
     const isOld = (query: WaitingQuery): boolean => query.since < since;
     const old = [...this.#fresh, ...this.#passed.flatMap(({ queries }) => queries)].filter(isOld);
     if (old.length === 0) return old;

@@ -11,7 +11,8 @@ export function equalPlain(left: unknown, right: unknown): boolean {
   if (left instanceof Uint8Array) return right instanceof Uint8Array && equalBytes(left, right);
   if (Array.isArray(left)) {
     if (!Array.isArray(right) || left.length !== right.length) return false;
-    return left.every((each, at) => equalPlain(each, right[at]));
+    for (let at = 0; at < left.length; at += 1) if (!equalPlain(left[at], right[at])) return false;
+    return true;
   }
   const names = Object.keys(left);
   if (names.length !== Object.keys(right).length) return false;

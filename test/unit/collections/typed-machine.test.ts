@@ -21,6 +21,8 @@ const ledger = define({
   }),
 });
 
+let timesExecuted = 0;
+
 const machine = ledger.machine({
   commands: {
     deposit(state, { account, amount }: { account: string; amount: bigint }) {
@@ -54,6 +56,12 @@ const machine = ledger.machine({
       state.log.push("before");
       const sink = (left: number): number => (left === 0 ? 0 : 1 + sink(left - 1));
       return sink(depth);
+    },
+    /** As no command may: it does not follow from its input and the state alone. */
+    overflowTheSecondTime() {
+      timesExecuted += 1;
+      const sink = (left: number): number => (left === 0 ? 0 : 1 + sink(left - 1));
+      return timesExecuted < 2 ? 0 : sink(1e9);
     },
     /** Overflows inside of collections, again and again, and catches it each time. */
     overflowWithin(state, caught: boolean) {
@@ -228,6 +236,27 @@ describe("a stack that overflows", () => {
       10,
     ]);
     expect(harness.instance.digest()).toEqual(plain.instance.digest());
+  });
+
+  test("keeps what earlier entries did, however many, also after an installation", () => {
+    const harness = new Harness();
+    const plain = new Harness();
+    for (let at = 0; at < 150; at += 1) {
+      const deposit = ["deposit", { account: `account ${at % 7}`, amount: BigInt(at) }] as const;
+      harness.entry([deposit, ...(at % 40 === 39 ? [["overflowWithin", false] as const] : [])]);
+      plain.entry([deposit]);
+      if (at !== 100) continue;
+      harness.instance.install(plain.instance.fork().chunks());
+      harness.entry([["overflowWithin", false]]);
+    }
+    expect(harness.instance.digest()).toEqual(plain.instance.digest());
+    expect(harness.query("balance", "account 6")).toBe(plain.query("balance", "account 6"));
+  });
+
+  test("is no reason to go on with a machine that overflows in what it had executed before (M13)", () => {
+    const harness = new Harness();
+    harness.entry([["overflowTheSecondTime", null]]);
+    expect(() => harness.entry([["overflow", 1e9]])).toThrow("M13 what was executed once can be executed again");
   });
 
   test("within a collection leaves nothing half done, thrown or caught", () => {
@@ -416,6 +445,7 @@ describe("declarations that types alone cannot refuse", () => {
       "draw",
       "later",
       "overflow",
+      "overflowTheSecondTime",
       "overflowWithin",
       "withdraw",
       "writeThen",
