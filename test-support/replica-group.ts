@@ -66,6 +66,7 @@ export class ReplicaGroup {
     const engine: EngineSideParts = {
       identity,
       seeds: [],
+      lost: [],
       state: createRaftState(
         { self: id, membership, hardState: recovered.hardState, log: recovered, settings, seed, trust },
         clock.monotonic(),

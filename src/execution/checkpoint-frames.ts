@@ -9,8 +9,9 @@
 import { ByteReader, ByteWriter, concatBytes } from "../base/bytes.js";
 import { noEntry } from "../model/entry.js";
 import type { AgreedTime, LogIndex } from "../model/ids.js";
+import type { Configuration } from "../model/membership.js";
 import type { Executor, ExecutorFork } from "./executor.js";
-import { encodeConfiguration } from "./member-codec.js";
+import { decodeConfiguration, encodeConfiguration } from "./member-codec.js";
 
 const parts = ["sessions", "keys", "reports", "members", "machine"] as const;
 type Part = (typeof parts)[number];
@@ -51,6 +52,18 @@ export function installFrames(
     objection ??
     (frames.isDone ? undefined : "Cannot install a checkpoint: it has parts that this version does not know.")
   );
+}
+
+/** Who the members are as a state says, without installing it; all chunks are read. Undefined if they are not in this form. */
+export function configurationIn(chunks: Iterable<Uint8Array>): Configuration | undefined {
+  const frames = new FrameWalk(chunks);
+  let members: readonly Uint8Array[] = [];
+  for (const part of parts) {
+    const found: Uint8Array[] = [];
+    for (const bytes of frames.of(part)) if (part === "members") found.push(bytes);
+    if (part === "members") members = found;
+  }
+  return frames.isDone ? decodeConfiguration(members) : undefined;
 }
 
 /** The same chunk for another cluster: the members in it are the founders, whoever they are there. */

@@ -29,6 +29,8 @@ export interface EngineSideParts {
   readonly identity: Identity;
   /** Whom to look for while the log names no members: where a replica that joins begins. */
   readonly seeds: readonly Member[];
+  /** Of an older cluster that this one goes on without: they are called, so that it is told when one comes back. */
+  readonly lost: readonly Member[];
   readonly state: RaftState;
   readonly log: LogStore;
   /** What of the log was found damaged. */
@@ -212,10 +214,11 @@ export class EngineSide {
 
   /** A replica that was removed looks for nobody: the others have no more to say to it. */
   #reachable(): readonly Member[] {
-    const { identity, seeds } = this.#parts;
+    const { identity, seeds, lost } = this.#parts;
     const { membership } = this.#standing();
     if (membership.members.length === 0) return seeds;
-    return memberOf(membership, identity.id) === undefined ? [] : membersOf(membership);
+    if (memberOf(membership, identity.id) === undefined) return [];
+    return [...membersOf(membership), ...lost.filter(({ id }) => memberOf(membership, id) === undefined)];
   }
 }
 

@@ -239,6 +239,7 @@ function join(
   const engine: EngineSideParts = {
     identity,
     seeds: options.members.filter((member) => member.id !== id),
+    lost: directory.lost,
     state,
     log,
     damaged: recovered.damaged,

@@ -11,6 +11,7 @@ import { checkpointCommand } from "./commands/checkpoint.js";
 import { configCommand } from "./commands/config.js";
 import { devCommand } from "./commands/dev.js";
 import { memberCommand } from "./commands/member.js";
+import { recoverCommand } from "./commands/recover.js";
 import { simCommand } from "./commands/sim.js";
 import { snapshotCommand } from "./commands/snapshot.js";
 import { startCommand } from "./commands/start.js";
@@ -36,6 +37,7 @@ async function main(): Promise<void> {
     memberCommand,
     checkpointCommand,
     snapshotCommand,
+    recoverCommand,
     configCommand,
     simCommand,
     checkHistoryCommand,

@@ -10,12 +10,13 @@
  * from a directory that has lost its identity.
  */
 import type { ReplicaId } from "../model/ids.js";
-import type { Membership } from "../model/membership.js";
+import type { Member, Membership } from "../model/membership.js";
 import type { DirectoryLock, Disk } from "../ports/disk.js";
 import type { Hash } from "../ports/hash.js";
 import { encodeHardStateFile, hardStateName, initialHardState } from "./hard-state.js";
 import type { Identity } from "./identity.js";
 import { decodeIdentity, encodeIdentity, identityBytesMax } from "./identity.js";
+import { readRecoveryRecord } from "./recovery-record.js";
 import { createLog, logDirectoryName } from "./segments.js";
 
 export interface DataDirectoryOptions {
@@ -42,6 +43,8 @@ export interface DataDirectory {
   readonly kind: "opened";
   readonly path: string;
   readonly identity: Identity;
+  /** Members of an older cluster that this one goes on without: should they come back, somebody must hear of it. */
+  readonly lost: readonly Member[];
   /** Gives the lock back; the last thing to do. */
   release(): void;
 }
@@ -62,7 +65,7 @@ export interface DataDirectoryRefused {
   readonly message: string;
 }
 
-const identityName = "identity";
+export const identityName = "identity";
 const bootstrappingName = "bootstrapping";
 
 /** Throws `DiskError` if the disk fails. */
@@ -130,7 +133,10 @@ function takeOwn(
   disk.writeFileAtomically(`${path}/${identityName}`, encodeIdentity(identity, hash));
   const bootstrapping = `${path}/${bootstrappingName}`;
   if (disk.exists(bootstrapping)) disk.remove(bootstrapping);
-  return { kind: "opened", path, identity, release: () => lock.release() };
+  const record = readRecoveryRecord(disk, hash, path);
+  // It only warns: a damaged one is no reason not to serve.
+  const lost = record === undefined || record === "damaged" ? [] : record.lost;
+  return { kind: "opened", path, identity, lost, release: () => lock.release() };
 }
 
 function bootstrapOrRefuse(options: DataDirectoryOptions): DataDirectoryRefused | undefined {
