@@ -19,11 +19,15 @@ export function maySpoil(world: World, replica: SimReplica): boolean {
   return world.spoiled.has(replica.id) || world.spoiled.size < world.tolerated;
 }
 
-/** A file of the log, or of the checkpoints, with settled bytes. */
-export function settledFile(replica: SimReplica, part: "log" | "checkpoints", draw: number): string | undefined {
-  const directory = `${replica.dataDir}/${part}`;
-  const settled = filesIn(replica, directory).filter((path) => replica.disk.damageable(path).length > 0);
+/** A file of the log with settled bytes. */
+export function settledFile(replica: SimReplica, draw: number): string | undefined {
+  const settled = filesIn(replica, `${replica.dataDir}/log`).filter((path) => replica.disk.damageable(path).length > 0);
   return settled[Math.floor(draw * settled.length)];
+}
+
+/** Chunks, manifests and the certificate: whichever is damaged, what it says comes from elsewhere. */
+export function checkpointFiles(replica: SimReplica): readonly string[] {
+  return filesIn(replica, `${replica.dataDir}/checkpoints`);
 }
 
 /** None, if the disk was wiped or never founded. */

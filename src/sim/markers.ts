@@ -4,7 +4,7 @@
  * Owns: the list, and how each is noticed from outside: the product is not changed for it. Leaves to others: making them happen (swarm,
  * nemesis). A sweep prints which were never reached.
  */
-import { noIndex, type LogIndex, type ReplicaId, type Term } from "../model/ids.js";
+import type { LogIndex, ReplicaId, Term } from "../model/ids.js";
 import type { RaftState, Role } from "../consensus/raft/state.js";
 import type { ClientStatus } from "../client/client-core.js";
 import type { OpenedReplica } from "../replica/open-replica.js";
@@ -44,7 +44,6 @@ export const markerNames = [
   "a checkpoint was certified",
   "a part of a log was given back",
   "a replica started from a checkpoint",
-  "a replica started without the checkpoint that its log begins behind",
   "a checkpoint replaced a log",
   "a checkpoint was fetched from peers",
   "a timer fired",
@@ -104,7 +103,7 @@ export class Markers {
   }
 
   /** At the end of a replica's process, and of the run. */
-  count({ core, executor, log, directory, checkpoints, loaded }: OpenedReplica, disk: SimDisk): void {
+  count({ core, executor, log, directory, checkpoints }: OpenedReplica, disk: SimDisk): void {
     if (disk.list(`${directory.path}/log`).length > 2) this.reach("a log went on in another segment");
     const { counters } = core.status();
     const { requestsRefused, commandsRepeated } = counters;
@@ -116,8 +115,6 @@ export class Markers {
     if (expired > 0) this.reach("a session expired");
     if (evicted > 0) this.reach("a session was evicted");
     if (log.recovered.start.index > 0) this.reach("a part of a log was given back");
-    if (log.recovered.start.index > (loaded?.last.index ?? noIndex))
-      this.reach("a replica started without the checkpoint that its log begins behind");
     if (checkpoints.newest !== undefined) this.reach("a checkpoint was taken");
     if (checkpoints.certified !== undefined) this.reach("a checkpoint was certified");
     if (counters.checkpointsFetched > 0) this.reach("a checkpoint was fetched from peers");

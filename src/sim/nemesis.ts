@@ -5,7 +5,7 @@
  * under way. Leaves to others: which faults come (`plan.ts`), what may be damaged (`atlas.ts`). Faults touch packets, disk blocks,
  * clocks and processes; nothing above.
  */
-import { mayRestoreOldDisk, maySpoil, settledFile } from "./atlas.js";
+import { checkpointFiles, mayRestoreOldDisk, maySpoil, settledFile } from "./atlas.js";
 import { isChanging, newestConfiguration } from "../consensus/raft/configuration.js";
 import type { Instruction } from "../model/instruction.js";
 import { memberOf, type Member } from "../model/membership.js";
@@ -137,20 +137,36 @@ function onDisk(
   };
 }
 
-/** Damage at rest, to what the log itself knows to be durable, and to checkpoints. */
+/** Damage at rest, to what the log itself knows to be durable. */
 function damages(
   how: "flipRandomBit" | "loseWrite" | "misdirectWrite",
 ): (world: World, fault: PlannedFault) => Applied {
   return (world, fault) => {
     const replica = anyOf(world, fault);
     if (replica === undefined || !maySpoil(world, replica)) return undefined;
-    const path = settledFile(replica, fault.draws[3] < 0.3 ? "checkpoints" : "log", fault.draws[2]);
+    const path = settledFile(replica, fault.draws[2]);
     const done = path === undefined ? undefined : replica.disk[how](path);
     if (done?.applied !== true) return undefined;
     world.spoiled.add(replica.id);
     say(world, `damages the disk of ${replica.id}: ${done.detail}`);
     return "once";
   };
+}
+
+/** A bit of one file of its checkpoints, or of each. They are read at the next start, or never: the next checkpoint takes their place. */
+function rotCheckpoints(world: World, { draws }: PlannedFault): Applied {
+  const having = world.replicas.filter((replica) => maySpoil(world, replica) && checkpointFiles(replica).length > 0);
+  const replica = having[Math.floor(draws[0] * having.length)];
+  if (replica === undefined) return undefined;
+  const files = checkpointFiles(replica);
+  const one = Math.floor(draws[1] * files.length);
+  world.spoiled.add(replica.id);
+  replica.powerCut();
+  for (const path of draws[2] < 0.5 ? files : files.slice(one, one + 1)) {
+    const { detail } = replica.disk.flipBit(path, Math.floor(draws[1] * replica.disk.bytesOf(path).length), 1);
+    say(world, `damages a checkpoint of ${replica.id}: ${detail}`);
+  }
+  return () => replica.start();
 }
 
 /** One whose membership is as wanted, while the leader says that no change is under way. */
@@ -342,7 +358,9 @@ const apply: Readonly<Record<FaultKind, (world: World, fault: PlannedFault) => A
     ({ disk }) => disk.setFull(true),
     ({ disk }) => disk.setFull(false),
   ),
-  bitRot: damages("flipRandomBit"),
+  bitRot(world, fault) {
+    return (fault.draws[3] < 0.3 ? rotCheckpoints(world, fault) : undefined) ?? damages("flipRandomBit")(world, fault);
+  },
   lostWrite: damages("loseWrite"),
   misdirectedWrite: damages("misdirectWrite"),
   wipe(world, fault) {
