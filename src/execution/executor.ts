@@ -39,7 +39,7 @@ import { decodeConfiguration, encodeConfiguration } from "./member-codec.js";
 import { newRunning, replyOf, settledReply } from "./replies.js";
 import type { Kept, Running } from "./replies.js";
 import { ReportTable } from "./report-table.js";
-import { encodeKeys, encodeSessions, installKeys, installSessions } from "./session-codec.js";
+import { freezeKeys, freezeSessions, installKeys, installSessions } from "./session-codec.js";
 import { SessionTable } from "./session-table.js";
 import type { Resolution, SessionCounts } from "./session-table.js";
 import type { SessionView } from "./session-view.js";
@@ -74,11 +74,11 @@ export interface ExecutorFork {
   readonly index: LogIndex;
   readonly time: AgreedTime;
   readonly machine: MachineFork;
-  readonly sessions: readonly Uint8Array[];
-  readonly keys: readonly Uint8Array[];
+  /** These two are made while they are taken, and can be taken once. */
+  readonly sessions: Iterable<Uint8Array>;
+  readonly keys: Iterable<Uint8Array>;
   readonly reports: readonly Uint8Array[];
   readonly members: readonly Uint8Array[];
-  digest(): Uint8Array;
   release(): void;
 }
 
@@ -225,25 +225,31 @@ export class Executor {
   /** Equal for equal replicated states: index, agreed time, machine, sessions, keys, limits. 32 bytes. Costs a walk through the tables. */
   digest(): Uint8Array {
     const fork = this.fork();
-    const digest = fork.digest();
+    const digest = digestOf(this.#hash, this.#rules, fork);
     fork.release();
     return digest;
   }
 
-  /** The machine's part is O(1); the tables are encoded at once. */
+  /** Costs the same however large the state is; what of it changes later is kept as it was until then. */
   fork(): ExecutorFork {
     checkWhole(this.#midEntry);
-    const [hash, rules] = [this.#hash, this.#rules];
-    const parts = {
+    const machine = this.#machine.fork();
+    const sessions = freezeSessions(this.#sessions);
+    const keys = freezeKeys(this.#keys);
+    return {
       index: this.#index,
       time: this.#time,
-      machine: this.#machine.fork(),
-      sessions: encodeSessions(this.#sessions),
-      keys: encodeKeys(this.#keys),
+      machine,
+      sessions: sessions.chunks,
+      keys: keys.chunks,
       reports: this.#reports.encode(),
       members: encodeConfiguration(this.#configuration),
+      release: () => {
+        machine.release();
+        sessions.release();
+        keys.release();
+      },
     };
-    return { ...parts, digest: () => digestOf(hash, rules, parts), release: () => parts.machine.release() };
   }
 
   /** Replaces everything. Answers why not, if the chunks are not in this version's form: then nothing may be executed on. */
@@ -399,7 +405,7 @@ function replyTo(answer: Kept | Resolution): Reply {
 }
 
 /** Hashes of hashes, each of a fixed length and in a fixed place, so that no two states share their bytes. */
-function digestOf(hash: Hash, rules: Uint8Array, parts: Omit<ExecutorFork, "digest" | "release">): Uint8Array {
+function digestOf(hash: Hash, rules: Uint8Array, parts: ExecutorFork): Uint8Array {
   const writer = new ByteWriter(256);
   writer.raw(rules);
   writer.u64(parts.index);
@@ -412,8 +418,8 @@ function digestOf(hash: Hash, rules: Uint8Array, parts: Omit<ExecutorFork, "dige
   return hash.sha256(writer.peek());
 }
 
-function digestOfChunks(hash: Hash, chunks: readonly Uint8Array[]): Uint8Array {
-  return hash.sha256(concatBytes(chunks.map((chunk) => hash.sha256(chunk))));
+function digestOfChunks(hash: Hash, chunks: Iterable<Uint8Array>): Uint8Array {
+  return hash.sha256(concatBytes(Array.from(chunks, (chunk) => hash.sha256(chunk))));
 }
 
 function earliest(left: AgreedTime | undefined, right: AgreedTime | undefined): AgreedTime | undefined {

@@ -84,7 +84,7 @@ export class IdempotencyTable {
   }
 
   /** For the codec: from the first to expire on. */
-  contents(): Iterable<HeldKey> {
+  contents(): AgeOrder<HeldKey> {
     return this.#byAge;
   }
 
@@ -117,8 +117,8 @@ export class IdempotencyTable {
   }
 }
 
-export function newHeldKey(held: Omit<HeldKey, "older" | "newer">): HeldKey {
-  return { ...held, older: undefined, newer: undefined };
+export function newHeldKey(held: Omit<HeldKey, keyof Aged<HeldKey>>): HeldKey {
+  return { ...held, older: undefined, newer: undefined, stamp: 0 };
 }
 
 /** A key counts once its reply is known; until the entry ends it is one of a bounded number. */

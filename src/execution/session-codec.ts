@@ -2,7 +2,7 @@
  * The bytes of the replicated tables, for checkpoints and digests (hazard S8: a restore without them would run retries twice).
  *
  * Owns: their one form, a function of the state alone: sessions from the least recently used on (their order decides eviction,
- * so it is state), replies by number. Cut into chunks between sessions and keys. Decoders are total: chunks that are
+ * so it is state), replies by number. Cut into chunks between sessions and keys, and made one by one while the table goes on changing. Decoders are total: chunks that are
  * not in this form give `undefined`. Called by the executor.
  *
  *   sessions     first chunk: version u8 (1), next id varint, agreed time varint
@@ -17,6 +17,7 @@ import type { AgreedTime, RequestNumber, SessionId } from "../model/ids.js";
 import { requestLimits } from "../model/request-limits.js";
 import { readText } from "../wire/bounded.js";
 import { readReply, writeReply } from "../wire/reply-codec.js";
+import type { Aged, AgeView } from "./age-order.js";
 import { newHeldKey } from "./idempotency-table.js";
 import type { HeldKey, IdempotencyTable } from "./idempotency-table.js";
 import { isTombstone, refused, replyBytes, settledReply } from "./replies.js";
@@ -27,13 +28,19 @@ const version = 1;
 /** A chunk is closed by the session or key that reaches this. */
 const chunkBytes = 65_536;
 
-export function encodeSessions(table: SessionTable): Uint8Array[] {
+/** A table as it was: its chunks, once. Whoever does not take them all releases it. */
+interface FrozenTable {
+  readonly chunks: Iterable<Uint8Array>;
+  release(): void;
+}
+
+export function freezeSessions(table: SessionTable): FrozenTable {
   const { nextId, time, sessions } = table.contents();
   const header = new ByteWriter(32);
   header.u8(version);
   header.varint(nextId);
   header.varint(time);
-  return [header.finish(), ...encodeAll(sessions, writeSession)];
+  return freeze(header.finish(), sessions.view(writeSession));
 }
 
 /** Whether the chunks were in their form; if not, the table is as before. */
@@ -52,8 +59,8 @@ export function installSessions(table: SessionTable, chunks: Iterable<Uint8Array
   return true;
 }
 
-export function encodeKeys(table: IdempotencyTable): Uint8Array[] {
-  return [new Uint8Array([version]), ...encodeAll(table.contents(), writeKey)];
+export function freezeKeys(table: IdempotencyTable): FrozenTable {
+  return freeze(new Uint8Array([version]), table.contents().view(writeKey));
 }
 
 export function installKeys(table: IdempotencyTable, time: AgreedTime, chunks: Iterable<Uint8Array>): boolean {
@@ -70,17 +77,19 @@ export function installKeys(table: IdempotencyTable, time: AgreedTime, chunks: I
   return true;
 }
 
-function encodeAll<Thing>(things: Iterable<Thing>, write: (writer: ByteWriter, thing: Thing) => void): Uint8Array[] {
-  const chunks: Uint8Array[] = [];
+function freeze<Thing extends Aged<Thing>>(header: Uint8Array, view: AgeView<Thing>): FrozenTable {
+  return { chunks: chunksOf(header, view), release: () => view.release() };
+}
+
+function* chunksOf<Thing extends Aged<Thing>>(header: Uint8Array, view: AgeView<Thing>): Generator<Uint8Array, void> {
+  yield header;
   const writer = new ByteWriter();
-  for (const thing of things) {
-    write(writer, thing);
+  while (view.writeNext(writer)) {
     if (writer.length < chunkBytes) continue;
-    chunks.push(writer.finish());
+    yield writer.finish();
     writer.reset();
   }
-  if (writer.length > 0) chunks.push(writer.finish());
-  return chunks;
+  if (writer.length > 0) yield writer.finish();
 }
 
 function readAll<Thing>(reader: ByteReader, read: (reader: ByteReader) => Thing | undefined, into: Thing[]): boolean {

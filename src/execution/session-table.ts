@@ -187,7 +187,7 @@ export class SessionTable implements SessionView {
   }
 
   /** For the codec: everything that is replicated, sessions from the least recently used on. */
-  contents(): { readonly nextId: SessionId; readonly time: AgreedTime; readonly sessions: Iterable<Session> } {
+  contents(): { readonly nextId: SessionId; readonly time: AgreedTime; readonly sessions: AgeOrder<Session> } {
     return { nextId: this.#nextId, time: this.#time, sessions: this.#byAge };
   }
 
@@ -270,8 +270,8 @@ export class SessionTable implements SessionView {
   }
 
   #touch(session: Session): void {
-    session.expiresAt = this.#time + this.#limits.expiryMs;
     this.#byAge.makeNewest(session);
+    session.expiresAt = this.#time + this.#limits.expiryMs;
   }
 
   #insert(session: Session): void {
@@ -308,6 +308,7 @@ export function newSession(id: SessionId, principal: string, nonce: string): Ses
     replyBytes: 0,
     older: undefined,
     newer: undefined,
+    stamp: 0,
   };
 }
 
