@@ -18,6 +18,7 @@ import { MemoryDisk } from "./memory-disk.js";
 
 export const testHash: Hash = {
   crc32: (bytes, previous) => crc32(bytes, previous),
+  crc32Within: (bytes, from, to) => crc32(bytes.subarray(from, to)),
   sha256: (bytes) => new Uint8Array(createHash("sha256").update(bytes).digest()),
 };
 

@@ -217,7 +217,7 @@ export class ByteWriter {
     const { length } = this;
     const capacity = Math.max(length + by, 2 * (this.#end - this.#from), 256);
     const { buffer, from } = takePart(capacity);
-    buffer.set(this.#bytes.subarray(this.#from, this.#at), from);
+    if (length > 0) buffer.set(this.#bytes.subarray(this.#from, this.#at), from);
     this.#bytes = buffer;
     this.#from = from;
     this.#at = from + length;
@@ -227,11 +227,15 @@ export class ByteWriter {
 
 export class ByteReader {
   readonly #bytes: Uint8Array;
-  #at = 0;
+  #at: number;
+  readonly #end: number;
   #failed = false;
 
-  constructor(bytes: Uint8Array) {
+  /** Reads what lies from `from` to before `end`. */
+  constructor(bytes: Uint8Array, from = 0, end = bytes.length) {
     this.#bytes = bytes;
+    this.#at = from;
+    this.#end = end;
   }
 
   /** Something was read past the end, or was not in its canonical form. */
@@ -239,12 +243,13 @@ export class ByteReader {
     return this.#failed;
   }
 
+  /** In the bytes that were given. */
   get position(): number {
     return this.#at;
   }
 
   get remaining(): number {
-    return this.#bytes.length - this.#at;
+    return this.#end - this.#at;
   }
 
   /** Read whole, nothing left, nothing malformed. */
@@ -254,7 +259,7 @@ export class ByteReader {
 
   fail(): void {
     this.#failed = true;
-    this.#at = this.#bytes.length;
+    this.#at = this.#end;
   }
 
   u8(): number {
@@ -337,7 +342,7 @@ export class ByteReader {
   }
 
   #take(length: number): boolean {
-    if (this.#failed || this.#at + length > this.#bytes.length) {
+    if (this.#failed || this.#at + length > this.#end) {
       this.fail();
       return false;
     }

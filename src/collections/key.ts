@@ -105,7 +105,8 @@ function mixKey(hash: number, key: SortedKey): number {
 
 function mixTuple(hash: number, key: readonly Key[]): number {
   let mixed = hash;
-  for (const element of key) mixed = finish(mixKey(mixed, element));
+  // By place: an iterator over what is frozen costs more than the hash.
+  for (let at = 0; at < key.length; at += 1) mixed = finish(mixKey(mixed, key[at] as Key));
   return mixed;
 }
 

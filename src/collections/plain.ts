@@ -98,10 +98,22 @@ export class PlainCopier {
 
 const smallBigint = 2n ** 63n;
 
+/** In place. Most objects have few keys, and for these the engine's own sort costs more than all else that is done with them. */
+function sortKeys(keys: string[]): string[] {
+  if (keys.length > 16) return keys.sort((left, right) => (left < right ? -1 : 1));
+  for (let at = 1; at < keys.length; at += 1) {
+    const key = keys[at] ?? "";
+    let to = at;
+    for (; to > 0 && (keys[to - 1] ?? "") > key; to -= 1) keys[to] = keys[to - 1] ?? "";
+    keys[to] = key;
+  }
+  return keys;
+}
+
 function sortedKeys(value: object): string[] {
   const keys = Object.keys(value);
   for (let at = 1; at < keys.length; at += 1) {
-    if ((keys[at - 1] ?? "") > (keys[at] ?? "")) return keys.sort((left, right) => (left < right ? -1 : 1));
+    if ((keys[at - 1] ?? "") > (keys[at] ?? "")) return sortKeys(keys);
   }
   return keys;
 }

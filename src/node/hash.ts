@@ -9,5 +9,6 @@ import type { Hash } from "../ports/hash.js";
 
 export const nodeHash: Hash = {
   crc32: (bytes, previous) => crc32(bytes, previous),
+  crc32Within: (bytes, from, to) => crc32(bytes.subarray(from, to)),
   sha256: (bytes) => createHash("sha256").update(bytes).digest(),
 };

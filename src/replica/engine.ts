@@ -278,7 +278,7 @@ export class Engine {
   }
 
   #hand(entries: readonly Entry[], limit: LogIndex): void {
-    const decided = entries.filter(({ index }) => index <= limit);
+    const decided = (entries.at(-1)?.index ?? limit) <= limit ? entries : entries.filter(({ index }) => index <= limit);
     let bytes = 0;
     for (const entry of decided) {
       invariant(entry.index === after(this.#deliveredIndex), "P2 committed entries are delivered once each, in order");

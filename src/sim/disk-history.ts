@@ -211,7 +211,10 @@ export class WriteLedger {
   /** It is not under way any more, reported or not. */
   end(write: WriteRecord): void {
     this.#moment += 1;
-    this.#unreported = this.#unreported.filter((other) => other !== write && other.opener.isAlive);
+    const waiting = this.#unreported;
+    let left = 0;
+    for (const other of waiting) if (other !== write && other.opener.isAlive) waiting[left++] = other;
+    waiting.length = left;
     for (const told of this.#unsettled) {
       if (told.reportedAt < this.#moment || this.#isPreceded(told)) continue;
       told.reportedAt = this.#moment;

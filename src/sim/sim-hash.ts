@@ -7,7 +7,11 @@
 import type { Hash } from "../ports/hash.js";
 
 /** CRC-32 of zlib and SHA-256 of FIPS 180-4. */
-export const simHash: Hash = { crc32, sha256 };
+export const simHash: Hash = {
+  crc32: (bytes, previous = 0) => crcOf(bytes, 0, bytes.length, previous),
+  crc32Within: (bytes, from, to) => crcOf(bytes, from, to, 0),
+  sha256,
+};
 
 /** The reversed polynomial of IEEE 802.3. */
 const polynomial = 0xedb8_8320;
@@ -44,10 +48,9 @@ function crcTables(): EightTables {
   return [first, second, third, fourth, fifth, sixth, seventh, next(seventh)];
 }
 
-function crc32(bytes: Uint8Array, previous = 0): number {
+function crcOf(bytes: Uint8Array, from: number, end: number, previous: number): number {
   let remainder = ~previous;
-  let at = 0;
-  const end = bytes.length;
+  let at = from;
   for (; at + 8 <= end; at += 8) {
     remainder ^=
       (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24);

@@ -100,11 +100,13 @@ export class Link {
     this.#writer.add(type, payload);
     if (this.#flushDue) return;
     this.#flushDue = true;
-    this.#world.clock.atTurnEnd(() => {
-      this.#flushDue = false;
-      this.#flush();
-    });
+    this.#world.clock.atTurnEnd(this.#flushAtTurnEnd);
   }
+
+  readonly #flushAtTurnEnd = (): void => {
+    this.#flushDue = false;
+    this.#flush();
+  };
 
   pauseReading(): void {
     this.#connection?.pauseReading();
@@ -127,10 +129,12 @@ export class Link {
   #onReceived(bytes: Uint8Array): void {
     if (this.#state === "closed") return;
     this.bytesReceived += bytes.length;
-    const failure = this.#reader.push(bytes, (message) => this.#onMessage(message));
+    const failure = this.#reader.push(bytes, this.#give);
     if (failure === undefined) return;
     this.#break(this.#state === "hello" ? `${failure}: the other side speaks another protocol` : failure);
   }
+
+  readonly #give = (message: Message): void => this.#onMessage(message);
 
   #onMessage({ type, payload }: Message): void {
     if (this.#state === "ready" && type !== handshakeType) return this.#handlers.message(this, type, payload);

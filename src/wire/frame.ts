@@ -10,7 +10,7 @@
  *
  * Invariant T2: a reader gives out only bytes whose checksum held; after the first malformed frame it gives out nothing.
  */
-import { ByteReader, ByteWriter, putU32, u32At } from "../base/bytes.js";
+import { ByteReader, ByteWriter, concatBytes, putU32, u32At } from "../base/bytes.js";
 import type { Hash } from "../ports/hash.js";
 
 export const frameHeaderBytes = 8;
@@ -57,7 +57,7 @@ export class FrameWriter {
   finish(): Uint8Array {
     const frame = this.#writer.handOver();
     putU32(frame, 0, frame.length - frameHeaderBytes);
-    putU32(frame, 4, this.#hash.crc32(frame.subarray(frameHeaderBytes)));
+    putU32(frame, 4, this.#hash.crc32Within(frame, frameHeaderBytes, frame.length));
     return frame;
   }
 }
@@ -68,7 +68,8 @@ export type FrameFailure = "frame too large" | "empty frame" | "wrong checksum" 
 export class FrameReader {
   readonly #hash: Hash;
   #frameBytesMax: number;
-  #pending: Uint8Array[] = [];
+  /** Chunks of which something is not given out yet; mostly none, and to make a list for each chunk costs more than to read it. */
+  #pending: Uint8Array[] | undefined;
   #pendingBytes = 0;
   /** Bytes that the frame at the front needs before it is whole. */
   #needed = frameHeaderBytes;
@@ -85,10 +86,13 @@ export class FrameReader {
 
   /** Calls `give` for each whole message; answers why the stream cannot be read on, if so. */
   push(chunk: Uint8Array, give: (message: Message) => void): FrameFailure | undefined {
-    this.#pending.push(chunk);
     this.#pendingBytes += chunk.length;
-    if (this.#pendingBytes < this.#needed) return undefined;
-    const bytes = this.#joined();
+    if (this.#pendingBytes < this.#needed) {
+      if (this.#pending === undefined) this.#pending = [chunk];
+      else this.#pending.push(chunk);
+      return undefined;
+    }
+    const bytes = this.#pending === undefined ? chunk : concatBytes([...this.#pending, chunk]);
     let at = 0;
     this.#needed = frameHeaderBytes;
     while (bytes.length - at >= frameHeaderBytes) {
@@ -100,18 +104,23 @@ export class FrameReader {
         this.#needed = end - at;
         break;
       }
-      const failure = this.#open(bytes.subarray(at + frameHeaderBytes, end), u32At(bytes, at + 4), give);
+      const failure = this.#open(bytes, { from: at + frameHeaderBytes, end, checksum: u32At(bytes, at + 4) }, give);
       if (failure !== undefined) return failure;
       at = end;
     }
-    this.#pending = at < bytes.length ? [bytes.subarray(at)] : [];
+    this.#pending = at < bytes.length ? [bytes.subarray(at)] : undefined;
     this.#pendingBytes = bytes.length - at;
     return undefined;
   }
 
-  #open(body: Uint8Array, checksum: number, give: (message: Message) => void): FrameFailure | undefined {
-    if (this.#hash.crc32(body) !== checksum) return "wrong checksum";
-    const reader = new ByteReader(body);
+  #open(
+    bytes: Uint8Array,
+    body: { readonly from: number; readonly end: number; readonly checksum: number },
+    give: (message: Message) => void,
+  ): FrameFailure | undefined {
+    const { from, end, checksum } = body;
+    if (this.#hash.crc32Within(bytes, from, end) !== checksum) return "wrong checksum";
+    const reader = new ByteReader(bytes, from, end);
     while (reader.remaining > 0) {
       const type = reader.u8();
       const payload = reader.bytes();
@@ -119,17 +128,5 @@ export class FrameReader {
       give({ type, payload });
     }
     return undefined;
-  }
-
-  #joined(): Uint8Array {
-    const [first] = this.#pending;
-    if (first !== undefined && this.#pending.length === 1) return first;
-    const whole = new Uint8Array(this.#pendingBytes);
-    let at = 0;
-    for (const part of this.#pending) {
-      whole.set(part, at);
-      at += part.length;
-    }
-    return whole;
   }
 }

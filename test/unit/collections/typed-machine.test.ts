@@ -1,3 +1,4 @@
+/** A typed machine through the low-level contract. One file, and for this reason long: all of it tests one small machine. */
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 
