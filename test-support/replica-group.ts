@@ -73,8 +73,7 @@ export class ReplicaGroup {
       ),
       log,
       damaged: recovered.damaged,
-      checkpoints,
-      begun: { executedIndex: executor.executedIndex, configuration: executor.configuration, loaded: undefined },
+      begun: { loaded: undefined, configuration: executor.configuration, certified: undefined },
       clock,
       hash: nodeHash,
       network,
@@ -88,6 +87,7 @@ export class ReplicaGroup {
       clock,
       hash: nodeHash,
       limits,
+      logStart: recovered.start.index,
       observer: {
         roleChanged: () => {},
         broken: (reason) => this.broken.push(`${id}: ${reason}`),

@@ -2,14 +2,17 @@
  * What crosses between the ordering engine and the service host: plain messages, in batches, in both directions.
  *
  * Owns: the vocabulary. Nothing else crosses, so the same two halves run on one event loop or with the engine on a worker thread.
- * `forward` carries what one host says to another over the engine's links; the engine does not read it.
+ * `forward` carries what one host says to another over the engine's links, and what fetches checkpoints from there; the engine does not
+ * read it.
  */
 import type { RoleView } from "../consensus/vocabulary.js";
-import type { Checkpoint } from "../model/checkpoint.js";
 import type { Entry, EntryId, EntryKind } from "../model/entry.js";
 import type { AgreedTime, LogIndex, ReplicaId } from "../model/ids.js";
 import type { Configuration } from "../model/membership.js";
 import type { Instruction, InstructionOutcome } from "../model/instruction.js";
+
+/** Who speaks with his like at other replicas, over the engine's links. */
+export type Correspondent = "host" | "instruction" | "transfer";
 
 export type ToEngine =
   /** Make entries of these, if leading; the engine stamps the agreed time. */
@@ -22,7 +25,7 @@ export type ToEngine =
   | { readonly kind: "appliedUpTo"; readonly index: LogIndex }
   /** A certified checkpoint of this entry is durable: the log up to it may be given back. */
   | { readonly kind: "checkpointed"; readonly last: EntryId }
-  /** Answers `install`. */
+  /** A fetched checkpoint has taken the place of the host's state. */
   | {
       readonly kind: "installed";
       readonly last: EntryId;
@@ -31,13 +34,12 @@ export type ToEngine =
       readonly configuration: Configuration;
     }
   | { readonly kind: "instruct"; readonly id: number; readonly instruction: Instruction }
-  | { readonly kind: "forward"; readonly to: ReplicaId; readonly payload: Uint8Array }
-  | { readonly kind: "forwardInstruction"; readonly to: ReplicaId; readonly payload: Uint8Array };
+  | { readonly kind: "forward"; readonly as: Correspondent; readonly to: ReplicaId; readonly payload: Uint8Array };
 
 export type ToHost =
   | { readonly kind: "committed"; readonly entries: readonly Entry[] }
-  /** This checkpoint was fetched and is durable: put its state in place of an older one. */
-  | { readonly kind: "install"; readonly checkpoint: Checkpoint }
+  /** What follows is in no log that can be reached: a checkpoint of this entry or a later one is needed from peers. */
+  | { readonly kind: "fetchCheckpoint"; readonly index: LogIndex }
   | {
       readonly kind: "barrierPassed";
       readonly id: number;
@@ -46,11 +48,7 @@ export type ToHost =
     }
   | { readonly kind: "barrierFailed"; readonly id: number }
   | { readonly kind: "roleChanged"; readonly role: RoleView }
-  | { readonly kind: "forwarded"; readonly from: ReplicaId; readonly payload: Uint8Array }
+  | { readonly kind: "forwarded"; readonly as: Correspondent; readonly from: ReplicaId; readonly payload: Uint8Array }
+  | { readonly kind: "instructed"; readonly id: number; readonly outcome: InstructionOutcome }
   /** The engine has stepped aside for good. */
   | { readonly kind: "broken"; readonly reason: string };
-
-/** For `instructions.ts`, which stands beside the host. */
-export type ToInstructions =
-  | { readonly kind: "instructed"; readonly id: number; readonly outcome: InstructionOutcome }
-  | { readonly kind: "instructionForwarded"; readonly from: ReplicaId; readonly payload: Uint8Array };

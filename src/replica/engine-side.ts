@@ -6,24 +6,21 @@
  * the host, or on a thread of its own.
  */
 import type { Limits } from "../api/config.js";
-import type { CheckpointStatus } from "../api/replica.js";
 import { newestConfiguration } from "../consensus/raft/configuration.js";
 import type { RaftState } from "../consensus/raft/state.js";
-import type { Checkpoint } from "../model/checkpoint.js";
-import type { LogIndex, ReplicaId } from "../model/ids.js";
+import type { EntryId } from "../model/entry.js";
+import type { AgreedTime, LogIndex, ReplicaId } from "../model/ids.js";
 import type { DamagedEntry } from "../model/log.js";
 import { memberOf, membersOf, type Configuration, type Member, type Membership } from "../model/membership.js";
 import type { Clock } from "../ports/clock.js";
 import type { Hash } from "../ports/hash.js";
 import type { Connection, ConnectionHandlers, Network } from "../ports/network.js";
-import type { CheckpointStore } from "../storage/checkpoint-store.js";
 import type { LogStatistics, LogStore } from "../storage/log-store.js";
 import type { Identity, Standing } from "../transport/gate.js";
 import { Peers } from "../transport/peers.js";
-import type { ToEngine, ToHost, ToInstructions } from "./channel.js";
-import { Engine, peerMessageTypes } from "./engine.js";
+import type { ToEngine, ToHost } from "./channel.js";
+import { Engine } from "./engine.js";
 import { Repair } from "./repair.js";
-import { StateTransfer } from "./state-transfer.js";
 
 export interface EngineSideParts {
   readonly identity: Identity;
@@ -35,7 +32,6 @@ export interface EngineSideParts {
   readonly log: LogStore;
   /** What of the log was found damaged. */
   readonly damaged: readonly DamagedEntry[];
-  readonly checkpoints: CheckpointStore;
   /** What the host has begun with. */
   readonly begun: Begun;
   readonly clock: Clock;
@@ -46,15 +42,16 @@ export interface EngineSideParts {
 }
 
 export interface Begun {
-  readonly executedIndex: LogIndex;
-  readonly configuration: Configuration;
   /** The checkpoint that it has loaded. */
-  readonly loaded: Checkpoint | undefined;
+  readonly loaded: { readonly last: EntryId; readonly time: AgreedTime } | undefined;
+  readonly configuration: Configuration;
+  /** The newest checkpoint that is certified. */
+  readonly certified: EntryId | undefined;
 }
 
 /** Where what happens on this side is told. */
 export interface EngineListener {
-  toHost(message: ToHost | ToInstructions): void;
+  toHost(message: ToHost): void;
   membersChanged(): void;
   peerChanged(peer: ReplicaId, isConnected: boolean, cause: string): void;
   /** Something was dropped or refused before it could be answered. */
@@ -73,10 +70,7 @@ export interface EngineFigures {
   readonly log: LogStatistics;
   /** At a leader: how much of its log the others surely have. */
   readonly matches: ReadonlyMap<ReplicaId, LogIndex>;
-  readonly connected: readonly ReplicaId[];
   readonly traffic: { readonly sent: number; readonly received: number };
-  readonly checkpointsFetched: number;
-  readonly fetching: CheckpointStatus["fetching"];
 }
 
 export class EngineSide {
@@ -85,19 +79,16 @@ export class EngineSide {
   readonly #engine: Engine;
   readonly #peers: Peers;
   readonly #repair: Repair;
-  readonly #transfer: StateTransfer;
 
   constructor(parts: EngineSideParts, listener: EngineListener) {
     this.#parts = parts;
     this.#listener = listener;
-    const { state, log, limits, damaged, hash, seed, begun, checkpoints } = parts;
+    const { state, log, limits, damaged, hash, seed, begun } = parts;
     this.#peers = this.#createPeers();
     this.#repair = new Repair({ damaged, peers: () => state.peers, log, hash, seed, limits: limits.repair });
-    this.#transfer = this.#createTransfer();
     this.#engine = new Engine({
       ...parts,
       repair: this.#repair,
-      transfer: this.#transfer,
       limits: limits.raft,
       deliveredBytesMax: limits.execution.deliveredBytesMax,
       send: (peer, type, payload) => this.#peers.send(peer, type, payload),
@@ -109,19 +100,24 @@ export class EngineSide {
       },
       dropped: (reason, detail) => listener.dropped(reason, detail),
     });
-    const { loaded, configuration, executedIndex } = begun;
-    this.#engine.begin(
-      loaded === undefined ? undefined : { last: loaded.last, time: loaded.time, configuration },
-      checkpoints.certified?.last,
-    );
-    // The log begins behind what could be loaded: a peer's checkpoint is needed before anything else.
-    if (executedIndex < state.log.start.index) this.#transfer.want(state.log.start.index);
+    const { loaded, configuration, certified } = begun;
+    this.#engine.begin(loaded === undefined ? undefined : { ...loaded, configuration }, certified);
     this.#peers.reach(this.#reachable());
+  }
+
+  /** For looking: only `step` changes it. */
+  get state(): RaftState {
+    return this.#parts.state;
   }
 
   /** Whom this replica takes for members. */
   get membership(): Membership {
     return this.#standing().membership;
+  }
+
+  /** Other replicas that can be talked to. */
+  get connected(): readonly ReplicaId[] {
+    return this.#peers.connected;
   }
 
   acceptPeer(connect: (handlers: ConnectionHandlers) => Connection): void {
@@ -147,10 +143,7 @@ export class EngineSide {
       isWhole: this.#repair.firstDamaged === undefined,
       log: log.statistics,
       matches: matchesOf(state),
-      connected: this.#peers.connected,
       traffic: this.#peers.traffic(),
-      checkpointsFetched: this.#transfer.fetched,
-      fetching: this.#transfer.progress,
     };
   }
 
@@ -189,20 +182,6 @@ export class EngineSide {
         this.#listener.peerChanged(peer, false, cause);
       },
       message: (peer, type, payload) => this.#engine.receive(peer, type, payload),
-      dropped: (reason, detail) => this.#listener.dropped(reason, detail),
-    });
-  }
-
-  #createTransfer(): StateTransfer {
-    const { checkpoints, hash, limits } = this.#parts;
-    return new StateTransfer({
-      store: checkpoints,
-      hash,
-      limits: limits.transfer,
-      peers: () => this.#peers.connected,
-      isConnected: (peer) => this.#peers.isConnected(peer),
-      send: (to, payload) => this.#peers.send(to, peerMessageTypes.transfer, payload),
-      fetched: (checkpoint) => this.#engine.fetched(checkpoint),
       dropped: (reason, detail) => this.#listener.dropped(reason, detail),
     });
   }

@@ -14,7 +14,6 @@ import type { RaftMessage } from "../consensus/raft/messages.js";
 import type { RaftState } from "../consensus/raft/state.js";
 import { step } from "../consensus/raft/step.js";
 import type { Effect, Input, RoleView } from "../consensus/vocabulary.js";
-import type { Checkpoint } from "../model/checkpoint.js";
 import { entryBytes, isMadeByCore, type Entry, type EntryId } from "../model/entry.js";
 import { after, before, maxIndex, minIndex, noIndex } from "../model/ids.js";
 import type { LogIndex, ReplicaId } from "../model/ids.js";
@@ -23,12 +22,14 @@ import type { Clock } from "../ports/clock.js";
 import type { LogStore, StorageFailure } from "../storage/log-store.js";
 import { decodeRaftMessage, encodeRaftMessage } from "../wire/raft-codec.js";
 import { AgreedTimeSource } from "./agreed-time.js";
-import type { ToEngine, ToHost, ToInstructions } from "./channel.js";
+import type { Correspondent, ToEngine, ToHost } from "./channel.js";
 import type { Repair } from "./repair.js";
-import type { StateTransfer } from "./state-transfer.js";
 
 /** Types of the messages on a link between replicas. */
-export const peerMessageTypes = { raft: 1, host: 2, repair: 3, transfer: 4, instruction: 5 } as const;
+const peerMessageTypes = { raft: 1, host: 2, repair: 3, transfer: 4, instruction: 5 } as const;
+const correspondents: ReadonlyMap<number, Correspondent> = new Map(
+  (["host", "instruction", "transfer"] as const).map((as) => [peerMessageTypes[as], as]),
+);
 
 export interface EngineParts {
   readonly state: RaftState;
@@ -37,9 +38,8 @@ export interface EngineParts {
   readonly limits: RaftLimits;
   readonly deliveredBytesMax: number;
   readonly repair: Repair;
-  readonly transfer: StateTransfer;
   readonly send: (peer: ReplicaId, type: number, payload: Uint8Array) => void;
-  readonly toHost: (message: ToHost | ToInstructions) => void;
+  readonly toHost: (message: ToHost) => void;
   readonly members: (membership: Membership) => void;
   readonly dropped: (reason: string, detail: string) => void;
 }
@@ -64,8 +64,6 @@ export class Engine {
   /** How often a part of the log was replaced. */
   #truncations = 0;
   #newestRepaired: Entry | undefined;
-  /** The host puts a fetched checkpoint in place: nothing is delivered meanwhile. */
-  #installing = false;
   #configurationsRepaired: Entry[] = [];
 
   constructor(parts: EngineParts) {
@@ -96,16 +94,9 @@ export class Engine {
     if (certified !== undefined) this.#onCheckpointed(certified);
   }
 
-  /** A checkpoint that was asked for is on this disk. */
-  fetched(checkpoint: Checkpoint): void {
-    this.#installing = true;
-    this.#parts.toHost({ kind: "install", checkpoint });
-  }
-
   tick(): void {
     this.#turn({ kind: "tick" });
     this.#repairTurn();
-    if (this.#broken === undefined) this.#parts.transfer.step(this.#parts.clock.monotonic());
   }
 
   connected(peer: ReplicaId, incarnation: number): void {
@@ -130,17 +121,14 @@ export class Engine {
         if (message === undefined) return this.#parts.dropped("malformed raft message", `from ${peer}`);
         return this.#turn({ kind: "receive", from: peer, message });
       }
-      case peerMessageTypes.host:
-        return this.#parts.toHost({ kind: "forwarded", from: peer, payload });
-      case peerMessageTypes.instruction:
-        return this.#parts.toHost({ kind: "instructionForwarded", from: peer, payload });
       case peerMessageTypes.repair:
         this.#parts.repair.receive(peer, payload, this.#parts.clock.monotonic());
         return this.#repairTurn();
-      case peerMessageTypes.transfer:
-        return this.#parts.transfer.receive(peer, payload, this.#parts.clock.monotonic());
-      default:
-        return this.#parts.dropped("message type", `type ${type} from ${peer}`);
+      default: {
+        const as = correspondents.get(type);
+        if (as === undefined) return this.#parts.dropped("message type", `type ${type} from ${peer}`);
+        return this.#parts.toHost({ kind: "forwarded", as, from: peer, payload });
+      }
     }
   }
 
@@ -159,9 +147,7 @@ export class Engine {
       case "installed":
         return this.#onInstalled(message);
       case "forward":
-        return this.#parts.send(message.to, peerMessageTypes.host, message.payload);
-      case "forwardInstruction":
-        return this.#parts.send(message.to, peerMessageTypes.instruction, message.payload);
+        return this.#parts.send(message.to, peerMessageTypes[message.as], message.payload);
       default:
         return unreachable(message);
     }
@@ -191,7 +177,7 @@ export class Engine {
       case "load":
         return this.#load(effect);
       case "fetchCheckpoint":
-        return this.#parts.transfer.want(effect.checkpoint.index);
+        return this.#parts.toHost({ kind: "fetchCheckpoint", index: effect.checkpoint.index });
       case "members":
         return this.#parts.members(effect.membership);
       case "role":
@@ -250,7 +236,7 @@ export class Engine {
   /** Hands decided entries to the host, from memory or from disk, as far as its backlog allows. */
   #deliver(): void {
     const { state, deliveredBytesMax, repair, log } = this.#parts;
-    const isHeld = (): boolean => this.#reading || this.#installing || this.#broken !== undefined;
+    const isHeld = (): boolean => this.#reading || this.#broken !== undefined;
     while (!isHeld() && this.#deliveredBytes < deliveredBytesMax) {
       const from = after(this.#deliveredIndex);
       // Its state comes as a checkpoint.
@@ -269,7 +255,7 @@ export class Engine {
       log.read(from, deliveredBytesMax / 4, (result) => {
         this.#reading = false;
         // A checkpoint takes the place of what was being read.
-        if (this.#installing || from <= this.#deliveredIndex) return this.#deliver();
+        if (from <= this.#deliveredIndex) return this.#deliver();
         if (!Array.isArray(result)) return this.#stepAside(result as StorageFailure);
         this.#hand(result as readonly Entry[], limit);
         this.#deliver();
@@ -307,11 +293,9 @@ export class Engine {
   }
 
   #onInstalled({ last, time, configuration }: InstalledState): void {
-    this.#installing = false;
     this.#deliveredIndex = maxIndex(this.#deliveredIndex, last.index);
     this.#turn({ kind: "installed", checkpoint: last, time, configuration });
     this.#parts.repair.forgetUpTo(last.index);
-    this.#parts.transfer.done(last.index);
     this.#afterRepair();
     this.#onApplied(last.index);
   }

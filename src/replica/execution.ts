@@ -44,8 +44,9 @@ export class Execution {
     return this.#index;
   }
 
+  /** What an installed checkpoint covers may still come: it was on its way. */
   add(entries: readonly Entry[]): void {
-    for (const entry of entries) this.#committed.push(entry);
+    for (const entry of entries) if (entry.index > this.#index) this.#committed.push(entry);
   }
 
   /** As much as one turn may take; the rest follows in the next. */

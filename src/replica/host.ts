@@ -13,6 +13,7 @@ import { Intake } from "../admission/intake.js";
 import type { AdmissionLimits, ExecutionLimits } from "../api/config.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import type { Executed, Executor } from "../execution/executor.js";
+import type { Checkpoint } from "../model/checkpoint.js";
 import type { Entry } from "../model/entry.js";
 import type { LogIndex, ReplicaId } from "../model/ids.js";
 import type { AdmissionRefusal, ReplicaMessage, RequestKey } from "../model/request.js";
@@ -51,6 +52,8 @@ export interface HostParts {
   readonly broken: (reason: string) => void;
   readonly dropped: (reason: string, detail: string) => void;
 }
+
+type ToThisHost = Exclude<ToHost, { readonly kind: "fetchCheckpoint" | "instructed" }>;
 
 const noPayload = new Uint8Array(0);
 
@@ -154,13 +157,16 @@ export class Host {
     this.#queries.stop();
   }
 
+  /** This checkpoint was fetched and is durable: its state takes the place of an older one. */
+  install(checkpoint: Checkpoint): void {
+    if (!this.#broken) this.#execution.install(checkpoint);
+  }
+
   /** Called in a turn, and `turnEnd` after it in the same one. */
-  handle(message: ToHost): void {
+  handle(message: ToThisHost): void {
     switch (message.kind) {
       case "committed":
         return this.#execution.add(message.entries);
-      case "install":
-        return this.#execution.install(message.checkpoint);
       case "barrierPassed":
         return this.#queries.barrierPassed(message);
       case "barrierFailed":
@@ -269,7 +275,7 @@ export class Host {
     const leader = this.#role?.leader;
     if (this.#isLeading()) toEngine({ kind: "propose", entries: [{ kind: "report", payload: report }] });
     else if (leader !== undefined && leader !== this.#parts.self) {
-      toEngine({ kind: "forward", to: leader, payload: encodeHostMessage({ kind: "report", report }) });
+      toEngine({ kind: "forward", as: "host", to: leader, payload: encodeHostMessage({ kind: "report", report }) });
     }
     again();
   }
@@ -303,6 +309,7 @@ export class Host {
       const message = { kind: "requestRefused", key, refusal } as const;
       return this.#parts.toEngine({
         kind: "forward",
+        as: "host",
         to: from,
         payload: encodeHostMessage({ kind: "refused", message }),
       });

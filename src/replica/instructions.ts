@@ -9,7 +9,7 @@ import type { Instruction, InstructionOutcome } from "../model/instruction.js";
 import type { ReplicaId } from "../model/ids.js";
 import type { Clock } from "../ports/clock.js";
 import { decodeInstructionMessage, encodeInstructionMessage } from "../wire/instruction-codec.js";
-import type { ToEngine, ToInstructions } from "./channel.js";
+import type { ToEngine } from "./channel.js";
 
 export interface InstructionsParts {
   readonly self: ReplicaId;
@@ -46,18 +46,21 @@ export class Instructions {
     this.#pending.set(id, { deadline: clock.monotonic() + instructionMsMax, done });
     if (to === self) return toEngine({ kind: "instruct", id, instruction });
     const payload = encodeInstructionMessage({ kind: "instruct", id, instruction });
-    toEngine({ kind: "forwardInstruction", to, payload });
+    toEngine({ kind: "forward", as: "instruction", to, payload });
   }
 
-  handle(message: ToInstructions): void {
-    if (message.kind === "instructed") return this.#settle(message.id, message.outcome);
-    const { from, payload } = message;
+  /** Of an instruction that this replica, as the leader, has carried out. */
+  instructed(id: number, outcome: InstructionOutcome): void {
+    this.#settle(id, outcome);
+  }
+
+  receive(from: ReplicaId, payload: Uint8Array): void {
     const said = decodeInstructionMessage(payload);
     if (said === undefined) return this.#parts.dropped("malformed instruction", `from ${from}`);
     if (said.kind === "instructed") return this.#settle(said.id, said.outcome);
     const answer: Done = (outcome) => {
       const reply = encodeInstructionMessage({ kind: "instructed", id: said.id, outcome });
-      this.#parts.toEngine({ kind: "forwardInstruction", to: from, payload: reply });
+      this.#parts.toEngine({ kind: "forward", as: "instruction", to: from, payload: reply });
     };
     // Passed on once: two replicas that take each other for the leader would pass it on for ever.
     if (this.#parts.leader() === this.#parts.self) this.begin(said.instruction, answer);

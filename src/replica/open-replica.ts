@@ -9,16 +9,12 @@ import { fingerprintOf, type Limits } from "../api/config.js";
 import type { LowLevelMachine } from "../api/low-level.js";
 import { hexOf } from "../base/bytes.js";
 import { seedOf } from "../base/random.js";
-import { createRaftState, type RaftState } from "../consensus/raft/state.js";
+import type { RaftState } from "../consensus/raft/state.js";
 import { Executor, type ExecutorParts } from "../execution/executor.js";
-import { noIndex, type ReplicaId } from "../model/ids.js";
+import { noIndex, type LogIndex, type ReplicaId } from "../model/ids.js";
 import type { Checkpoint } from "../model/checkpoint.js";
 import { foundingIncarnation, type Member, type Membership } from "../model/membership.js";
-import type { Clock } from "../ports/clock.js";
-import type { Disk } from "../ports/disk.js";
 import type { Entropy } from "../ports/entropy.js";
-import type { Hash } from "../ports/hash.js";
-import type { Network } from "../ports/network.js";
 import { CheckpointStore } from "../storage/checkpoint-store.js";
 import {
   openDataDirectory,
@@ -26,18 +22,22 @@ import {
   type DataDirectory,
   type DataDirectoryRefused,
 } from "../storage/data-dir.js";
-import { openLog, type OpenedLog } from "../storage/wal.js";
+import type { OpenedLog } from "../storage/wal.js";
 import type { LogRefused } from "../storage/log-store.js";
 import type { Identity } from "../transport/gate.js";
-import { EngineSide, type EngineSideParts } from "./engine-side.js";
+import type { EngineListener, EngineSide } from "./engine-side.js";
 import { loadCheckpoint } from "./load-checkpoint.js";
-import { ReplicaCore, type ReplicaObserver } from "./replica.js";
+import {
+  openEngineLog,
+  startEngine,
+  type EnginePorts,
+  type EngineStart,
+  type LogAmnesiac,
+  type OpenLogOptions,
+} from "./open-engine.js";
+import { ReplicaCore, type OrderingEngine, type ReplicaObserver } from "./replica.js";
 
-export interface ReplicaPorts {
-  readonly clock: Clock;
-  readonly disk: Disk;
-  readonly network: Network;
-  readonly hash: Hash;
+export interface ReplicaPorts extends EnginePorts {
   readonly entropy: Entropy;
 }
 
@@ -54,22 +54,27 @@ export interface OpenReplicaOptions {
   readonly executed?: ExecutorParts["executed"];
 }
 
-export interface OpenedReplica {
+/** With its engine wherever that runs. */
+export interface OpenedReplica<Ordering extends OrderingEngine = OrderingEngine> {
   readonly kind: "opened";
-  readonly core: ReplicaCore<EngineSide>;
+  readonly core: ReplicaCore<Ordering>;
   readonly directory: DataDirectory;
-  readonly log: OpenedLog;
   readonly checkpoints: CheckpointStore;
   /** The checkpoint that execution began with. */
   readonly loaded: Checkpoint | undefined;
+  readonly executor: Executor;
+}
+
+/** With its engine on the same event loop. */
+export interface InlineReplica extends OpenedReplica<EngineSide> {
+  readonly log: OpenedLog;
   /** For looking: only `step` changes it. */
   readonly state: RaftState;
-  readonly executor: Executor;
 }
 
 export interface OpenRefused {
   readonly kind: "refused";
-  readonly code: DataDirectoryRefused["code"] | LogRefused["code"] | "OTHER_MEMBERS" | "amnesiac";
+  readonly code: DataDirectoryRefused["code"] | LogRefused["code"] | LogAmnesiac["code"] | "OTHER_MEMBERS";
   /** For people: the action, the fact, what to do. */
   readonly message: string;
 }
@@ -80,14 +85,13 @@ export function openReplica(
   options: OpenReplicaOptions,
   ports: ReplicaPorts,
   observer: ReplicaObserver,
-): OpenedReplica | OpenRefused {
+): InlineReplica | OpenRefused {
   const directory = openDirectory(machine, options, ports);
   if (directory.kind === "refused") return directory;
   try {
-    const log = openLogIn(directory, options, ports);
-    const opened = log.kind === "refused" ? log : openState(machine, options, { ports, directory, log });
-    if (opened.kind === "loaded") return join(machine, options, { ...opened, ports, observer, directory });
-    directory.release();
+    const log = openEngineLog(logOptionsOf(options, directory), ports);
+    const opened = log.kind === "refused" ? log : openInline(machine, options, { ports, observer, directory, log });
+    if (opened.kind === "refused") directory.release();
     return opened;
   } catch (cause) {
     directory.release();
@@ -95,7 +99,20 @@ export function openReplica(
   }
 }
 
-function openDirectory(
+function openInline(
+  machine: LowLevelMachine,
+  options: OpenReplicaOptions,
+  { log, ...around }: Omit<HostParts, "found"> & { readonly log: OpenedLog },
+): InlineReplica | OpenRefused {
+  const opened = openHost(machine, options, { ...around, found: foundIn(log) }, (start, listener) =>
+    startEngine(log, start, around.ports, listener),
+  );
+  if (opened.kind === "opened") return { ...opened, log, state: opened.core.engine.state };
+  log.log.close(() => {});
+  return opened;
+}
+
+export function openDirectory(
   machine: LowLevelMachine,
   options: OpenReplicaOptions,
   { disk, hash, entropy }: ReplicaPorts,
@@ -127,28 +144,33 @@ function beginningOf(
   return { membership: { members: [] }, incarnation, entropy: entropy.bytes(8) };
 }
 
-/** The replicated state, from the newest checkpoint on. */
-function openState(
-  machine: LowLevelMachine,
-  options: OpenReplicaOptions,
-  { ports, directory, log }: Pick<Joined, "ports" | "directory" | "log">,
-): LoadedState | OpenRefused {
-  const amnesia = refusalOfAmnesia(options, log);
-  const loaded = amnesia ?? loadState(machine, options, { ports, directory, log });
-  const refusal = loaded.kind === "loaded" ? refusalOfMembers(options, directory, loaded) : loaded;
-  if (refusal !== undefined) log.log.close(() => {});
-  return refusal ?? loaded;
+export function logOptionsOf(
+  { id, limits }: OpenReplicaOptions,
+  { path, identity: { logIdentity } }: DataDirectory,
+): OpenLogOptions {
+  return { id, directory: path, logIdentity, limits };
+}
+
+/** What the host must know of a log. */
+export interface FoundLog {
+  /** The last entry that it does not hold any more. */
+  readonly start: LogIndex;
+  readonly hasConfigurations: boolean;
+}
+
+export function foundIn({ recovered }: OpenedLog): FoundLog {
+  return { start: recovered.start.index, hasConfigurations: recovered.configurations.length > 0 };
 }
 
 /** Of founders who never changed: later members are what the log says. */
 function refusalOfMembers(
   { id, dataDir, members }: OpenReplicaOptions,
   { identity }: DataDirectory,
-  { executor, log }: LoadedState,
+  { executor, found }: Pick<LoadedState, "executor"> & Pick<HostParts, "found">,
 ): OpenRefused | undefined {
   const founders = identity.membership.members;
   const known = idsOf(founders);
-  const isChanged = executor.configuration.index > noIndex || log.recovered.configurations.length > 0;
+  const isChanged = executor.configuration.index > noIndex || found.hasConfigurations;
   if (founders.length === 0 || isChanged || known === idsOf(members)) return undefined;
   const message = `Cannot start replica ${id}: the members of its cluster are ${known}, as ${dataDir} remembers, and not ${idsOf(members)}; change them with quorate member, and only their addresses here`;
   return { kind: "refused", code: "OTHER_MEMBERS", message };
@@ -161,34 +183,11 @@ function idsOf(members: readonly Member[]): string {
     .join(", ");
 }
 
-function openLogIn(
-  directory: DataDirectory,
-  { limits }: OpenReplicaOptions,
-  { disk, hash, clock }: ReplicaPorts,
-): OpenedLog | LogRefused {
-  return openLog({
-    disk,
-    hash,
-    clock,
-    directory: directory.path,
-    logIdentity: directory.identity.logIdentity,
-    ...limits.storage,
-    cacheBytes: limits.raft.logCacheBytes,
-  });
-}
-
-/** It could neither vote nor follow: better told at once than found out by its silence. Rejoining is a later release's. */
-function refusalOfAmnesia({ id, dataDir }: OpenReplicaOptions, { recovered }: OpenedLog): OpenRefused | undefined {
-  if (recovered.amnesia === undefined) return undefined;
-  const why = `the log in ${dataDir} is damaged so that it may have forgotten what it promised (${recovered.amnesia})`;
-  const message = `Cannot start replica ${id}: ${why}; nothing on its disk was changed`;
-  return { kind: "refused", code: "amnesiac", message };
-}
-
-interface Joined extends LoadedState {
+export interface HostParts {
   readonly ports: ReplicaPorts;
   readonly observer: ReplicaObserver;
   readonly directory: DataDirectory;
+  readonly found: FoundLog;
 }
 
 /** Closes what writes: `done` once nothing of it is in flight any more. */
@@ -202,71 +201,47 @@ export function closeReplica({ core, checkpoints, directory }: OpenedReplica, do
   });
 }
 
-function join(
+/** The host, over what its disk has; `begin` starts the engine that belongs to it. */
+export function openHost<Ordering extends OrderingEngine>(
   machine: LowLevelMachine,
   options: OpenReplicaOptions,
-  { ports, observer, directory, log: opened, executor, checkpoints, loaded }: Joined,
-): OpenedReplica {
+  { ports, observer, directory, found }: HostParts,
+  begin: (start: EngineStart, listener: EngineListener) => Ordering,
+): OpenedReplica<Ordering> | OpenRefused {
   const { id, limits } = options;
-  const { clock, hash, network, entropy } = ports;
-  const { log, recovered } = opened;
+  const { executor, checkpoints, loaded } = loadState(machine, options, { ports, directory });
+  const refusal = refusalOfMembers(options, directory, { executor, found });
+  if (refusal !== undefined) return refusal;
+  const { entropy } = ports;
   const seed = seedOf(entropy.bytes(6));
-  const { configuration } = executor;
-  const isChanged = configuration.index > noIndex;
-  const lacksState = executor.executedIndex < recovered.start.index;
-  const state = createRaftState(
-    {
-      self: id,
-      membership: membershipOf(directory, options.members),
-      configuration: isChanged ? configuration : undefined,
-      hardState: recovered.hardState,
-      log: {
-        ...recovered,
-        configurations: recovered.configurations.filter(({ index }) => index > configuration.index),
-        startTime: loaded?.last.index === recovered.start.index ? loaded.time : undefined,
-      },
-      settings: {
-        ...limits.raft,
-        leaseMs: limits.lease.durationMs,
-        clockDriftPercentMax: limits.lease.clockDriftPercentMax,
-      },
-      seed,
-      trust: recovered.damaged.length > 0 || lacksState ? "damaged" : "whole",
-    },
-    clock.monotonic(),
-  );
   const identity = identityOf(machine, options, directory, hexOf(entropy.bytes(8)));
-  const engine: EngineSideParts = {
+  const start: EngineStart = {
     identity,
     seeds: options.members.filter((member) => member.id !== id),
     lost: directory.lost,
-    state,
-    log,
-    damaged: recovered.damaged,
-    checkpoints,
-    begun: { executedIndex: executor.executedIndex, configuration, loaded },
-    clock,
-    hash,
-    network,
+    founders: membershipOf(directory, options.members),
+    begun: {
+      loaded: loaded === undefined ? undefined : { last: loaded.last, time: loaded.time },
+      configuration: executor.configuration,
+      certified: checkpoints.certified?.last,
+    },
     seed,
     limits,
   };
   const core = new ReplicaCore({
+    ...ports,
     identity,
     executor,
     checkpoints,
-    clock,
-    hash,
     limits,
     observer,
-    engine: (listener) => new EngineSide(engine, listener),
+    logStart: found.start,
+    engine: (listener) => begin(start, listener),
   });
-  return { kind: "opened", core, directory, log: opened, checkpoints, loaded, state, executor };
+  return { kind: "opened", core, directory, checkpoints, loaded, executor };
 }
 
 interface LoadedState {
-  readonly kind: "loaded";
-  readonly log: OpenedLog;
   readonly checkpoints: CheckpointStore;
   readonly executor: Executor;
   /** The checkpoint that it begins with; without one it begins with the first entry, or waits for a peer's checkpoint. */
@@ -277,7 +252,7 @@ interface LoadedState {
 function loadState(
   machine: LowLevelMachine,
   { limits, members, executed }: OpenReplicaOptions,
-  { ports, directory, log }: Pick<Joined, "ports" | "directory" | "log">,
+  { ports, directory }: Pick<HostParts, "ports" | "directory">,
 ): LoadedState {
   const { disk, hash } = ports;
   const checkpoints = new CheckpointStore({ disk, hash, directory: directory.path });
@@ -286,10 +261,10 @@ function loadState(
   for (const loaded of checkpoints.all) {
     const executor = empty();
     if (loadCheckpoint(executor, checkpoints, loaded) === undefined) {
-      return { kind: "loaded", log, checkpoints, executor, loaded };
+      return { checkpoints, executor, loaded };
     }
   }
-  return { kind: "loaded", log, checkpoints, executor: empty(), loaded: undefined };
+  return { checkpoints, executor: empty(), loaded: undefined };
 }
 
 function identityOf(

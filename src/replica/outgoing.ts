@@ -69,6 +69,7 @@ export class Outgoing {
     const own = this.#requests.filter(({ from }) => from === self).map(({ bytes }) => bytes);
     this.#requests = [];
     if (to === undefined) return;
-    for (const payload of encodeForwarded(own, admission.batchBytesMax)) toEngine({ kind: "forward", to, payload });
+    for (const payload of encodeForwarded(own, admission.batchBytesMax))
+      toEngine({ kind: "forward", as: "host", to, payload });
   }
 }

@@ -9,7 +9,7 @@ import type { Limits } from "../api/config.js";
 import type { ReplicaStatus } from "../api/replica.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import type { Executor } from "../execution/executor.js";
-import type { ReplicaId } from "../model/ids.js";
+import type { LogIndex, ReplicaId } from "../model/ids.js";
 import type { Instruction, InstructionOutcome } from "../model/instruction.js";
 import { memberOf, type Membership } from "../model/membership.js";
 import type { ClientMessage, ReplicaMessage } from "../model/request.js";
@@ -26,19 +26,24 @@ import {
   replicaMessageTypes,
 } from "../wire/client-codec.js";
 import { encodeRequest } from "../wire/request-codec.js";
-import type { ToEngine, ToHost, ToInstructions } from "./channel.js";
+import type { ToEngine, ToHost } from "./channel.js";
 import type { EngineFigures, EngineListener } from "./engine-side.js";
 import { Host } from "./host.js";
 import { Instructions } from "./instructions.js";
+import { StateTransfer } from "./state-transfer.js";
 import { statusOf } from "./status.js";
 
 /** The ordering side, wherever it runs (`engine-side.ts`). */
 export interface OrderingEngine {
   readonly membership: Membership;
+  readonly connected: readonly ReplicaId[];
   handle(messages: readonly ToEngine[]): void;
   tick(): void;
   figures(): EngineFigures;
+  /** Nothing is ordered or said from now on. */
   stop(): void;
+  /** After `stop`; `done` once nothing is being written to the log any more. */
+  close(done: () => void): void;
 }
 
 export interface ReplicaParts<Ordering extends OrderingEngine> {
@@ -49,6 +54,8 @@ export interface ReplicaParts<Ordering extends OrderingEngine> {
   readonly hash: Hash;
   readonly limits: Limits;
   readonly observer: ReplicaObserver;
+  /** The last entry that the log does not hold any more. */
+  readonly logStart: LogIndex;
   readonly engine: (listener: EngineListener) => Ordering;
 }
 
@@ -73,11 +80,12 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
   readonly #engine: Ordering;
   readonly #host: Host;
   readonly #instructions: Instructions;
+  readonly #transfer: StateTransfer;
   readonly #clients: Clients;
   readonly #local = new Map<number, (message: ReplicaMessage) => void>();
   /** Answers to doors, given over at the end of the turn. */
   #localAnswers: { readonly connection: number; readonly message: ReplicaMessage }[] = [];
-  #toHost: (ToHost | ToInstructions)[] = [];
+  #toHost: ToHost[] = [];
   #toEngine: ToEngine[] = [];
   #isScheduled = false;
   #isInTurn = false;
@@ -114,6 +122,7 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
       toEngine: (message) => void this.#toEngine.push(message),
       dropped: (reason, detail) => this.#drop(reason, detail),
     });
+    this.#transfer = this.#createTransfer();
     this.#engine = parts.engine({
       toHost: (message) => this.#post(message),
       membersChanged: () => this.#tellLeader(),
@@ -123,6 +132,9 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
       },
       dropped: (reason, detail) => this.#drop(reason, detail),
     });
+    // The log begins behind what could be loaded: a peer's checkpoint is needed before anything else.
+    const { logStart } = parts;
+    if (this.#host.executedIndex < logStart) this.#transfer.want(logStart);
     this.#scheduleTick();
   }
 
@@ -187,6 +199,8 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
       host: this.#host,
       figures: this.#engine.figures(),
       membership: this.#engine.membership,
+      connected: this.#engine.connected,
+      transfer: this.#transfer,
       uptimeMs: this.#parts.clock.monotonic() - this.#startedAt,
       broken: this.#broken,
       clientConnections: this.#clients.count + this.#local.size,
@@ -214,6 +228,25 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
     });
   }
 
+  #createTransfer(): StateTransfer {
+    const { checkpoints, hash, limits } = this.#parts;
+    return new StateTransfer({
+      store: checkpoints,
+      hash,
+      limits: limits.transfer,
+      peers: () => this.#engine.connected,
+      send: (to, payload) => {
+        this.#toEngine.push({ kind: "forward", as: "transfer", to, payload });
+        this.#again();
+      },
+      fetched: (checkpoint) => {
+        this.#host.install(checkpoint);
+        this.#transfer.done(checkpoint.last.index);
+      },
+      dropped: (reason, detail) => this.#drop(reason, detail),
+    });
+  }
+
   #onClientMessage(connection: number, type: number, payload: Uint8Array): void {
     if (type === clientMessageTypes.request) return this.#host.request(connection, payload);
     const message = decodeClientMessage(type, payload);
@@ -221,7 +254,7 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
     else this.#drop("malformed client message", `type ${type}, connection ${connection}`);
   }
 
-  #post(message: ToHost | ToInstructions): void {
+  #post(message: ToHost): void {
     this.#toHost.push(message);
     // A turn gives over what comes in it.
     if (!this.#isInTurn) this.#again();
@@ -242,11 +275,7 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
     do {
       const toHost = this.#toHost;
       this.#toHost = [];
-      for (const message of toHost) {
-        if (message.kind === "instructed" || message.kind === "instructionForwarded")
-          this.#instructions.handle(message);
-        else this.#host.handle(message);
-      }
+      for (const message of toHost) this.#handle(message);
       this.#host.turnEnd();
       const toEngine = this.#toEngine;
       this.#toEngine = [];
@@ -258,12 +287,22 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
     for (const { connection, message } of answers) this.#local.get(connection)?.(message);
   }
 
+  #handle(message: ToHost): void {
+    if (message.kind === "instructed") return this.#instructions.instructed(message.id, message.outcome);
+    if (message.kind === "fetchCheckpoint") return this.#transfer.want(message.index);
+    if (message.kind !== "forwarded" || message.as === "host") return this.#host.handle(message);
+    const { as, from, payload } = message;
+    if (as === "instruction") return this.#instructions.receive(from, payload);
+    return this.#transfer.receive(from, payload, this.#parts.clock.monotonic());
+  }
+
   #scheduleTick(): void {
     this.#cancelTick = this.#parts.clock.after(this.#parts.limits.raft.tickMs, () => {
       this.#scheduleTick();
       this.#engine.tick();
       this.#host.tick();
       this.#instructions.tick();
+      this.#transfer.step(this.#parts.clock.monotonic());
       if (this.#toEngine.length > 0) this.#again();
     });
   }

@@ -3,7 +3,7 @@
  *
  * Owns: whom to ask for which part, what is believed, and that nothing is lost by a crash at any step: a chunk that came is on disk and need
  * not come again. Leaves to others: that a checkpoint is needed (the core, or damage found at start), installing its state (the host).
- * Called by `replica/engine.ts` with each tick and each message.
+ * Called by `replica/replica.ts` with each tick and each message.
  *
  * A manifest is believed if its hash is the root that a certificate names, a chunk if its hash is the one that the manifest names (hazards S7,
  * B16). Who has signed is not counted here: the certificate came out of the order, peers do not lie in this fault model, and whoever lacks
@@ -27,8 +27,8 @@ export interface StateTransferParts {
   readonly store: CheckpointStore;
   readonly hash: Hash;
   readonly limits: TransferLimits;
+  /** Who can be asked: there is a link. */
   readonly peers: () => readonly ReplicaId[];
-  readonly isConnected: (peer: ReplicaId) => boolean;
   readonly send: (to: ReplicaId, payload: Uint8Array) => void;
   /** Published and certified on this disk. */
   readonly fetched: (checkpoint: Checkpoint) => void;
@@ -92,20 +92,21 @@ export class StateTransfer {
   }
 
   step(now: number): void {
-    const { limits, peers, isConnected } = this.#parts;
+    const { limits } = this.#parts;
+    const peers = this.#parts.peers();
     const passed = this.#lastStep === undefined ? 0 : now - this.#lastStep;
     this.#lastStep = now;
     this.#allowance = Math.min(limits.bytesPerSecondMax, this.#allowance + (passed / 1000) * limits.bytesPerSecondMax);
     if (this.#wanted === undefined) return;
     for (const [peer, { what, at }] of this.#asked) {
-      if (now - at < limits.replyMs && isConnected(peer)) continue;
+      if (now - at < limits.replyMs && peers.includes(peer)) continue;
       this.#asked.delete(peer);
       this.#rest(peer, now);
       if (what !== "manifest") this.#putBack(what);
     }
-    for (const peer of peers()) {
+    for (const peer of peers) {
       const isFree = !this.#asked.has(peer) && now >= (this.#restUntil.get(peer) ?? 0);
-      if (isFree && isConnected(peer)) this.#ask(peer, now);
+      if (isFree) this.#ask(peer, now);
     }
   }
 

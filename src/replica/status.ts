@@ -2,12 +2,13 @@
 import type { ReplicaStatus } from "../api/replica.js";
 import type { Executor } from "../execution/executor.js";
 import { bytesOf } from "../model/checkpoint.js";
-import { noIndex, noTerm } from "../model/ids.js";
+import { noIndex, noTerm, type ReplicaId } from "../model/ids.js";
 import { memberOf, type Membership } from "../model/membership.js";
 import type { CheckpointStore } from "../storage/checkpoint-store.js";
 import type { Identity } from "../transport/gate.js";
 import type { EngineFigures } from "./engine-side.js";
 import type { Host } from "./host.js";
+import type { StateTransfer } from "./state-transfer.js";
 
 export interface StatusSources {
   readonly identity: Identity;
@@ -16,6 +17,8 @@ export interface StatusSources {
   readonly checkpoints: CheckpointStore;
   readonly figures: EngineFigures;
   readonly membership: Membership;
+  readonly connected: readonly ReplicaId[];
+  readonly transfer: StateTransfer;
   readonly uptimeMs: number;
   readonly broken: string | undefined;
   readonly clientConnections: number;
@@ -55,7 +58,7 @@ export function statusOf(sources: StatusSources): CoreStatus {
     },
     uptimeMs: Math.round(sources.uptimeMs),
     members: membership.members.map(({ id, role: memberRole, peer, client }) => {
-      const connected = id === identity.id || figures.connected.includes(id);
+      const connected = id === identity.id || sources.connected.includes(id);
       return { id, role: memberRole, peer, client, connected, matchIndex: figures.matches.get(id) };
     }),
     ready: Object.values(checks).every((good) => good),
@@ -65,7 +68,7 @@ export function statusOf(sources: StatusSources): CoreStatus {
   };
 }
 
-function checkpointOf({ checkpoints, host, figures }: StatusSources): ReplicaStatus["checkpoint"] {
+function checkpointOf({ checkpoints, host, figures, transfer }: StatusSources): ReplicaStatus["checkpoint"] {
   const { newest, certified } = checkpoints;
   return {
     index: newest?.last.index ?? noIndex,
@@ -73,11 +76,11 @@ function checkpointOf({ checkpoints, host, figures }: StatusSources): ReplicaSta
     bytes: newest === undefined ? 0 : bytesOf(newest),
     logStart: figures.logStart,
     failure: host.checkpointer.statistics.failure,
-    fetching: figures.fetching,
+    fetching: transfer.progress,
   };
 }
 
-function countersOf({ host, executor, figures, ...sources }: StatusSources): ReplicaStatus["counters"] {
+function countersOf({ host, executor, figures, transfer, ...sources }: StatusSources): ReplicaStatus["counters"] {
   const machine = executor.machineStatistics;
   return {
     ...host.counters,
@@ -91,7 +94,7 @@ function countersOf({ host, executor, figures, ...sources }: StatusSources): Rep
     logSyncs: figures.log.syncs,
     logBytes: figures.log.bytesWritten,
     checkpointsTaken: host.checkpointer.statistics.taken,
-    checkpointsFetched: figures.checkpointsFetched,
+    checkpointsFetched: transfer.fetched,
     syncSeconds: figures.log.syncSeconds,
     sessions: executor.sessions.count,
     clientConnections: sources.clientConnections,

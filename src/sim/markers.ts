@@ -7,7 +7,7 @@
 import type { LogIndex, ReplicaId, Term } from "../model/ids.js";
 import type { RaftState, Role } from "../consensus/raft/state.js";
 import type { ClientStatus } from "../client/client-core.js";
-import type { OpenedReplica } from "../replica/open-replica.js";
+import type { InlineReplica } from "../replica/open-replica.js";
 import type { SimDisk } from "./sim-disk.js";
 
 export const markerNames = [
@@ -103,7 +103,7 @@ export class Markers {
   }
 
   /** At the end of a replica's process, and of the run. */
-  count({ core, executor, log, directory, checkpoints }: OpenedReplica, disk: SimDisk): void {
+  count({ core, executor, log, directory, checkpoints }: InlineReplica, disk: SimDisk): void {
     if (disk.list(`${directory.path}/log`).length > 2) this.reach("a log went on in another segment");
     const { counters } = core.status();
     const { requestsRefused, commandsRepeated } = counters;

@@ -155,7 +155,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: "R12",
     hazard: "a replica that has forgotten its promises runs on",
-    file: "replica/open-replica.js",
+    file: "replica/open-engine.js",
     from: "if (recovered.amnesia === undefined) return undefined;",
     to: "if (true) return undefined;",
     options: { faults: ["damage", "kill"] },

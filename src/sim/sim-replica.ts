@@ -11,7 +11,7 @@ import type { RoleView } from "../consensus/vocabulary.js";
 import type { Instruction, InstructionOutcome } from "../model/instruction.js";
 import type { Member } from "../model/membership.js";
 import { DiskError } from "../ports/disk.js";
-import { closeReplica, openReplica, type OpenedReplica } from "../replica/open-replica.js";
+import { closeReplica, openReplica, type InlineReplica } from "../replica/open-replica.js";
 import type { OrderJudge } from "./checkers/order-judge.js";
 import { Draw } from "./draw.js";
 import type { Markers } from "./markers.js";
@@ -52,7 +52,7 @@ export class SimReplica {
   readonly #parts: SimReplicaParts;
   readonly #member: Member;
   #process: SimProcess | undefined;
-  #opened: OpenedReplica | undefined;
+  #opened: InlineReplica | undefined;
   #raft: RaftState | undefined;
   #starts = 0;
   #isFounded = false;
@@ -74,7 +74,7 @@ export class SimReplica {
     return this.#process;
   }
 
-  get opened(): OpenedReplica | undefined {
+  get opened(): InlineReplica | undefined {
     return this.#opened;
   }
 

@@ -5,10 +5,10 @@
  */
 import type { Limits } from "../../api/config.js";
 import { waitingReadsMax } from "../../consensus/raft/reads.js";
-import type { OpenedReplica } from "../../replica/open-replica.js";
+import type { InlineReplica } from "../../replica/open-replica.js";
 import { must } from "./violation.js";
 
-export function checkQueues(id: string, { core, state }: OpenedReplica, limits: Limits): void {
+export function checkQueues(id: string, { core, state }: InlineReplica, limits: Limits): void {
   const { admission, raft } = limits;
   const within = (what: string, count: number, limit: number): void => {
     must(count <= limit, "V13", () => `${id} holds ${count} ${what}, and the limit is ${limit}`);
