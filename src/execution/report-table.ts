@@ -6,7 +6,7 @@
  *
  *   form  version u8 (1), has a certificate u8, the certificate, then reports until the end (length varint, `wire/checkpoint-codec.ts`)
  */
-import { ByteReader, ByteWriter, equalBytes, hexOf } from "../base/bytes.js";
+import { ByteReader, ByteWriter, equalBytes } from "../base/bytes.js";
 import { reportsNeeded, type Certificate, type Report } from "../model/checkpoint.js";
 import type { LogIndex, ReplicaId } from "../model/ids.js";
 import { decodeReport, encodeReport, readCertificate, writeCertificate } from "../wire/checkpoint-codec.js";
@@ -41,7 +41,7 @@ export class ReportTable {
 
   isReported(index: LogIndex, replica: ReplicaId, root: Uint8Array): boolean {
     return this.#reports.some(
-      (report) => report.index === index && report.replica === replica && hexOf(report.root) === hexOf(root),
+      (report) => report.index === index && report.replica === replica && equalBytes(report.root, root),
     );
   }
 

@@ -15,7 +15,7 @@ import {
   slow,
   termOf,
   votesFor,
-} from "../../test-support/stories.js";
+} from "../../test-support/leader-stories.js";
 
 type Options = ScenarioOptions<typeof standardMachine>;
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { calmNetwork } from "../../src/sim/plan.js";
 import { scenario } from "../../src/sim/scenario.js";
 import { quick } from "../../test-support/sim-stories.js";
-import { add, groupLedBy, hasRole, keepTo, seeds, sum, termOf } from "../../test-support/stories.js";
+import { add, groupLedBy, hasRole, keepTo, seeds, sum, termOf } from "../../test-support/leader-stories.js";
 
 /** Everybody that has just lost the leader waits for one and the same time, as near as a tick. */
 const together = { electionTimeoutMsMin: 1_000, electionTimeoutMsMax: 1_010 } as const;

@@ -18,7 +18,7 @@ import {
   sum,
   termOf,
   votedIn,
-} from "../../test-support/stories.js";
+} from "../../test-support/leader-stories.js";
 
 /** Messages of one entry each, each 5 ms under way, so that a story can act between two. */
 const stepwise = {

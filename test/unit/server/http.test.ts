@@ -52,11 +52,15 @@ class TestDoor implements Door {
   /** What is answered about events, in order; then nothing more happens. */
   readonly answers: DoorEvents[] = [];
   readonly followed: EventsQuestion[] = [];
+  /** Called when there is nothing more to answer. */
+  whenIdle: () => void = () => {};
 
   events(question: EventsQuestion): Promise<DoorEvents> {
     this.followed.push(question);
     const answer = this.answers.shift();
-    return answer === undefined ? new Promise(() => {}) : Promise.resolve(answer);
+    if (answer !== undefined) return Promise.resolve(answer);
+    this.whenIdle();
+    return new Promise(() => {});
   }
 
   close(): void {
@@ -195,23 +199,24 @@ describe("events", () => {
   const at = (index: number) => ({ index, ordinal: 0, sequence: 0 });
 
   /** What a reader is given until nothing more comes; then the stream is ended. */
-  async function textOf(response: Response, events: { close(): void }): Promise<string> {
-    setTimeout(() => events.close(), 20);
+  async function follow({ ask, door, events }: ReturnType<typeof serve>, path: string, headers = {}): Promise<string> {
+    door.whenIdle = () => queueMicrotask(() => events.close());
+    const response = await ask(path, { headers });
+    expect(response.status).toBe(200);
+    expect(response.headers.get("Content-Type")).toBe("text/event-stream");
     return await response.text();
   }
 
   test("are sent with their ids, and the next page is asked for from where the last one ended", async () => {
-    const { door, events, ask } = serve();
+    const served = serve();
+    const { door } = served;
     door.answers.push(
       { kind: "page", events: [{ position: at(7), data: bytes({ amount: 5n }) }], next: at(9) },
       { kind: "page", events: [], next: at(12) },
       { kind: "page", events: [{ position: at(12), data: bytes("two\nlines") }], next: at(13) },
     );
-    const response = await ask("/v1/events/moved?after=6");
 
-    expect(response.status).toBe(200);
-    expect(response.headers.get("Content-Type")).toBe("text/event-stream");
-    expect(await textOf(response, events)).toBe(
+    expect(await follow(served, "/v1/events/moved?after=6")).toBe(
       'retry: 1000\n\nid: 7.0.0\ndata: {"amount":{"$bigint":"5"}}\n\n:\n\nid: 12.0.0\ndata: "two\\nlines"\n\n',
     );
     expect(door.followed.map(({ from }) => from)).toEqual([
@@ -223,11 +228,11 @@ describe("events", () => {
   });
 
   test("that are no longer kept are told as such, and the stream goes on behind them", async () => {
-    const { door, events, ask } = serve();
+    const served = serve();
+    const { door } = served;
     door.answers.push({ kind: "compacted", resumeAfter: at(5) });
-    const response = await ask("/v1/events/moved", { headers: { "Last-Event-ID": "2.-1.3" } });
 
-    expect(await textOf(response, events)).toBe(
+    expect(await follow(served, "/v1/events/moved", { "Last-Event-ID": "2.-1.3" })).toBe(
       'retry: 1000\n\nevent: compacted\nid: 5.0.0\ndata: {"resumeAfter":"5.0.0"}\n\n',
     );
     expect(door.followed.map(({ from }) => from)).toEqual([
