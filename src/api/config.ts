@@ -187,6 +187,11 @@ export interface Limits extends ReplicatedLimits {
   readonly transfer: TransferLimits;
 }
 
+/** Where a replica orders: on the thread that executes commands, or on one of its own. */
+export const enginePlaces = ["inline", "worker"] as const;
+export type EnginePlace = (typeof enginePlaces)[number];
+export const defaultEnginePlace: EnginePlace = "inline";
+
 export const defaultLimits: Limits = {
   checkpoints: {
     logEntriesMax: 100_000,

@@ -1,5 +1,5 @@
 /**
- * The clock port on Node: `performance.now`, `Date.now`, timers, and the end of a turn of the event loop.
+ * The clock port on Node: the processor's monotonic clock, `Date.now`, timers, and the end of a turn of the event loop.
  *
  * Owns: the queue of what runs at a turn's end, after every socket and file that was ready in this turn has been handled.
  */
@@ -17,7 +17,11 @@ export function createNodeClock(): Clock {
   }
 
   return {
-    monotonic: () => performance.now(),
+    monotonic() {
+      // `performance.now` counts from the start of its thread: an engine and its host on two threads must mean the same time.
+      const [seconds, nanoseconds] = process.hrtime();
+      return seconds * 1_000 + nanoseconds / 1_000_000;
+    },
     wall: () => Date.now(),
     after(delayMs, fire) {
       const timer = setTimeout(fire, delayMs);

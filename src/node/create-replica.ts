@@ -4,7 +4,14 @@
  * Owns: checking options, listening, the order of closing. Leaves to others: opening (`replica/open-replica.ts`) and everything that
  * happens afterwards. Called by programs (`quorate/server`) and by the bundled process.
  */
-import { checkLimits, defaultLimits, fingerprintOf, type Limits } from "../api/config.js";
+import {
+  checkLimits,
+  defaultEnginePlace,
+  defaultLimits,
+  fingerprintOf,
+  type EnginePlace,
+  type Limits,
+} from "../api/config.js";
 import type { Door } from "../api/door.js";
 import { InstructionRefused } from "../api/errors.js";
 import type { LowLevelMachine } from "../api/low-level.js";
@@ -16,10 +23,11 @@ import type { Instruction, MembershipChange } from "../model/instruction.js";
 import type { Member } from "../model/membership.js";
 import type { Clock } from "../ports/clock.js";
 import { closeReplica, openReplica, type OpenedReplica } from "../replica/open-replica.js";
-import type { ReplicaCore } from "../replica/replica.js";
+import type { ReplicaCore, ReplicaObserver } from "../replica/replica.js";
 import { createNodeClock } from "./clock.js";
 import { createDoor } from "./create-door.js";
 import { nodeDisk } from "./disk.js";
+import { openReplicaOnThreads } from "./engine-thread.js";
 import { nodeEntropy } from "./entropy.js";
 import { nodeHash } from "./hash.js";
 import { accepted, isLoopback, listen, nodeNetwork, parseAddress, type Listener } from "./network.js";
@@ -43,6 +51,11 @@ export interface ReplicaOptions {
   readonly join?: boolean;
   /** Allows addresses that other machines can reach, although nothing is encrypted or authenticated yet. */
   readonly insecure?: boolean;
+  /**
+   * Where ordering runs: on the thread that executes commands (`inline`), or on one of its own (`worker`), where slow commands delay neither
+   * heartbeats nor the log.
+   */
+  readonly engine?: EnginePlace;
   readonly limits?: Limits;
   readonly onRole?: (role: RoleView) => void;
   /** The replica has stepped aside for good, for example because its disk failed: stop it. */
@@ -67,21 +80,10 @@ export async function startReplica(machine: LowLevelMachine, options: ReplicaOpt
   const limits = options.limits ?? defaultLimits;
   const self = checkOptions(options, limits);
   const clock = createNodeClock();
-  const opened = openReplica(
-    machine,
-    { ...options, join: options.join === true, limits },
-    { clock, disk: nodeDisk, network: nodeNetwork, hash: nodeHash, entropy: nodeEntropy },
-    {
-      roleChanged: (role) => options.onRole?.(role),
-      broken: (reason) => options.onBroken?.(reason),
-      peerChanged: (peer, isConnected, cause) => options.onPeer?.(peer, isConnected, cause),
-      dropped: (reason, detail) => options.onDropped?.(reason, detail),
-    },
-  );
-  if (opened.kind === "refused") throw new CannotStart(opened.code, opened.message);
+  const { opened, listening } = await open(machine, { ...options, limits, peerAddress: self.peer }, clock);
   const listeners: Listener[] = [];
   try {
-    listeners.push(await listen(self.peer, (socket) => opened.core.engine.acceptPeer(accepted(socket))));
+    await listening(listeners);
     listeners.push(await listen(self.client, (socket) => opened.core.acceptClient(accepted(socket))));
     return new RunningReplica({ opened, clock, listeners, fingerprint: fingerprintOf(limits) });
   } catch (cause) {
@@ -89,6 +91,41 @@ export async function startReplica(machine: LowLevelMachine, options: ReplicaOpt
     await shutDown({ opened, listeners });
     throw cause;
   }
+}
+
+interface Open {
+  readonly opened: OpenedReplica;
+  /** Resolves once other replicas can reach this one. */
+  listening(listeners: Listener[]): Promise<void>;
+}
+
+async function open(
+  machine: LowLevelMachine,
+  options: ReplicaOptions & { readonly limits: Limits; readonly peerAddress: string },
+  clock: Clock,
+): Promise<Open> {
+  const toOpen = { ...options, join: options.join === true };
+  const ports = { clock, disk: nodeDisk, network: nodeNetwork, hash: nodeHash, entropy: nodeEntropy };
+  const observer: ReplicaObserver = {
+    roleChanged: (role) => options.onRole?.(role),
+    broken: (reason) => options.onBroken?.(reason),
+    peerChanged: (peer, isConnected, cause) => options.onPeer?.(peer, isConnected, cause),
+    dropped: (reason, detail) => options.onDropped?.(reason, detail),
+  };
+  if ((options.engine ?? defaultEnginePlace) === "worker") {
+    const opened = await openReplicaOnThreads(machine, toOpen, ports, observer);
+    if (opened.kind === "refused") throw new CannotStart(opened.code, opened.message);
+    return { opened, listening: () => opened.core.engine.listening };
+  }
+  const opened = openReplica(machine, toOpen, ports, observer);
+  if (opened.kind === "refused") throw new CannotStart(opened.code, opened.message);
+  const { engine } = opened.core;
+  return {
+    opened,
+    listening: async (listeners) => {
+      listeners.push(await listen(options.peerAddress, (socket) => engine.acceptPeer(accepted(socket))));
+    },
+  };
 }
 
 interface ShutDown {

@@ -2,7 +2,7 @@
 import type { ReplicaStatus } from "../api/replica.js";
 import type { Executor } from "../execution/executor.js";
 import { bytesOf } from "../model/checkpoint.js";
-import { noIndex, noTerm, type ReplicaId } from "../model/ids.js";
+import { maxIndex, noIndex, noTerm, type ReplicaId } from "../model/ids.js";
 import { memberOf, type Membership } from "../model/membership.js";
 import type { CheckpointStore } from "../storage/checkpoint-store.js";
 import type { Identity } from "../transport/gate.js";
@@ -47,8 +47,9 @@ export function statusOf(sources: StatusSources): CoreStatus {
     role: role?.role ?? "follower",
     term: role?.term ?? noTerm,
     leader: role?.leader,
-    lastIndex: figures.lastIndex,
-    commitIndex: figures.commitIndex,
+    // The figures of an engine on another thread are a little older than what the host knows by itself.
+    lastIndex: maxIndex(figures.lastIndex, executedIndex),
+    commitIndex: maxIndex(figures.commitIndex, executedIndex),
     executedIndex,
     checkpoint: checkpointOf(sources),
     machine: {

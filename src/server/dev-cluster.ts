@@ -12,6 +12,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { nodeDisk } from "../node/disk.js";
+import type { EnginePlace } from "../api/config.js";
 import type { LowLevelMachine } from "../api/low-level.js";
 import { readRecord, writeRecord, type DevRecord, type DevReplica } from "./dev-record.js";
 import { CommandFailure, exitCodes, usageFailure } from "./exit-codes.js";
@@ -27,6 +28,7 @@ export interface DevOptions {
   /** Where each kind of port starts; 0 takes any free ones; `undefined` the recorded or usual ones. */
   readonly ports: Readonly<Record<PortKind, number | undefined>>;
   readonly machine: string | undefined;
+  readonly engine: EnginePlace | undefined;
   readonly restart: boolean;
 }
 
@@ -201,6 +203,7 @@ export class DevCluster {
       ...["--listen-http", self?.http ?? `${loopbackHost}:0`],
       ...(self?.redis === undefined ? [] : ["--listen-redis", self.redis]),
       ...(isNew ? ["--bootstrap"] : []),
+      ...(this.#options.engine === undefined ? [] : ["--engine", this.#options.engine]),
     ];
   }
 

@@ -5,6 +5,7 @@
  * they cannot disagree. Leaves to others: layering (`settings.ts`), meaning (`replica-process.ts`).
  */
 import { z } from "zod";
+import { defaultEnginePlace, enginePlaces } from "../api/config.js";
 import { isReplicaId } from "../model/ids.js";
 import { limitOptions } from "./limit-options.js";
 
@@ -73,6 +74,14 @@ export const options: readonly Option[] = [
     z.boolean(),
     false,
     "Lets an empty data directory be that of a replica which is added to a running cluster (`quorate member add`). Harmless later.",
+  ),
+  optional(
+    "replica.engine",
+    "engine",
+    "text",
+    z.enum(enginePlaces),
+    defaultEnginePlace,
+    "Where ordering runs: `inline`, on the thread that executes commands, or `worker`, on one of its own, so that slow commands delay neither heartbeats nor the log.",
   ),
   required(
     "members",

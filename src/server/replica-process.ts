@@ -5,6 +5,7 @@
  * replica (`node/create-replica.ts`), the doors (`http.ts`, `resp/`), configuration (`settings.ts`). Reports to a parent process,
  * if there is one, over the channel that it opened; a replica whose parent is gone stops, so that none is left behind.
  */
+import { defaultEnginePlace, enginePlaces } from "../api/config.js";
 import type { LowLevelMachine } from "../api/low-level.js";
 import type { Replica } from "../api/replica.js";
 import { InvariantViolation } from "../base/invariant.js";
@@ -117,6 +118,7 @@ function openReplica(settings: Settings, machine: LowLevelMachine, environment: 
     bootstrap: flagSetting(settings, "replica.bootstrap"),
     join: flagSetting(settings, "replica.join"),
     insecure: flagSetting(settings, "listen.insecure"),
+    engine: enginePlaces.find((place) => place === textSetting(settings, "replica.engine")) ?? defaultEnginePlace,
     limits: limitsOf((path) => countSetting(settings, path)),
     onRole: ({ role, term, leader }) => {
       logger.info({ role, term, leader }, "role changed");

@@ -2,23 +2,15 @@
  * The main promise, with real processes: whatever was acknowledged is there, and is there once, however often the leader is
  * killed. Half of the kills come during heavy writes.
  */
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
+import { enginePlaces } from "../../src/api/config.js";
 import { connect } from "../../src/node/create-client.js";
 import { kv } from "../../src/services/kv/index.js";
 import { DevCluster, until } from "../../test-support/dev-cluster.js";
 
-const kills = 20;
 const counters = 4;
 let cluster: DevCluster;
-
-beforeAll(async () => {
-  cluster = await DevCluster.start();
-});
-
-afterAll(async () => {
-  await cluster.stop();
-});
 
 const connectAll = () => connect(kv, { endpoints: cluster.replicas.map(({ client }) => client), timeoutMs: 30_000 });
 type KvClient = Awaited<ReturnType<typeof connectAll>>;
@@ -114,46 +106,58 @@ async function checkEverything(client: KvClient, load: Load): Promise<void> {
   }
 }
 
-test(
-  `${kills} kills of the leader under load lose nothing, apply nothing twice, and refuse nothing`,
-  { timeout: 300_000 },
-  async () => {
+describe.each(enginePlaces)("with the engine %s", (engine) => {
+  const kills = engine === "inline" ? 20 : 10;
+
+  beforeAll(async () => {
+    cluster = await DevCluster.start(["--engine", engine]);
+  });
+
+  afterAll(async () => {
+    await cluster.stop();
+  });
+
+  test(
+    `${kills} kills of the leader under load lose nothing, apply nothing twice, and refuse nothing`,
+    { timeout: 300_000 },
+    async () => {
+      const client = await connectAll();
+      const load = new Load("kill");
+      load.start(client, 8, 16);
+      const gaps: number[] = [];
+      for (let kill = 0; kill < kills / 2; kill += 1) gaps.push(await killLeader(load));
+      load.start(client, 120, 1000);
+      for (let kill = 0; kill < kills / 2; kill += 1) gaps.push(await killLeader(load));
+      await load.stop();
+
+      gaps.sort((a, b) => a - b);
+      const median = gaps[gaps.length >> 1] ?? 0;
+      console.log(
+        `${kills} kills, ${load.acknowledged.length} writes: longest gap without a write ` +
+          `median ${median.toFixed(0)} ms, worst ${(gaps.at(-1) ?? 0).toFixed(0)} ms`,
+      );
+      expect(load.failures).toEqual([]);
+      await checkEverything(client, load);
+      await client.$close();
+    },
+  );
+
+  test("all three killed at once and started again have everything", { timeout: 120_000 }, async () => {
     const client = await connectAll();
-    const load = new Load("kill");
-    load.start(client, 8, 16);
-    const gaps: number[] = [];
-    for (let kill = 0; kill < kills / 2; kill += 1) gaps.push(await killLeader(load));
-    load.start(client, 120, 1000);
-    for (let kill = 0; kill < kills / 2; kill += 1) gaps.push(await killLeader(load));
+    const load = new Load("all");
+    load.start(client, 16, 64);
+    await until("writes", async () => (load.acknowledged.length > 200 ? true : undefined));
+    const restarts = cluster.events.filter(({ event }) => event === "restarted").length;
+    for (const { id } of cluster.replicas) cluster.kill(id);
+    await until("three restarts", async () =>
+      cluster.events.filter(({ event }) => event === "restarted").length >= restarts + 3 ? true : undefined,
+    );
+    const before = load.acknowledged.length;
+    await until("writes after the restart", async () => (load.acknowledged.length > before + 100 ? true : undefined));
     await load.stop();
 
-    gaps.sort((a, b) => a - b);
-    const median = gaps[gaps.length >> 1] ?? 0;
-    console.log(
-      `${kills} kills, ${load.acknowledged.length} writes: longest gap without a write ` +
-        `median ${median.toFixed(0)} ms, worst ${(gaps.at(-1) ?? 0).toFixed(0)} ms`,
-    );
     expect(load.failures).toEqual([]);
     await checkEverything(client, load);
     await client.$close();
-  },
-);
-
-test("all three killed at once and started again have everything", { timeout: 120_000 }, async () => {
-  const client = await connectAll();
-  const load = new Load("all");
-  load.start(client, 16, 64);
-  await until("writes", async () => (load.acknowledged.length > 200 ? true : undefined));
-  const restarts = cluster.events.filter(({ event }) => event === "restarted").length;
-  for (const { id } of cluster.replicas) cluster.kill(id);
-  await until("three restarts", async () =>
-    cluster.events.filter(({ event }) => event === "restarted").length >= restarts + 3 ? true : undefined,
-  );
-  const before = load.acknowledged.length;
-  await until("writes after the restart", async () => (load.acknowledged.length > before + 100 ? true : undefined));
-  await load.stop();
-
-  expect(load.failures).toEqual([]);
-  await checkEverything(client, load);
-  await client.$close();
+  });
 });

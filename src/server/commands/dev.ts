@@ -4,6 +4,7 @@
  * Owns: its flags, what is printed, Ctrl-C. The work is in `dev-cluster.ts`.
  */
 import { Argument, Command, InvalidArgumentError, Option as Flag } from "commander";
+import { defaultEnginePlace, enginePlaces, type EnginePlace } from "../../api/config.js";
 import { cardAsJson, renderCard, type CardParts } from "../card.js";
 import { DevCluster, usualPorts, type DevEvent, type DevOptions, type PortKind } from "../dev-cluster.js";
 import { defaultDataDir } from "../dev-record.js";
@@ -16,6 +17,7 @@ interface Given {
   readonly replicas?: string;
   readonly data: string;
   readonly ephemeral?: boolean;
+  readonly engine?: EnginePlace;
   readonly json?: boolean;
   readonly restart: boolean;
   readonly redisPort?: number;
@@ -41,6 +43,11 @@ export function devCommand(exit: Exit): Command {
     .option("--data <dir>", "where the replicas keep their logs between runs", defaultDataDir)
     .addOption(
       new Flag("--ephemeral", "keep nothing: use a temporary directory and remove it at the end").conflicts("data"),
+    )
+    .addOption(
+      new Flag("--engine <where>", `where each replica orders, as of start (default: ${defaultEnginePlace})`).choices(
+        enginePlaces,
+      ),
     )
     .option("--json", "print the card, and later events, as lines of JSON")
     .option("--no-restart", "leave a replica dead that dies");
@@ -102,6 +109,7 @@ function optionsOf(given: Given, machine: string | undefined): DevOptions {
     ephemeral: given.ephemeral === true,
     ports: { redis: given.redisPort, http: given.httpPort, client: given.clientPort, peer: given.peerPort },
     machine,
+    engine: given.engine,
     restart: given.restart,
   };
 }
