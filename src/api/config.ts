@@ -105,12 +105,14 @@ export interface AdmissionLimits {
   readonly batchBytesMax: number;
   /** Entries proposed and not yet committed: what comes meanwhile is collected. */
   readonly pipelineMax: number;
-  /** Requests that clients of this replica wait for, in all, their bytes, and for one connection. */
+  /** Requests that clients of this replica wait for, and their bytes: in all, and for one connection. */
   readonly waitingMax: number;
   readonly waitingBytesMax: number;
   readonly waitingPerConnectionMax: number;
-  /** Queries waiting for a read barrier or for execution. */
+  readonly waitingBytesPerConnectionMax: number;
+  /** Queries waiting for a read barrier or for execution, and the bytes of their inputs; one query may pass these. */
   readonly queriesMax: number;
+  readonly queriesBytesMax: number;
   /** Clients that wait for events. */
   readonly eventWaitsMax: number;
   /** A query for which no leader is found, or that execution does not reach, within this time is refused. */
@@ -242,7 +244,9 @@ export const defaultLimits: Limits = {
     waitingMax: 131_072,
     waitingBytesMax: 268_435_456,
     waitingPerConnectionMax: 65_536,
+    waitingBytesPerConnectionMax: 33_554_432,
     queriesMax: 131_072,
+    queriesBytesMax: 134_217_728,
     eventWaitsMax: 65_536,
     queryMs: 5_000,
     renewMs: 500,

@@ -35,6 +35,10 @@ export interface ReplicaStatus {
     readonly connected: boolean;
     /** What it surely has of the leader's log; told by the leader alone, of others. */
     readonly matchIndex: LogIndex | undefined;
+    /** Bytes of entries that were sent to it and that it has not acknowledged; told by the leader alone, of others. */
+    readonly inFlightBytes: number | undefined;
+    /** Bytes that wait in this process to leave for it. */
+    readonly queuedBytes: number;
   }[];
   /** Executes what it must and can reach a leader. */
   readonly ready: boolean;
@@ -73,6 +77,8 @@ export interface ReplicaCounters {
   readonly eventsEmitted: number;
   readonly queriesAnswered: number;
   readonly proposalsPending: number;
+  /** Bytes of the requests that wait here for an answer. */
+  readonly pendingBytes: number;
   readonly leaderChanges: number;
   readonly logWrites: number;
   readonly logSyncs: number;

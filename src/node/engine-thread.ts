@@ -219,6 +219,6 @@ const noFigures: EngineFigures = {
   logStart: noIndex,
   isWhole: true,
   log: { writes: 0, syncs: 0, bytesWritten: 0, syncSeconds: { bounds: [], counts: [0], sum: 0 } },
-  matches: new Map(),
-  traffic: { sent: 0, received: 0 },
+  followers: new Map(),
+  traffic: { sent: 0, received: 0, queued: new Map() },
 };

@@ -17,7 +17,7 @@ import type { Hash } from "../ports/hash.js";
 import type { Connection, ConnectionHandlers, Network } from "../ports/network.js";
 import type { LogStatistics, LogStore } from "../storage/log-store.js";
 import type { Identity, Standing } from "../transport/gate.js";
-import { Peers } from "../transport/peers.js";
+import { Peers, type PeerTraffic } from "../transport/peers.js";
 import type { ToEngine, ToHost } from "./channel.js";
 import { Engine } from "./engine.js";
 import { Repair } from "./repair.js";
@@ -68,9 +68,9 @@ export interface EngineFigures {
   /** No entry is damaged. */
   readonly isWhole: boolean;
   readonly log: LogStatistics;
-  /** At a leader: how much of its log the others surely have. */
-  readonly matches: ReadonlyMap<ReplicaId, LogIndex>;
-  readonly traffic: { readonly sent: number; readonly received: number };
+  /** At a leader: how much of its log the others surely have, and how much is on its way to them. */
+  readonly followers: ReadonlyMap<ReplicaId, { readonly match: LogIndex; readonly inFlightBytes: number }>;
+  readonly traffic: PeerTraffic;
 }
 
 export class EngineSide {
@@ -142,7 +142,7 @@ export class EngineSide {
       logStart: state.log.start.index,
       isWhole: this.#repair.firstDamaged === undefined,
       log: log.statistics,
-      matches: matchesOf(state),
+      followers: followersOf(state),
       traffic: this.#peers.traffic(),
     };
   }
@@ -201,7 +201,12 @@ export class EngineSide {
   }
 }
 
-function matchesOf({ role }: RaftState): ReadonlyMap<ReplicaId, LogIndex> {
+function followersOf({ role }: RaftState): EngineFigures["followers"] {
   if (role.kind !== "leader") return new Map();
-  return new Map([...role.followers].map(([id, { progress }]) => [id, progress.match]));
+  return new Map(
+    [...role.followers].map(([id, { progress }]) => {
+      const inFlightBytes = progress.mode === "replicate" ? progress.inflight.bytes : 0;
+      return [id, { match: progress.match, inFlightBytes }];
+    }),
+  );
 }

@@ -122,6 +122,10 @@ export class Host {
     return this.#waiting.count + this.#queries.count;
   }
 
+  get pendingBytes(): number {
+    return this.#waiting.bytes + this.#queries.bytes;
+  }
+
   /** An encoded request (`wire/request-codec.ts`) of a client of this replica. */
   request(connection: number, bytes: Uint8Array): void {
     const key = peekRequest(bytes);

@@ -55,6 +55,11 @@ export class Queries {
     return this.#reads.count + this.#answers.heldCount;
   }
 
+  /** Of their inputs. */
+  get bytes(): number {
+    return this.#reads.bytes + this.#answers.heldBytes;
+  }
+
   /** Since start. */
   get answered(): number {
     return this.#answers.answered;
@@ -67,7 +72,7 @@ export class Queries {
       closed ??
       (query.kind === "events"
         ? this.#waits.ask(connection, query, admission.eventWaitsMax)
-        : overload(this.count, admission.queriesMax));
+        : (overload(this.count, admission.queriesMax) ?? overload(this.bytes, admission.queriesBytesMax)));
     if (refusal !== undefined) return answer(connection, { kind: "queryRefused", id, refusal: counted(refusal) });
     if (query.kind === "events") return;
     const { name, input, read } = query;

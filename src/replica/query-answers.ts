@@ -27,6 +27,7 @@ export class QueryAnswers {
   readonly #parts: QueryAnswersParts;
   readonly #held = new Map<number, WaitingQuery[]>();
   #heldCount = 0;
+  #heldBytes = 0;
   #answered = 0;
 
   constructor(parts: QueryAnswersParts) {
@@ -35,6 +36,11 @@ export class QueryAnswers {
 
   get heldCount(): number {
     return this.#heldCount;
+  }
+
+  /** Of inputs. */
+  get heldBytes(): number {
+    return this.#heldBytes;
   }
 
   /** Since start. */
@@ -51,6 +57,7 @@ export class QueryAnswers {
         continue;
       }
       this.#heldCount += 1;
+      this.#heldBytes += query.input.length;
       if (held === undefined) this.#held.set(query.connection, [query]);
       else held.push(query);
     }
@@ -70,6 +77,7 @@ export class QueryAnswers {
     const held = this.#held.get(connection) ?? [];
     this.#held.delete(connection);
     this.#heldCount -= held.length;
+    for (const { input } of held) this.#heldBytes -= input.length;
     return held;
   }
 

@@ -53,6 +53,7 @@ export class Reads {
   #lastAskedAt = -Infinity;
   #nextBarrier = 1;
   #count = 0;
+  #bytes = 0;
   /** One failed: nothing is asked until `release`. */
   #isHeld = false;
 
@@ -60,15 +61,20 @@ export class Reads {
     return this.#count;
   }
 
+  /** Of inputs. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /** For a barrier. */
   add(query: WaitingQuery): void {
     this.#fresh.push(query);
-    this.#count += 1;
+    this.#came(query);
   }
 
   /** For a state that reflects this index; 0: for any. */
   addAt(index: LogIndex, query: WaitingQuery): void {
-    this.#count += 1;
+    this.#came(query);
     if (index === 0) this.#ready.push(query);
     else this.#await({ index, queries: [query] });
   }
@@ -127,7 +133,7 @@ export class Reads {
         else this.#await(group);
       }
     }
-    this.#count -= ready.length;
+    this.#left(ready);
     return ready;
   }
 
@@ -144,8 +150,18 @@ export class Reads {
     this.#passed = this.#passed
       .map(({ index, queries }) => ({ index, queries: queries.filter((query) => !isOld(query)) }))
       .filter(({ queries }) => queries.length > 0);
-    this.#count -= old.length;
+    this.#left(old);
     return old;
+  }
+
+  #came(query: WaitingQuery): void {
+    this.#count += 1;
+    this.#bytes += query.input.length;
+  }
+
+  #left(queries: readonly WaitingQuery[]): void {
+    this.#count -= queries.length;
+    for (const { input } of queries) this.#bytes -= input.length;
   }
 
   #await(group: PassedGroup): void {

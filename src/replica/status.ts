@@ -60,7 +60,9 @@ export function statusOf(sources: StatusSources): CoreStatus {
     uptimeMs: Math.round(sources.uptimeMs),
     members: membership.members.map(({ id, role: memberRole, peer, client }) => {
       const connected = id === identity.id || sources.connected.includes(id);
-      return { id, role: memberRole, peer, client, connected, matchIndex: figures.matches.get(id) };
+      const { match, inFlightBytes } = figures.followers.get(id) ?? {};
+      const queuedBytes = figures.traffic.queued.get(id) ?? 0;
+      return { id, role: memberRole, peer, client, connected, matchIndex: match, inFlightBytes, queuedBytes };
     }),
     ready: Object.values(checks).every((good) => good),
     checks,
@@ -91,6 +93,7 @@ function countersOf({ host, executor, figures, transfer, ...sources }: StatusSou
     eventsEmitted: machine?.eventsEmitted ?? 0,
     entriesProposed: figures.entriesProposed,
     proposalsPending: host.pending,
+    pendingBytes: host.pendingBytes,
     logWrites: figures.log.writes,
     logSyncs: figures.log.syncs,
     logBytes: figures.log.bytesWritten,

@@ -22,7 +22,7 @@ export class Waiting {
   readonly #resolves: BySession = new Map();
   /** `open` by nonce, `keepAlive` and `close` by session. */
   readonly #others = new Map<string, WaitingRequest>();
-  readonly #byConnection = new Map<number, Set<WaitingRequest>>();
+  readonly #byConnection = new Map<number, { readonly requests: Set<WaitingRequest>; bytes: number }>();
   #count = 0;
   #bytes = 0;
 
@@ -39,12 +39,13 @@ export class Waiting {
     return (
       overload(this.#count, limits.waitingMax) ??
       overload(this.#bytes, limits.waitingBytesMax) ??
-      overload(this.countOf(connection), limits.waitingPerConnectionMax)
+      overload(this.countOf(connection), limits.waitingPerConnectionMax) ??
+      overload(this.#byConnection.get(connection)?.bytes ?? 0, limits.waitingBytesPerConnectionMax)
     );
   }
 
   countOf(connection: number): number {
-    return this.#byConnection.get(connection)?.size ?? 0;
+    return this.#byConnection.get(connection)?.requests.size ?? 0;
   }
 
   /** A repeated request waits once, for the connection that asked last. False if it was waiting already. */
@@ -94,7 +95,7 @@ export class Waiting {
 
   /** Its client has gone: it asks again, here or elsewhere, if it still wants to know. */
   dropConnection(connection: number): void {
-    for (const request of this.#byConnection.get(connection) ?? []) this.take(request.key);
+    for (const request of this.#byConnection.get(connection)?.requests ?? []) this.take(request.key);
   }
 
   #find(key: RequestKey): WaitingRequest | undefined {
@@ -111,15 +112,17 @@ export class Waiting {
   }
 
   #join(request: WaitingRequest): void {
-    const present = this.#byConnection.get(request.connection);
-    if (present === undefined) this.#byConnection.set(request.connection, new Set([request]));
-    else present.add(request);
+    const present = this.#byConnection.get(request.connection) ?? { requests: new Set(), bytes: 0 };
+    present.requests.add(request);
+    present.bytes += request.bytes.length;
+    this.#byConnection.set(request.connection, present);
   }
 
   #leave(request: WaitingRequest): void {
     const present = this.#byConnection.get(request.connection);
-    present?.delete(request);
-    if (present?.size === 0) this.#byConnection.delete(request.connection);
+    if (present?.requests.delete(request) !== true) return;
+    present.bytes -= request.bytes.length;
+    if (present.requests.size === 0) this.#byConnection.delete(request.connection);
   }
 }
 

@@ -42,6 +42,7 @@ const gauges: readonly (readonly [string, string, Read])[] = [
   ["checkpoint_bytes", "Bytes of the newest checkpoint.", (status) => status.checkpoint.bytes],
   ["log_start_index", "Last entry that the log does not hold any more.", (status) => status.checkpoint.logStart],
   ["proposals_pending", "Requests taken and not yet answered.", (status) => status.counters.proposalsPending],
+  ["proposals_pending_bytes", "Bytes of those, and of queries.", (status) => status.counters.pendingBytes],
   ["sessions", "Sessions in the replicated table.", (status) => status.counters.sessions],
   ["client_connections", "Open connections of clients.", (status) => status.counters.clientConnections],
   ["peers_connected", "Other replicas that this one is connected to.", countConnected],
@@ -144,6 +145,14 @@ function labelledMetrics(registry: Registry, sources: MetricSources): void {
     },
   };
   const info = new Gauge(configuration);
+  peerGauge(registry, { name: "peer_inflight_bytes", help: "Sent to it, not acknowledged (leader only)." }, (set) => {
+    for (const { id, inFlightBytes } of sources.status().members)
+      if (inFlightBytes !== undefined) set(id, inFlightBytes);
+  });
+  peerGauge(registry, { name: "peer_queued_bytes", help: "Waiting in this process to leave for it." }, (set) => {
+    const { members, id: self } = sources.status();
+    for (const { id, queuedBytes } of members) if (id !== self) set(id, queuedBytes);
+  });
   counterOf(
     registry,
     { name: `${prefix}requests_refused_total`, help: "Requests refused, by code.", labelNames: ["code"] },
@@ -165,6 +174,24 @@ function labelledMetrics(registry: Registry, sources: MetricSources): void {
       for (const [code, count] of sources.httpAnswers()) set({ code: String(code) }, count);
     },
   );
+}
+
+/** Labelled by the peers of now. */
+function peerGauge(
+  registry: Registry,
+  { name, help }: { readonly name: string; readonly help: string },
+  collect: (set: (peer: string, value: number) => void) => void,
+): void {
+  const gauge = new Gauge({
+    name: prefix + name,
+    help,
+    labelNames: ["peer"],
+    registers: [registry],
+    collect: () => {
+      gauge.reset();
+      collect((peer, value) => gauge.set({ peer }, value));
+    },
+  });
 }
 
 /** A counter that is set to what was counted elsewhere: reset and raised by the whole at each scrape. */
@@ -212,6 +239,8 @@ export const metricNames: readonly string[] = [
   ...counters.map(([name]) => prefix + name),
   ...[
     "info",
+    "peer_inflight_bytes",
+    "peer_queued_bytes",
     "requests_refused_total",
     "frames_dropped_total",
     "http_answers_total",

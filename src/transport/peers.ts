@@ -47,6 +47,14 @@ export interface PeersOptions {
   readonly dropped: (reason: string, detail: string) => void;
 }
 
+/** Bytes over the links that are open now. */
+export interface PeerTraffic {
+  readonly sent: number;
+  readonly received: number;
+  /** Waiting in this process, by peer. */
+  readonly queued: ReadonlyMap<ReplicaId, number>;
+}
+
 interface PeerLink {
   readonly link: Link;
   readonly process: string;
@@ -105,12 +113,12 @@ export class Peers {
     this.#open.get(peer)?.link.send(type, payload);
   }
 
-  /** Sent and received since start, over links that are open now. */
-  traffic(): { readonly sent: number; readonly received: number } {
-    const total = { sent: 0, received: 0 };
-    for (const { link } of this.#open.values()) {
+  traffic(): PeerTraffic {
+    const total = { sent: 0, received: 0, queued: new Map<ReplicaId, number>() };
+    for (const [peer, { link }] of this.#open) {
       total.sent += link.bytesSent;
       total.received += link.bytesReceived;
+      total.queued.set(peer, link.bufferedBytes);
     }
     return total;
   }

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 
+import { defaultLimits } from "../../../src/api/config.js";
 import {
   logIndex,
   requestNumber,
@@ -30,6 +31,37 @@ test("a request that is asked twice waits once, for the connection that asked la
   expect(waiting.take(command(1))?.connection).toBe(8);
   expect(waiting.take(command(1))).toBeUndefined();
   expect([waiting.count, waiting.countOf(8)]).toEqual([0, 0]);
+});
+
+test("a connection's requests are bounded in bytes, whatever others wait for", () => {
+  const waiting = new Waiting();
+  const limits = { ...defaultLimits.admission, waitingBytesPerConnectionMax: 10 };
+  waiting.add({ key: command(1), bytes: new Uint8Array(9), connection: 7 });
+  expect(waiting.pressure(7, limits)).toBeUndefined();
+  waiting.add({ key: command(2), bytes: new Uint8Array(9), connection: 7 });
+
+  expect(waiting.pressure(7, limits)).toEqual({ code: "OVERLOADED", queued: 18, limit: 10 });
+  expect(waiting.pressure(8, limits)).toBeUndefined();
+  // Asked again elsewhere: it weighs on the other connection.
+  waiting.add({ key: command(2), bytes: new Uint8Array(9), connection: 8 });
+  expect(waiting.pressure(7, limits)).toBeUndefined();
+  waiting.take(command(1));
+  waiting.dropConnection(8);
+  expect([waiting.count, waiting.bytes]).toEqual([0, 0]);
+});
+
+test("the bytes of queries are counted until they are given back", () => {
+  const reads = new Reads();
+  const of = (id: number, length: number) => ({ ...query(id), input: new Uint8Array(length) });
+  reads.add(of(1, 5));
+  reads.addAt(at(3), of(2, 7));
+  reads.addAt(at(0), of(3, 11));
+
+  expect(reads.bytes).toBe(23);
+  expect(reads.takeReady(at(3)).map(({ id }) => id)).toEqual([3, 2]);
+  expect(reads.bytes).toBe(5);
+  reads.takeOlderThan(Infinity);
+  expect([reads.count, reads.bytes]).toEqual([0, 0]);
 });
 
 test("what waits goes out again in the order in which it came", () => {
