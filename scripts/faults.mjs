@@ -5,6 +5,7 @@
  * `test-support/faults/stories.mjs`; `test/e2e/faults.test.ts` tells each once, shortly.
  */
 import { parseArgs } from "node:util";
+import { stallFollower } from "../test-support/faults/stall.mjs";
 import * as stories from "../test-support/faults/stories.mjs";
 
 /** What a story is given for so many rounds. */
@@ -13,9 +14,18 @@ const told = {
   pauseLeaderWithLeases: (rounds) => ({ rounds, read: "lease" }),
   walkMembers: (rounds, seed) => ({ rounds: Math.ceil(rounds / 5), seed }),
   killAll: (rounds, seed) => ({ rounds: 3 * rounds, seed }),
+  /** A million entries for ten rounds, each of one small write, so that its log is given back long before it returns. */
+  missMany: (rounds) => ({
+    way: "killed",
+    entries: 100_000 * rounds,
+    calmEntries: 5_000,
+    valueBytes: 100,
+    outstanding: 512,
+    limits: { admission: { batchCountMax: 1, pipelineMax: 64 } },
+  }),
 };
 
-const functions = { ...stories, pauseLeaderWithLeases: stories.pauseLeader };
+const functions = { ...stories, pauseLeaderWithLeases: stories.pauseLeader, missMany: stallFollower };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

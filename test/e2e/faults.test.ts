@@ -2,6 +2,7 @@
  * What must be seen with real processes, each story in a short form; `npm run soak:faults` tells them at length.
  */
 import { expect, test } from "vitest";
+import { stallFollower } from "../../test-support/faults/stall.mjs";
 import { killAll, pauseLeader, walkMembers } from "../../test-support/faults/stories.mjs";
 
 test("a leader that is stopped for 10 s costs one change of leader, no operation and no stale read", async () => {
@@ -29,3 +30,17 @@ test("all replicas are killed in a checkpoint, in a transfer and at any time, an
   expect(told.wrong).toEqual([]);
   expect(told.killed).toEqual({ "in a checkpoint": 1, "in a transfer": 1, "at any time": 1 });
 }, 300_000);
+
+/** What is on its way to one follower, and what is read from disk for it. */
+const narrow = { raft: { inflightBytesMax: 1_048_576, logCacheBytes: 1_048_576 } };
+
+test.each(["paused", "slow", "killed"])(
+  "F1 to F4: a follower that is %s costs the others bounded memory, and catches up under load",
+  async (way) => {
+    const told = await stallFollower({ way, entries: 400, limits: narrow });
+
+    expect(told.wrong).toEqual([]);
+    expect(told.inFlightBytesMost).toBeGreaterThan(0);
+  },
+  120_000,
+);
