@@ -132,6 +132,53 @@ test("a cluster under writes gains d, loses a, and counts exactly", { timeout: 2
   for (const status of statuses) expect(status?.members.map(({ id }) => id).sort()).toEqual(["b", "c", "d"]);
 });
 
+test("a disk is wiped under writes, and its replica is replaced with one command", { timeout: 240_000 }, async () => {
+  const places = await placesOf("pqr");
+  const [p, q, r] = places;
+  if (p === undefined || q === undefined || r === undefined) throw new Error("three places");
+  for (const place of places) start(place, places, "--bootstrap");
+  await untilReady(places);
+  const client = await connect(kv, { endpoints: places.map((place) => place.client), timeoutMs: 60_000 });
+  const failures: string[] = [];
+  let acknowledged = 0;
+  let isStopping = false;
+  const writers = Array.from({ length: 4 }, async () => {
+    while (!isStopping) {
+      const result = await client.$try.increment({ key: "count", by: 1 });
+      if (result.status === "ok") acknowledged += 1;
+      else failures.push(result.status);
+    }
+  });
+  const goOn = async (count: number): Promise<void> => {
+    const before = acknowledged;
+    await until("writes", async () => (acknowledged > before + count ? true : undefined));
+  };
+  await goOn(200);
+  const old = running.get("r");
+  const gone = new Promise((resolve) => old?.once("exit", resolve));
+  old?.kill("SIGKILL");
+  await gone;
+  rmSync(join(folder, "r"), { recursive: true });
+  await goOn(200);
+
+  start(r, places, "--join");
+  const replaced = await quorate(["member", "replace", flagOf(r)], [p, q]);
+  expect(replaced).toMatchObject({ code: 0, text: expect.stringContaining("r votes") });
+  await untilReady(places);
+  await goOn(200);
+  // It counts: without another one, the two decide.
+  running.get("q")?.kill("SIGKILL");
+  await goOn(200);
+  isStopping = true;
+  await Promise.all(writers);
+
+  expect(failures).toEqual([]);
+  const ofR = await connect(kv, { endpoints: [r.client], timeoutMs: 30_000 });
+  expect(await ofR.get("count")).toMatchObject({ value: String(acknowledged) });
+  await ofR.$close();
+  await client.$close();
+});
+
 test("a leader that is stopped hands over first", { timeout: 60_000 }, async () => {
   const places = await placesOf("xyz");
   for (const place of places) start(place, places, "--bootstrap");
