@@ -83,11 +83,13 @@ export class EngineSide {
   constructor(parts: EngineSideParts, listener: EngineListener) {
     this.#parts = parts;
     this.#listener = listener;
-    const { state, log, limits, damaged, hash, seed, begun } = parts;
+    const { state, log, clock, limits, damaged, hash, seed, begun } = parts;
     this.#peers = this.#createPeers();
     this.#repair = new Repair({ damaged, peers: () => state.peers, log, hash, seed, limits: limits.repair });
     this.#engine = new Engine({
-      ...parts,
+      state,
+      log,
+      clock,
       repair: this.#repair,
       limits: limits.raft,
       deliveredBytesMax: limits.execution.deliveredBytesMax,

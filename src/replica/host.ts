@@ -28,7 +28,7 @@ import { Checkpointer } from "./checkpointer.js";
 import { newCounters, type HostCounters } from "./host-counters.js";
 import { DueTime } from "./due-time.js";
 import { Execution } from "./execution.js";
-import { Outgoing } from "./outgoing.js";
+import { Outgoing, type OutgoingParts } from "./outgoing.js";
 import { Queries, type ClientQuery } from "./queries.js";
 import { Waiting, type WaitingRequest } from "./waiting.js";
 
@@ -73,32 +73,44 @@ export class Host {
 
   constructor(parts: HostParts) {
     this.#parts = parts;
+    // Each is given what it needs by name: objects that are made by copying others differ in their hidden classes, and everything that
+    // reads them is slower.
+    const { self, incarnation, executor, checkpoints, hash, clock, chunkBytes, admission, execution } = parts;
+    const { toEngine, answer, isCongested, again } = parts;
     this.#checkpointer = new Checkpointer({
-      ...parts,
-      store: parts.checkpoints,
+      self,
+      incarnation,
+      executor,
+      store: checkpoints,
+      hash,
+      clock,
+      chunkBytes,
       order: (report) => this.#order(report),
       certified: (last) => {
-        parts.toEngine({ kind: "checkpointed", last });
-        parts.again();
+        toEngine({ kind: "checkpointed", last });
+        again();
       },
       diverged: (reason) => this.#halt(reason),
     });
     this.#execution = new Execution({
-      ...parts,
+      executor,
+      execution,
+      checkpoints,
       checkpointer: this.#checkpointer,
+      toEngine,
+      again,
       executed: (entry, each) => this.#onExecuted(entry, each),
       passed: (entry) => {
         if (entry.term === this.#role?.term && isPaced(entry)) this.#intake.onCommitted();
       },
       broken: (reason) => this.#halt(reason),
     });
-    this.#intake = new Intake(parts.admission, parts.executor.sessions);
-    this.#outgoing = new Outgoing({
-      ...parts,
-      intake: this.#intake,
-      refuse: (from, key, refusal) => this.#refuseFor(from, key, refusal),
-    });
-    this.#queries = new Queries({ ...parts, counted: (refusal) => this.#counted(refusal) });
+    this.#intake = new Intake(admission, executor.sessions);
+    const intake = this.#intake;
+    const refuse: OutgoingParts["refuse"] = (from, key, refusal) => this.#refuseFor(from, key, refusal);
+    this.#outgoing = new Outgoing({ self, admission, intake, toEngine, refuse });
+    const counted = (refusal: AdmissionRefusal): AdmissionRefusal => this.#counted(refusal);
+    this.#queries = new Queries({ executor, clock, admission, toEngine, answer, isCongested, again, counted });
   }
 
   get checkpointer(): Checkpointer {

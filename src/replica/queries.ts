@@ -43,9 +43,13 @@ export class Queries {
 
   constructor(parts: QueriesParts) {
     this.#parts = parts;
-    this.#waits = new EventWaits(parts);
+    const { executor, clock, answer, isCongested } = parts;
+    this.#waits = new EventWaits({ executor, clock, answer, isCongested });
     this.#answers = new QueryAnswers({
-      ...parts,
+      executor,
+      clock,
+      answer,
+      isCongested,
       ageMs: (now) => this.#freshness.ageMs(now),
       unproved: (query) => this.#askAgain(query),
     });

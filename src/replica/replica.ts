@@ -97,11 +97,14 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
 
   constructor(parts: ReplicaParts<Ordering>) {
     this.#parts = parts;
-    const { clock, limits, identity } = parts;
+    const { executor, checkpoints, hash, clock, limits, identity } = parts;
     this.#startedAt = clock.monotonic();
     this.#clients = this.#createClients();
     this.#host = new Host({
-      ...parts,
+      executor,
+      checkpoints,
+      hash,
+      clock,
       self: identity.id,
       incarnation: identity.incarnation,
       chunkBytes: limits.checkpoints.chunkBytes,
