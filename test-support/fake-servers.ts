@@ -8,6 +8,7 @@ import { accepted, listen, type Listener } from "../src/node/network.js";
 import { Clients } from "../src/transport/clients.js";
 import type { Identity } from "../src/transport/gate.js";
 import { decodeClientMessage, encodeReplicaMessage, replicaMessageTypes } from "../src/wire/client-codec.js";
+import { noDisk } from "../src/wire/handshake.js";
 import { FakeGroup, type FakeLink } from "./fake-group.js";
 
 export interface FakeServers {
@@ -52,6 +53,7 @@ function identityOf(machine: LowLevelMachine, clusterId: string, id: string): Id
     machine: machine.name,
     machineVersion: machine.version,
     foundation: "",
+    found: noDisk,
   };
 }
 

@@ -62,6 +62,7 @@ export class ReplicaGroup {
       machine: "tally",
       machineVersion: 1,
       foundation: "",
+      found: { starts: seed, term: recovered.hardState.term, lastIndex: recovered.lastIndex },
     };
     const engine: EngineSideParts = {
       identity,
@@ -94,6 +95,7 @@ export class ReplicaGroup {
         dropped: () => {},
         peerChanged: () => {},
       },
+      disowned: (reason) => this.broken.push(`${id} is disowned: ${reason}`),
       engine: (listener) => new EngineSide(engine, listener),
     });
     network.listen(`${id}:1`, (connect) => core.engine.acceptPeer(connect));

@@ -14,6 +14,7 @@ import { Link } from "../transport/link.js";
 import { clientMessageTypes, decodeReplicaMessage, encodeClientMessage } from "../wire/client-codec.js";
 import {
   noConfiguration,
+  noDisk,
   protocolVersion,
   type HandshakeRefusal,
   type Hello,
@@ -141,6 +142,7 @@ export class NetworkLinks implements ClientLinks {
       machine,
       machineVersion,
       foundation: "",
+      found: noDisk,
       configuration: noConfiguration,
       credential: new Uint8Array(0),
     };

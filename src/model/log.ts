@@ -24,6 +24,13 @@ export interface LogWrite {
   readonly entries: readonly Entry[];
 }
 
+/** What a replica surely has on disk, since another was told so. */
+export interface Promised {
+  readonly term: Term;
+  /** Acknowledged to the leader of that term; 0 if nothing was. */
+  readonly index: LogIndex;
+}
+
 export interface TermRun {
   readonly firstIndex: LogIndex;
   readonly term: Term;

@@ -193,7 +193,7 @@ class EngineThread implements OrderingEngine {
     this.#settleListening.reject(cause);
     if (this.#isEnding) return this.#closed?.();
     const reason = `the thread of the ordering engine failed: ${cause.stack ?? cause.message}`;
-    this.#listener?.toHost({ kind: "broken", reason });
+    this.#listener?.toHost({ kind: "broken", reason, isDisowned: false });
   }
 }
 

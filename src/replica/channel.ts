@@ -50,5 +50,5 @@ export type ToHost =
   | { readonly kind: "roleChanged"; readonly role: RoleView }
   | { readonly kind: "forwarded"; readonly as: Correspondent; readonly from: ReplicaId; readonly payload: Uint8Array }
   | { readonly kind: "instructed"; readonly id: number; readonly outcome: InstructionOutcome }
-  /** The engine has stepped aside for good. */
-  | { readonly kind: "broken"; readonly reason: string };
+  /** The engine has stepped aside for good; `isDisowned`: not only its process, its disk may never be used again. */
+  | { readonly kind: "broken"; readonly reason: string; readonly isDisowned: boolean };

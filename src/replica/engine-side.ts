@@ -184,13 +184,15 @@ export class EngineSide {
         this.#listener.peerChanged(peer, false, cause);
       },
       message: (peer, type, payload) => this.#engine.receive(peer, type, payload),
+      disowned: (reason) => this.#engine.disown(reason),
       dropped: (reason, detail) => this.#listener.dropped(reason, detail),
     });
   }
 
   #standing(): Standing {
     const { index, term, membership } = newestConfiguration(this.#parts.state);
-    return { membership, configuration: { index, term } };
+    const { promises } = this.#parts.state;
+    return { membership, configuration: { index, term }, promisedBy: (id) => promises.get(id) };
   }
 
   /** A replica that was removed looks for nobody: the others have no more to say to it. */

@@ -330,8 +330,17 @@ export class Engine {
   }
 
   #stepAside(failure: StorageFailure): void {
+    this.#break(failure.message, false);
+  }
+
+  /** A peer remembers what this disk has forgotten: nothing is said any more, for good. */
+  disown(reason: string): void {
+    this.#break(reason, true);
+  }
+
+  #break(reason: string, isDisowned: boolean): void {
     if (this.#broken !== undefined) return;
-    this.#broken = failure.message;
-    this.#parts.toHost({ kind: "broken", reason: failure.message });
+    this.#broken = reason;
+    this.#parts.toHost({ kind: "broken", reason, isDisowned });
   }
 }

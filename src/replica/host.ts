@@ -49,7 +49,7 @@ export interface HostParts {
   /** Asks to be given another `turnEnd`, soon. */
   readonly again: () => void;
   readonly roleChanged: (role: RoleView) => void;
-  readonly broken: (reason: string) => void;
+  readonly broken: (reason: string, isDisowned: boolean) => void;
   readonly dropped: (reason: string, detail: string) => void;
 }
 
@@ -193,7 +193,7 @@ export class Host {
         return this.#onForwarded(message.from, message.payload);
       case "broken":
         this.#broken = true;
-        return this.#parts.broken(message.reason);
+        return this.#parts.broken(message.reason, message.isDisowned);
       default:
         return unreachable(message);
     }
@@ -347,7 +347,7 @@ export class Host {
   #halt(reason: string): void {
     this.#broken = true;
     this.#queries.stop();
-    this.#parts.broken(reason);
+    this.#parts.broken(reason, false);
   }
 }
 

@@ -11,7 +11,7 @@ import { hexOf } from "../base/bytes.js";
 import { seedOf } from "../base/random.js";
 import type { RaftState } from "../consensus/raft/state.js";
 import { Executor, type ExecutorParts } from "../execution/executor.js";
-import { noIndex, type LogIndex, type ReplicaId } from "../model/ids.js";
+import { maxIndex, noIndex, type LogIndex, type ReplicaId, type Term } from "../model/ids.js";
 import type { Checkpoint } from "../model/checkpoint.js";
 import { foundingIncarnation, type Member, type Membership } from "../model/membership.js";
 import type { Entropy } from "../ports/entropy.js";
@@ -155,11 +155,15 @@ export function logOptionsOf(
 export interface FoundLog {
   /** The last entry that it does not hold any more. */
   readonly start: LogIndex;
+  readonly lastIndex: LogIndex;
+  /** Of the hard state. */
+  readonly term: Term;
   readonly hasConfigurations: boolean;
 }
 
 export function foundIn({ recovered }: OpenedLog): FoundLog {
-  return { start: recovered.start.index, hasConfigurations: recovered.configurations.length > 0 };
+  const { start, lastIndex, hardState, configurations } = recovered;
+  return { start: start.index, lastIndex, term: hardState.term, hasConfigurations: configurations.length > 0 };
 }
 
 /** Of founders who never changed: later members are what the log says. */
@@ -214,7 +218,14 @@ export function openHost<Ordering extends OrderingEngine>(
   if (refusal !== undefined) return refusal;
   const { entropy } = ports;
   const seed = seedOf(entropy.bytes(6));
-  const identity = identityOf(machine, options, directory, hexOf(entropy.bytes(8)));
+  const identity = identityOf(machine, options, directory, {
+    process: hexOf(entropy.bytes(8)),
+    found: {
+      starts: directory.identity.starts,
+      term: found.term,
+      lastIndex: maxIndex(found.lastIndex, checkpoints.newest?.last.index ?? noIndex),
+    },
+  });
   const start: EngineStart = {
     identity,
     seeds: options.members.filter((member) => member.id !== id),
@@ -235,6 +246,7 @@ export function openHost<Ordering extends OrderingEngine>(
     checkpoints,
     limits,
     observer,
+    disowned: (reason) => directory.disown(reason),
     logStart: found.start,
     engine: (listener) => begin(start, listener),
   });
@@ -271,7 +283,7 @@ function identityOf(
   machine: LowLevelMachine,
   { id, clusterId, limits }: OpenReplicaOptions,
   directory: DataDirectory,
-  process: string,
+  { process, found }: Pick<Identity, "process" | "found">,
 ): Identity {
   return {
     clusterId,
@@ -281,6 +293,7 @@ function identityOf(
     machine: machine.name,
     machineVersion: machine.version,
     foundation: `${fingerprintOf(limits)}${foundersOf(directory)}`,
+    found,
   };
 }
 

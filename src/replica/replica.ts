@@ -56,6 +56,8 @@ export interface ReplicaParts<Ordering extends OrderingEngine> {
   readonly observer: ReplicaObserver;
   /** The last entry that the log does not hold any more. */
   readonly logStart: LogIndex;
+  /** The disk has forgotten something: it may never be used again. */
+  readonly disowned: (reason: string) => void;
   readonly engine: (listener: EngineListener) => Ordering;
 }
 
@@ -115,7 +117,7 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
       isCongested: (connection) => this.#clients.isCongested(connection),
       again: () => this.#again(),
       roleChanged: (role) => this.#onRole(role),
-      broken: (reason) => this.#break(reason),
+      broken: (reason, isDisowned) => this.#break(reason, isDisowned),
       dropped: (reason, detail) => this.#drop(reason, detail),
     });
     this.#instructions = new Instructions({
@@ -335,12 +337,13 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
     return { kind: "leader", leader, address };
   }
 
-  #break(reason: string): void {
+  #break(reason: string, isDisowned: boolean): void {
     if (this.#broken !== undefined) return;
     this.#broken = reason;
     this.#cancelTick();
     this.#instructions.end();
     this.#engine.stop();
+    if (isDisowned) this.#parts.disowned(reason);
     this.#parts.observer.broken(reason);
   }
 

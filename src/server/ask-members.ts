@@ -9,7 +9,7 @@ import { createNodeClock } from "../node/clock.js";
 import { nodeHash } from "../node/hash.js";
 import { nodeNetwork } from "../node/network.js";
 import { Link } from "../transport/link.js";
-import { noConfiguration, protocolVersion, type Hello } from "../wire/handshake.js";
+import { noConfiguration, noDisk, protocolVersion, type Hello } from "../wire/handshake.js";
 
 /** How long one address is given. */
 const answerMsMax = 2000;
@@ -39,6 +39,7 @@ const hello: Hello = {
   machine: "",
   machineVersion: 0,
   foundation: "",
+  found: noDisk,
   configuration: noConfiguration,
   credential: new Uint8Array(0),
 };

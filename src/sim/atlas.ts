@@ -10,8 +10,27 @@
 import { isHardStateDurable } from "../consensus/raft/state.js";
 import { quorumOf } from "../model/membership.js";
 import { DiskError } from "../ports/disk.js";
+import type { SimProcess } from "./process.js";
 import type { SimReplica } from "./sim-replica.js";
 import type { World } from "./world.js";
+
+/** Starts it on an older copy of its disk, and notes who could tell. */
+export function startStale(world: World, replica: SimReplica): void {
+  const { id } = replica;
+  replica.isStale = true;
+  replica.start();
+  const { opened } = replica;
+  if (opened === undefined) return;
+  const { incarnation, found } = opened.core.identity;
+  const rememberers = new Map<string, SimProcess>();
+  for (const { id: other, raft, process, isUp } of world.replicas) {
+    if (other === id || raft === undefined || process === undefined || !isUp) continue;
+    const promised = raft.incarnations.get(id) === incarnation ? raft.promises.get(id) : undefined;
+    if (promised === undefined || found.term > promised.term) continue;
+    if (found.term < promised.term || found.lastIndex < promised.index) rememberers.set(other, process);
+  }
+  replica.rememberedBy = rememberers;
+}
 
 /** This host is among the f that may be spoiled; while members change nobody is. */
 export function maySpoil(world: World, replica: SimReplica): boolean {

@@ -26,6 +26,8 @@ export const markerNames = [
   "a start failed because of the disk",
   "a start was refused",
   "a second process was refused the data directory",
+  "a replica was disowned: its disk had forgotten something",
+  "a replica that was lost votes again",
   "a request was answered from a stored reply",
   "a request was refused as OVERLOADED",
   "a request was refused as GAP",

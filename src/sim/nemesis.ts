@@ -5,7 +5,7 @@
  * under way. Leaves to others: which faults come (`plan.ts`), what may be damaged (`atlas.ts`). Faults touch packets, disk blocks,
  * clocks and processes; nothing above.
  */
-import { checkpointFiles, mayRestoreOldDisk, maySpoil, settledFile } from "./atlas.js";
+import { checkpointFiles, mayRestoreOldDisk, maySpoil, settledFile, startStale } from "./atlas.js";
 import { isChanging, newestConfiguration } from "../consensus/raft/configuration.js";
 import type { Instruction } from "../model/instruction.js";
 import { memberOf, type Member } from "../model/membership.js";
@@ -367,9 +367,8 @@ const apply: Readonly<Record<FaultKind, (world: World, fault: PlannedFault) => A
     const replica = anyOf(world, fault);
     if (replica === undefined || fault.draws[3] < 0.5 || !maySpoil(world, replica)) return undefined;
     world.spoiled.add(replica.id);
-    replica.powerCut();
     say(world, `wipes the disk of ${replica.id}`);
-    replica.disk.wipe();
+    replica.wipe();
     return () => replica.start();
   },
   memberAdd(world, fault) {
@@ -410,9 +409,8 @@ const apply: Readonly<Record<FaultKind, (world: World, fault: PlannedFault) => A
       world.spoiled.add(replica.id);
       replica.powerCut();
       replica.disk.restore(copy);
-      replica.isStale = true;
       say(world, `puts the copy back into ${replica.id}`);
-      replica.start();
+      startStale(world, replica);
     };
   },
 };

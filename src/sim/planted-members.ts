@@ -47,6 +47,14 @@ export const plantedInMembership: readonly PlantedBug[] = [
     options: { faults: ["wipe", "kill", "partition"] },
   },
   {
+    id: "M9",
+    hazard: "a replica with an older copy of its disk is taken for what it was",
+    file: "transport/gate.js",
+    from: "if (promised === undefined || term > promised.term)",
+    to: "if (true)",
+    options: { faults: ["oldDisk", "kill"] },
+  },
+  {
     id: "M10",
     hazard: "two processes run on one data directory",
     file: "storage/data-dir.js",

@@ -8,6 +8,8 @@ import { searchHistories } from "./checkers/standard-histories.js";
 import { checkTimers } from "./checkers/timer-rule.js";
 import { simHash } from "./sim-hash.js";
 import { standardMachine } from "./standard-machine.js";
+import { must } from "./checkers/violation.js";
+import type { SimReplica } from "./sim-replica.js";
 import type { World } from "./world.js";
 
 /** Equal states, counts, the order executed once more, events and timers, the search. Throws `RuleBroken`. */
@@ -15,6 +17,7 @@ export function checkWhole({ replicas, order, judge, events, machine, plan }: Wo
   for (const { id, opened } of replicas) {
     if (opened !== undefined) order.compareDigest(id, opened.executor.executedIndex, opened.executor.digest());
   }
+  checkDisks(replicas);
   judge.checkCounts();
   const { eventsMax, eventsBytesMax } = defaultLimits.machine;
   const limits = { ...plan.limits, machine: { ...plan.limits.machine, eventsMax, eventsBytesMax } };
@@ -25,4 +28,19 @@ export function checkWhole({ replicas, order, judge, events, machine, plan }: Wo
   const entries = order.decided.map(({ entry }) => entry);
   checkTimers(events, entries, limits.machine.timersPerEntryMax);
   searchHistories(judge.operations);
+}
+
+function checkDisks(replicas: readonly SimReplica[]): void {
+  for (const { id, isUp, rememberedBy } of replicas) {
+    if (!isUp) continue;
+    for (const { id: other, process, opened } of replicas) {
+      const remembers = opened !== undefined && rememberedBy.get(other) === process;
+      const isHeard = remembers && opened.core.engine.connected.includes(id);
+      must(
+        !isHeard,
+        "V23",
+        () => `${other} still hears ${id}, whose disk is an older copy of the one that ${other} knew`,
+      );
+    }
+  }
 }

@@ -282,6 +282,20 @@ export class Scenario<M extends LowLevelMachine> {
     return this;
   }
 
+  /** The power of this one goes, and its disk with it. */
+  wipe(id: ReplicaId): this {
+    this.spoil(id);
+    this.replica(id).wipe();
+    return this;
+  }
+
+  /** As an operator: the id of a replica that was lost is given to an empty disk, where it starts; until it votes again. */
+  untilReplaced(id: ReplicaId): this {
+    this.world.operator.replace(this.replica(id));
+    this.until(`${id} to vote again`, () => !this.world.spoiled.has(id));
+    return this;
+  }
+
   /** Every check that needs the whole run. The story's last line. */
   conclude(): void {
     this.world.attempt("scenario", () => checkWhole(this.world));

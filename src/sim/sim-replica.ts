@@ -47,8 +47,10 @@ const restartMs = 1_000;
 export class SimReplica {
   readonly id: string;
   readonly disk: SimDisk;
-  /** It was given an old copy of its disk: nobody notices yet, and it may be left behind for ever. */
+  /** It was given an old copy of its disk: perhaps nobody notices, and it may be left behind for ever. */
   isStale = false;
+  /** Processes that know what the old copy has forgotten, by the host's id: they must not take it for what it was. */
+  rememberedBy: ReadonlyMap<string, SimProcess> = new Map();
   readonly #parts: SimReplicaParts;
   readonly #member: Member;
   #process: SimProcess | undefined;
@@ -131,11 +133,20 @@ export class SimReplica {
     this.kill();
   }
 
-  /** With an empty disk, to be added: it is another replica than the one that had this id before. */
-  join(): void {
+  /** The machine loses power and its disk. */
+  wipe(): void {
     this.powerCut();
     this.disk.wipe();
+    this.#joins = false;
+  }
+
+  /** With an empty disk, to be added: it is another replica than the one that had this id before. */
+  join(): void {
+    this.wipe();
     this.#joins = true;
+    this.#lostBecause = undefined;
+    this.isStale = false;
+    this.rememberedBy = new Map();
     this.#raft = undefined;
     this.#parts.judge.forgetVoter(this.id);
     this.start();
@@ -232,6 +243,7 @@ export class SimReplica {
     if (opened.kind === "refused") {
       this.#end("killed", `is refused: ${opened.code}`);
       markers.reach("a start was refused");
+      if (opened.code === "disowned") markers.reach("a replica was disowned: its disk had forgotten something");
       if (opened.code !== "held") this.#lostBecause = opened.code;
       return refused(this.id, opened.code, opened.message);
     }

@@ -15,6 +15,7 @@ import { OrderJudge } from "./checkers/order-judge.js";
 import { RuleBroken, rules, type Violation } from "./checkers/violation.js";
 import { Draw } from "./draw.js";
 import { Markers } from "./markers.js";
+import { Operator } from "./operator.js";
 import type { Plan } from "./plan.js";
 import { clockRatesOf } from "./process.js";
 import { Scheduler } from "./scheduler.js";
@@ -53,6 +54,7 @@ export class World {
   readonly markers = new Markers();
   /** Hosts whose disk somebody has damaged: only of these a start may be refused. */
   readonly spoiled = new Set<string>();
+  readonly operator: Operator;
   /** Operations that clients may still ask. */
   operationsLeft: number;
   violation: Violation | undefined;
@@ -79,6 +81,16 @@ export class World {
     for (const member of everybody) {
       replicas.push(this.#replica(member, founders.includes(member) ? founders : [...founders, member]));
     }
+    this.operator = new Operator({
+      scheduler: this.scheduler,
+      trace: this.trace,
+      markers: this.markers,
+      draw: this.draw("operator"),
+      spoiled: this.spoiled,
+      isStory: plan.faults.length === 0,
+      leader: () => this.leader,
+      attempt: (run) => this.attempt("operator", run),
+    });
     this.clients = Array.from({ length: plan.clients }, (_, at) => {
       const known = endpointsOf?.(at) ?? "all";
       const endpoints = everybody.filter(({ id }) => known === "all" || known.includes(id)).map(({ client }) => client);
@@ -185,7 +197,8 @@ export class World {
       turnMsMax: plan.turnMsMax,
       threw: (who, cause) => this.#threw(who, cause),
       refused: (id, code, message) => {
-        if (this.spoiled.has(id)) return;
+        const lost = this.replicas.find((replica) => replica.id === id);
+        if (this.spoiled.has(id) && lost !== undefined) return this.operator.onLost(lost);
         this.#threw(id, new RuleBroken("V15", `${code}: ${message}`));
       },
       markers,

@@ -9,9 +9,10 @@
  * (hazard M10). A file `bootstrapping` stands from the first step of a bootstrap to the last, so one that was cut short is told
  * from a directory that has lost its identity.
  */
+import { ByteReader, ByteWriter } from "../base/bytes.js";
 import type { ReplicaId } from "../model/ids.js";
 import type { Member, Membership } from "../model/membership.js";
-import type { DirectoryLock, Disk } from "../ports/disk.js";
+import { DiskError, type DirectoryLock, type Disk } from "../ports/disk.js";
 import type { Hash } from "../ports/hash.js";
 import { encodeHardStateFile, hardStateName, initialHardState } from "./hard-state.js";
 import type { Identity } from "./identity.js";
@@ -45,6 +46,8 @@ export interface DataDirectory {
   readonly identity: Identity;
   /** Members of an older cluster that this one goes on without: should they come back, somebody must hear of it. */
   readonly lost: readonly Member[];
+  /** Durably: no start on this directory from now on. If the disk refuses, a peer will say it again after the next start. */
+  disown(reason: string): void;
   /** Gives the lock back; the last thing to do. */
   release(): void;
 }
@@ -60,6 +63,7 @@ export interface DataDirectoryRefused {
     | "otherMachine"
     | "newerVersion"
     | "damaged"
+    | "disowned"
     | "unsafePermissions";
   /** For people: the action, the fact, what to do. */
   readonly message: string;
@@ -67,6 +71,9 @@ export interface DataDirectoryRefused {
 
 export const identityName = "identity";
 const bootstrappingName = "bootstrapping";
+/** Says why this directory is never used again. */
+const disownedName = "disowned";
+const reasonBytesMax = 16 * 1024;
 
 /** Throws `DiskError` if the disk fails. */
 export function openDataDirectory(options: DataDirectoryOptions): DataDirectory | DataDirectoryRefused {
@@ -129,6 +136,7 @@ function takeOwn(
       `${path} holds the log of machine ${found.machine}, not of ${options.machine}`,
     );
   }
+  if (disk.exists(`${path}/${disownedName}`)) return refuseDisowned(options);
   const identity: Identity = { ...found, starts: found.starts + 1 };
   disk.writeFileAtomically(`${path}/${identityName}`, encodeIdentity(identity, hash));
   const bootstrapping = `${path}/${bootstrappingName}`;
@@ -136,7 +144,7 @@ function takeOwn(
   const record = readRecoveryRecord(disk, hash, path);
   // It only warns: a damaged one is no reason not to serve.
   const lost = record === undefined || record === "damaged" ? [] : record.lost;
-  return { kind: "opened", path, identity, lost, release: () => lock.release() };
+  return { kind: "opened", path, identity, lost, disown: disowning(options), release: () => lock.release() };
 }
 
 function bootstrapOrRefuse(options: DataDirectoryOptions): DataDirectoryRefused | undefined {
@@ -178,11 +186,29 @@ function isScaffolding(name: string): boolean {
 
 function refuseEmpty(options: DataDirectoryOptions, fact: string): DataDirectoryRefused {
   const why = "a replica that lost its disk must not vote: it has forgotten what it promised";
-  return refuse(
-    options,
-    "empty",
-    `its data directory ${options.path} ${fact} and --bootstrap was not given; ${why}. Give --bootstrap once, when the cluster is founded`,
-  );
+  const again = `To take part again: quorate member replace ${options.replicaId}, and start it with --join`;
+  const first = "--bootstrap is for founding a cluster, once";
+  return refuse(options, "empty", `its data directory ${options.path} ${fact}, and ${why}. ${again}; ${first}`);
+}
+
+function refuseDisowned(options: DataDirectoryOptions): DataDirectoryRefused {
+  const { disk, path, replicaId } = options;
+  const reader = new ByteReader(disk.readFile(`${path}/${disownedName}`, reasonBytesMax));
+  const fact = `its data directory ${path} was disowned by the others: ${reader.text()}`;
+  const again = `Erase it, run quorate member replace ${replicaId}, and start it with --join`;
+  return refuse(options, "disowned", `${fact} ${again}`);
+}
+
+function disowning({ disk, path }: DataDirectoryOptions): (reason: string) => void {
+  return (reason) => {
+    const writer = new ByteWriter();
+    writer.text(reason);
+    try {
+      disk.writeFileAtomically(`${path}/${disownedName}`, writer.finish());
+    } catch (cause) {
+      if (!(cause instanceof DiskError)) throw cause;
+    }
+  };
 }
 
 function refuse(options: DataDirectoryOptions, code: DataDirectoryRefused["code"], fact: string): DataDirectoryRefused {

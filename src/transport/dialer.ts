@@ -10,7 +10,7 @@ import type { Clock } from "../ports/clock.js";
 import type { Hash } from "../ports/hash.js";
 import type { Network } from "../ports/network.js";
 import type { Hello, Refused, Welcome } from "../wire/handshake.js";
-import { Link, type LinkHandlers, type LinkLimits } from "./link.js";
+import { Link, type LinkHandlers, type LinkLimits, type Refusal } from "./link.js";
 
 export interface DialerOptions {
   readonly network: Network;
@@ -24,10 +24,10 @@ export interface DialerOptions {
   readonly retryMsMax: number;
   readonly hello: () => Hello;
   /** An objection to who answered, or undefined. */
-  readonly accept: (welcome: Welcome) => string | undefined;
+  readonly accept: (welcome: Welcome) => Refused | undefined;
   readonly ready: (link: Link, welcome: Welcome) => void;
   readonly message: (link: Link, type: number, payload: Uint8Array) => void;
-  readonly closed: (cause: string, refusal: Refused | undefined) => void;
+  readonly closed: (cause: string, refusal: Refusal | undefined) => void;
 }
 
 export class Dialer {

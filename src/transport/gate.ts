@@ -7,7 +7,15 @@
 import type { EntryId } from "../model/entry.js";
 import { anyIncarnation, foundingIncarnation, memberOf, type Membership } from "../model/membership.js";
 import type { ReplicaId } from "../model/ids.js";
-import { protocolVersion, type HandshakeRefusal, type Hello, type Refused, type Welcome } from "../wire/handshake.js";
+import type { Promised } from "../model/log.js";
+import {
+  protocolVersion,
+  type FoundDisk,
+  type HandshakeRefusal,
+  type Hello,
+  type Refused,
+  type Welcome,
+} from "../wire/handshake.js";
 
 /** What a replica says of itself in every handshake. */
 export interface Identity {
@@ -19,16 +27,27 @@ export interface Identity {
   readonly machineVersion: number;
   /** What must be alike: the limits that execution depends on, and at founders, after `;members=`, the members at bootstrap. */
   readonly foundation: string;
+  readonly found: FoundDisk;
 }
 
 /** Whom this replica takes for members, and how new that is. */
 export interface Standing {
   readonly membership: Membership;
   readonly configuration: EntryId;
+  /** What was promised to this replica under an id: its disk must have it. */
+  readonly promisedBy: (id: ReplicaId) => Promised | undefined;
+}
+
+/** The process that was heard last under an id. */
+export interface Life {
+  readonly incarnation: number;
+  readonly process: string;
+  /** Of its directory. */
+  readonly starts: number;
 }
 
 export function helloTo(peer: ReplicaId, self: Identity, configuration: EntryId): Hello {
-  const { clusterId, id, incarnation, process, machine, machineVersion, foundation } = self;
+  const { clusterId, id, incarnation, process, machine, machineVersion, foundation, found } = self;
   const credential = new Uint8Array(0);
   return {
     kind: "hello",
@@ -42,13 +61,14 @@ export function helloTo(peer: ReplicaId, self: Identity, configuration: EntryId)
     machine,
     machineVersion,
     foundation,
+    found,
     configuration,
     credential,
   };
 }
 
 export function welcomeFrom(self: Identity, configuration: EntryId): Welcome {
-  const { clusterId, id, incarnation, process, machine, machineVersion, foundation } = self;
+  const { clusterId, id, incarnation, process, machine, machineVersion, foundation, found } = self;
   return {
     kind: "welcome",
     protocol: protocolVersion,
@@ -59,6 +79,7 @@ export function welcomeFrom(self: Identity, configuration: EntryId): Welcome {
     machine,
     machineVersion,
     foundation,
+    found,
     configuration,
   };
 }
@@ -75,21 +96,48 @@ export function checkReplicaHello(hello: Hello, self: Identity, standing: Standi
   );
 }
 
+/**
+ * Whether a process speaks for the disk that was heard before under its id, or for an older copy of it, or for one of two: then what it
+ * promised may be forgotten, and it must neither vote nor acknowledge (hazards M9, M10). Starts are counted on disk, so each has a number
+ * of its own; and a disk that has promised something has it at the next start.
+ */
+export function checkDisk(
+  { from, process, incarnation, found }: Pick<Hello, "from" | "process" | "incarnation" | "found">,
+  life: Life | undefined,
+  promised: Promised | undefined,
+): Refused | undefined {
+  if (life === undefined || life.incarnation !== incarnation || life.process === process) return undefined;
+  const { starts, term, lastIndex } = found;
+  const no = (fact: string): Refused => refused("OLD_DISK", `Replica ${from} ${fact}.`);
+  if (starts === life.starts)
+    return no(`runs twice: another process was start ${starts} of the same disk, or of a copy`);
+  if (starts < life.starts)
+    return no(`runs on an older copy of its disk: start ${life.starts} was heard, and this is ${starts}`);
+  if (promised === undefined || term > promised.term) return undefined;
+  if (term === promised.term && lastIndex >= promised.index) return undefined;
+  const has = `its disk had entries up to ${lastIndex} and term ${term} when it started`;
+  return no(
+    `has promised entry ${promised.index} in term ${promised.term}, and ${has}: it is an older copy, or damaged`,
+  );
+}
+
 /** An objection to who answered a replica's call. */
 export function checkWelcome(
   welcome: Welcome,
   peer: ReplicaId,
   self: Identity,
   standing: Standing,
-): string | undefined {
-  if (welcome.protocol !== protocolVersion) return wrongProtocol(welcome.protocol).message;
-  if (welcome.clusterId !== self.clusterId) return wrongCluster(welcome.clusterId, self).message;
-  if (welcome.from !== peer) return `Replica ${welcome.from} answered at the address of replica ${peer}.`;
+): Refused | undefined {
+  if (welcome.protocol !== protocolVersion) return wrongProtocol(welcome.protocol);
+  if (welcome.clusterId !== self.clusterId) return wrongCluster(welcome.clusterId, self);
+  if (welcome.from !== peer) {
+    return refused("WRONG_REPLICA", `Replica ${welcome.from} answered at the address of replica ${peer}.`);
+  }
   return (
     checkMember(welcome, self, standing) ??
     checkMachine(welcome.machine, self) ??
     checkFoundation(welcome.foundation, self)
-  )?.message;
+  );
 }
 
 /**
@@ -167,6 +215,6 @@ function wrongCluster(found: string, self: Identity): Refused {
 function wrongIncarnation(id: ReplicaId, found: number, known: number): Refused {
   return refused(
     "WRONG_INCARNATION",
-    `Replica ${id} speaks as incarnation ${found}, the cluster knows incarnation ${known}.`,
+    `Replica ${id} speaks as incarnation ${found}, the cluster knows incarnation ${known}. If its disk was replaced: quorate member replace ${id}.`,
   );
 }

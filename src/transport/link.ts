@@ -7,6 +7,7 @@
  *
  *     dialer    ──Hello──▶   acceptor
  *               ◀─Welcome──  (or Refused, then closed)
+ *               ──Refused──▶ (only if the Welcome is not taken; then closed)
  *               ◀─messages─▶
  *
  * Invariant T1: no message is given out before the handshake ended well, and none after `closed`.
@@ -31,19 +32,28 @@ export interface LinkWorld {
   readonly hash: Hash;
 }
 
+export interface Refusal extends Refused {
+  /** This side refused the other. */
+  readonly isOurs: boolean;
+}
+
 export interface LinkHandlers {
   /** The other side is who it should be; messages may be sent from now on. */
   ready(link: Link, peer: Hello | Welcome): void;
   message(link: Link, type: number, payload: Uint8Array): void;
   /** Called once. `refusal` tells that the other side or we said no in the handshake. */
-  closed(link: Link, cause: string, refusal: Refused | undefined): void;
+  closed(link: Link, cause: string, refusal: Refusal | undefined): void;
   /** The send queue has run empty after it was long. */
   drained(link: Link): void;
 }
 
-/** How a handshake is begun (by a dialer) or answered (by an acceptor). */
+/** How a handshake is begun (by a dialer) or answered (by an acceptor). An objection that is a text is not told to the other side. */
 export type LinkOpening =
-  | { readonly side: "dialer"; readonly hello: Hello; readonly accept: (welcome: Welcome) => string | undefined }
+  | {
+      readonly side: "dialer";
+      readonly hello: Hello;
+      readonly accept: (welcome: Welcome) => Refused | string | undefined;
+    }
   | { readonly side: "acceptor"; readonly gate: (hello: Hello) => Welcome | Refused };
 
 export class Link {
@@ -56,7 +66,7 @@ export class Link {
   #connection: Connection | undefined;
   #state: "hello" | "ready" | "closed" = "hello";
   #flushDue = false;
-  #refusal: Refused | undefined;
+  #refusal: Refusal | undefined;
   #cancelDeadline: () => void;
   bytesReceived = 0;
   bytesSent = 0;
@@ -141,6 +151,7 @@ export class Link {
     // Whoever was refused may not try again over the same connection, which is being closed.
     if (this.#refusal !== undefined) return;
     if (this.#state === "hello" && type === handshakeType) return this.#onHandshake(payload);
+    if (type === handshakeType && this.#opening.side === "acceptor") return this.#onObjection(payload);
     // Closed while this frame was being taken apart: the rest of it is dropped.
     if (this.#state !== "closed") this.#break("message out of place");
   }
@@ -154,17 +165,28 @@ export class Link {
       const answer = opening.gate(message);
       this.#sendHandshake(encodeHandshake(answer));
       if (answer.kind === "welcome") return this.#becomeReady(message);
-      this.#refusal = answer;
+      this.#refusal = { ...answer, isOurs: true };
       return this.#connection?.close("done");
     }
     if (message.kind === "hello") return this.#break("malformed handshake");
     if (message.kind === "refused") {
-      this.#refusal = message;
+      this.#refusal = { ...message, isOurs: false };
       return this.#break(message.message);
     }
     const objection = opening.accept(message);
-    if (objection !== undefined) return this.#break(objection);
-    return this.#becomeReady(message);
+    if (objection === undefined) return this.#becomeReady(message);
+    if (typeof objection === "string") return this.#break(objection);
+    this.#refusal = { ...objection, isOurs: true };
+    this.#sendHandshake(encodeHandshake(objection));
+    this.#connection?.close("done");
+    this.#onClosed(objection.message);
+  }
+
+  /** The dialer does not take our Welcome. */
+  #onObjection(payload: Uint8Array): void {
+    const message = decodeHandshake(payload);
+    if (message?.kind === "refused") this.#refusal = { ...message, isOurs: false };
+    this.#break("message out of place");
   }
 
   #becomeReady(peer: Hello | Welcome): void {

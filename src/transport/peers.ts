@@ -15,6 +15,7 @@ import type { Connection, ConnectionHandlers, Network } from "../ports/network.j
 import type { Hello, Refused, Welcome } from "../wire/handshake.js";
 import { Dialer } from "./dialer.js";
 import {
+  checkDisk,
   checkReplicaHello,
   checkWelcome,
   helloTo,
@@ -22,9 +23,10 @@ import {
   refused,
   welcomeFrom,
   type Identity,
+  type Life,
   type Standing,
 } from "./gate.js";
-import { Link, type LinkLimits } from "./link.js";
+import { Link, type LinkLimits, type Refusal } from "./link.js";
 
 export interface PeersOptions {
   readonly network: Network;
@@ -43,6 +45,8 @@ export interface PeersOptions {
   readonly connected: (peer: ReplicaId, incarnation: number) => void;
   readonly disconnected: (peer: ReplicaId, cause: string) => void;
   readonly message: (peer: ReplicaId, type: number, payload: Uint8Array) => void;
+  /** This replica's disk has forgotten something, as a peer remembers: it must neither vote nor acknowledge any more. */
+  readonly disowned: (reason: string) => void;
   /** Something was refused or dropped, with its reason: counted and logged by the owner. */
   readonly dropped: (reason: string, detail: string) => void;
 }
@@ -69,6 +73,7 @@ const nothing = new Uint8Array(0);
 export class Peers {
   readonly #options: PeersOptions;
   readonly #open = new Map<ReplicaId, PeerLink>();
+  readonly #lives = new Map<ReplicaId, Life>();
   readonly #dialers = new Map<ReplicaId, { readonly address: string; readonly dialer: Dialer }>();
   /** Members no longer, since when: their links stay open for a while, so that they can be told. */
   readonly #leaving = new Map<ReplicaId, number>();
@@ -140,8 +145,9 @@ export class Peers {
         drained: () => {},
         closed: (closed, cause, refusal) => {
           this.#waiting.delete(closed);
-          if (peer === undefined) dropped(refusal?.code ?? "handshake", cause);
-          else this.#lose(peer, closed, cause);
+          if (peer === undefined || refusal !== undefined) dropped(refusal?.code ?? "handshake", cause);
+          if (peer !== undefined) this.#lose(peer, closed, cause);
+          this.#heed(refusal);
         },
       },
     );
@@ -189,7 +195,7 @@ export class Peers {
       retryMsMax,
       random: randomStream(seed, `dial ${peer}`),
       hello: () => helloTo(peer, self, standing().configuration),
-      accept: (welcome) => checkWelcome(welcome, peer, self, standing()),
+      accept: (welcome) => checkWelcome(welcome, peer, self, standing()) ?? this.#checkDisk(welcome),
       ready: (link, welcome) => {
         open = link;
         this.#adopt(welcome, link);
@@ -199,13 +205,14 @@ export class Peers {
         if (refusal !== undefined) dropped(refusal.code, refusal.message);
         if (open !== undefined) this.#lose(peer, open, cause);
         open = undefined;
+        this.#heed(refusal);
       },
     });
   }
 
   #gate(hello: Hello): Welcome | Refused {
     const { self, standing, clock, silentMs } = this.#options;
-    const objection = checkReplicaHello(hello, self, standing());
+    const objection = checkReplicaHello(hello, self, standing()) ?? this.#checkDisk(hello);
     if (objection !== undefined) return objection;
     const present = this.#open.get(hello.from);
     if (present !== undefined && present.process !== hello.process && clock.monotonic() - present.heardAt < silentMs) {
@@ -214,8 +221,18 @@ export class Peers {
     return welcomeFrom(self, standing().configuration);
   }
 
-  #adopt({ from: peer, process, incarnation }: Hello | Welcome, link: Link): void {
+  #checkDisk(spoken: Hello | Welcome): Refused | undefined {
+    return checkDisk(spoken, this.#lives.get(spoken.from), this.#options.standing().promisedBy(spoken.from));
+  }
+
+  /** A peer remembers more of this replica than it does itself. */
+  #heed(refusal: Refusal | undefined): void {
+    if (refusal?.code === "OLD_DISK" && !refusal.isOurs) this.#options.disowned(refusal.message);
+  }
+
+  #adopt({ from: peer, process, incarnation, found }: Hello | Welcome, link: Link): void {
     const present = this.#open.get(peer);
+    this.#lives.set(peer, { incarnation, process, starts: found.starts });
     this.#open.set(peer, { link, process, incarnation, heardAt: this.#options.clock.monotonic() });
     if (present !== undefined) {
       this.#options.disconnected(peer, "replaced by a newer connection");

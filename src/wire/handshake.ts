@@ -6,13 +6,28 @@
  */
 import { ByteReader, ByteWriter } from "../base/bytes.js";
 import { noEntry, type EntryId } from "../model/entry.js";
-import { logIndex, noIndex, noTerm, term, type ReplicaId } from "../model/ids.js";
+import { logIndex, noIndex, noTerm, term, type LogIndex, type ReplicaId, type Term } from "../model/ids.js";
 
 /** Grows when a release cannot speak with the one before it. */
-export const protocolVersion = 2;
+export const protocolVersion = 3;
 /** Of a speaker whose log names no members, and of a client. */
 export const noConfiguration: EntryId = noEntry;
 const magic = 0x5154_5251;
+
+/**
+ * What the speaker's process found on its disk when it started. Less than was promised from that disk before shows that it is an older
+ * copy, or has lost something.
+ */
+export interface FoundDisk {
+  /** Starts on this directory, this one included. */
+  readonly starts: number;
+  /** Of its hard state. */
+  readonly term: Term;
+  readonly lastIndex: LogIndex;
+}
+
+/** Of a client. */
+export const noDisk: FoundDisk = { starts: 0, term: noTerm, lastIndex: noIndex };
 
 export interface Hello {
   readonly kind: "hello";
@@ -31,6 +46,7 @@ export interface Hello {
   readonly machineVersion: number;
   /** What must be alike: the limits that execution depends on, and at founders the members at bootstrap. Empty for a client. */
   readonly foundation: string;
+  readonly found: FoundDisk;
   /** The newest configuration in the speaker's log, so that the two know which of them knows the members better. */
   readonly configuration: EntryId;
   readonly credential: Uint8Array;
@@ -46,6 +62,7 @@ export interface Welcome {
   readonly machine: string;
   readonly machineVersion: number;
   readonly foundation: string;
+  readonly found: FoundDisk;
   readonly configuration: EntryId;
 }
 
@@ -67,6 +84,7 @@ export const handshakeRefusals = [
   "IDENTITY_IN_USE",
   "TOO_MANY_CONNECTIONS",
   "STOPPING",
+  "OLD_DISK",
 ] as const;
 
 export type HandshakeRefusal = (typeof handshakeRefusals)[number];
@@ -92,6 +110,7 @@ export function encodeHandshake(message: Handshake): Uint8Array {
       writer.text(message.machine);
       writer.varint(message.machineVersion);
       writer.text(message.foundation);
+      writeFound(writer, message.found);
       writeEntryId(writer, message.configuration);
       writer.bytes(message.credential);
       break;
@@ -105,6 +124,7 @@ export function encodeHandshake(message: Handshake): Uint8Array {
       writer.text(message.machine);
       writer.varint(message.machineVersion);
       writer.text(message.foundation);
+      writeFound(writer, message.found);
       writeEntryId(writer, message.configuration);
       break;
     case "refused":
@@ -137,6 +157,7 @@ function decodeKind(reader: ByteReader, kind: number): Handshake | undefined {
       machine: reader.text(),
       machineVersion: reader.varint(),
       foundation: reader.text(),
+      found: readFound(reader),
       configuration: readEntryId(reader),
     };
   }
@@ -162,9 +183,22 @@ function decodeHello(reader: ByteReader): Hello | undefined {
     machine: reader.text(),
     machineVersion: reader.varint(),
     foundation: reader.text(),
+    found: readFound(reader),
     configuration: readEntryId(reader),
     credential: reader.bytes(),
   };
+}
+
+function writeFound(writer: ByteWriter, { starts, term: ofTerm, lastIndex }: FoundDisk): void {
+  writer.varint(starts);
+  writer.varint(ofTerm);
+  writer.varint(lastIndex);
+}
+
+function readFound(reader: ByteReader): FoundDisk {
+  const starts = reader.varint();
+  const ofTerm = term(reader.varint()) ?? noTerm;
+  return { starts, term: ofTerm, lastIndex: logIndex(reader.varint()) ?? noIndex };
 }
 
 function writeEntryId(writer: ByteWriter, { index, term }: EntryId): void {

@@ -12,7 +12,7 @@ import { connect } from "../../src/node/create-client.js";
 import { nodeHash } from "../../src/node/hash.js";
 import { kv } from "../../src/services/kv/index.js";
 import { FrameWriter } from "../../src/wire/frame.js";
-import { encodeHandshake, noConfiguration, protocolVersion, type Hello } from "../../src/wire/handshake.js";
+import { encodeHandshake, noConfiguration, noDisk, protocolVersion, type Hello } from "../../src/wire/handshake.js";
 import { DevCluster, quorateMain, type CardReplica } from "../../test-support/dev-cluster.js";
 
 let cluster: DevCluster;
@@ -70,6 +70,7 @@ function helloFrame(changes: Partial<Hello>): Uint8Array {
     machine: "kv",
     machineVersion: 1,
     foundation: "",
+    found: noDisk,
     configuration: noConfiguration,
     credential: new Uint8Array(0),
     ...changes,

@@ -10,7 +10,7 @@ import { kv } from "../../src/services/kv/index.js";
 import { encodeValue } from "../../src/wire/canonical.js";
 import { clientMessageTypes, encodeClientMessage } from "../../src/wire/client-codec.js";
 import { FrameWriter } from "../../src/wire/frame.js";
-import { encodeHandshake, noConfiguration, protocolVersion } from "../../src/wire/handshake.js";
+import { encodeHandshake, noConfiguration, noDisk, protocolVersion } from "../../src/wire/handshake.js";
 import { DevCluster, until, type CardReplica } from "../../test-support/dev-cluster.js";
 
 const valueBytes = 500_000;
@@ -41,6 +41,7 @@ function askAndNeverRead(address: string): net.Socket {
     role: "client",
     incarnation: 0,
     machineVersion: 1,
+    found: noDisk,
   } as const;
   writer.add(0, encodeHandshake({ ...hello, ...names, configuration: noConfiguration, credential }));
   const greeting = writer.finish();

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { nextBetween, nextUint32, randomStream, type Random } from "../../src/base/random.js";
 import { nodeHash } from "../../src/node/hash.js";
 import { Link } from "../../src/transport/link.js";
-import { noConfiguration, protocolVersion } from "../../src/wire/handshake.js";
+import { noConfiguration, noDisk, protocolVersion } from "../../src/wire/handshake.js";
 import { type End, type Party, World } from "../../test-support/network-world.js";
 
 const noise = (() => {
@@ -244,7 +244,13 @@ describe("links", () => {
       const heard: string[] = [];
       const answers: string[] = [];
       const identity = { protocol: protocolVersion, clusterId: "blue", incarnation: 1, process: "p", machine: "kv" };
-      const common = { ...identity, machineVersion: 1, foundation: "same", configuration: noConfiguration };
+      const common = {
+        ...identity,
+        machineVersion: 1,
+        foundation: "same",
+        found: noDisk,
+        configuration: noConfiguration,
+      };
       world.network.listen(there.process, "b:1", (connect) => {
         const link = new Link(
           { clock: there.process.clock, hash: nodeHash },

@@ -7,7 +7,7 @@
 import { randomStream, nextBetween, nextUint32, type Random } from "../../base/random.js";
 import { maxIndex, minIndex, before, noIndex, type LogIndex, type ReplicaId, type Term } from "../../model/ids.js";
 import { noEntry, type Entry, type EntryId, type Proposal } from "../../model/entry.js";
-import type { HardState } from "../../model/log.js";
+import type { HardState, Promised } from "../../model/log.js";
 import type { Configuration, Membership } from "../../model/membership.js";
 import { MemoryLog, type RecoveredEntries } from "../memory-log.js";
 import type { RoleView } from "../vocabulary.js";
@@ -82,6 +82,8 @@ export interface RaftState extends Configured {
   readonly unreachable: Set<ReplicaId>;
   /** Of the data directory that was last heard under each id. */
   readonly incarnations: Map<ReplicaId, number>;
+  /** From that directory, to this replica since it started. */
+  readonly promises: Map<ReplicaId, Promised>;
   lastTick: number;
 
   readonly writes: Writes;
@@ -234,6 +236,7 @@ export function createRaftState(options: RaftOptions, now: number): RaftState {
     hasDeferred: false,
     unreachable: new Set(),
     incarnations: new Map(),
+    promises: new Map(),
     lastTick: now,
     writes: { nextId: 1, durableIndex: log.lastIndex, hardStateId: 0, durableId: 0, pending: [] },
     forwarded: new Map(),

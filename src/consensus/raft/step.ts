@@ -15,6 +15,7 @@ import { checkRaftInvariants } from "./invariants.js";
 import type { RaftMessage } from "./messages.js";
 import { restoreConfigurations } from "./configuration.js";
 import * as membership from "./membership.js";
+import { notePromise } from "./promises.js";
 import * as reads from "./reads.js";
 import * as replication from "./replication.js";
 import { adoptTerm } from "./roles.js";
@@ -114,6 +115,7 @@ function receive(state: RaftState, from: ReplicaId, message: RaftMessage, turn: 
   invariant(from !== state.self, "R0 a replica never hears from itself");
   if (!state.peers.includes(from) && !isHeard(state, from, message, turn)) return;
   if (message.term > state.term) adoptTerm(state, turn, message.term); // Section 5.1.
+  notePromise(state.promises, from, message);
   switch (message.kind) {
     case "PreVote":
       return election.onPreVote(state, from, message, turn);
@@ -183,6 +185,7 @@ function onConnected(state: RaftState, { peer, incarnation }: RaftInput & { kind
   const known = state.incarnations.get(peer);
   if (incarnation !== undefined) state.incarnations.set(peer, incarnation);
   const isSame = known === undefined || incarnation === undefined || known === incarnation;
+  if (!isSame) state.promises.delete(peer);
   state.unreachable.delete(peer);
   if (state.role.kind === "leader") replication.onFollowerReachable({ state, role: state.role, turn }, peer, isSame);
   else election.onPeerReachable(state, peer, turn);

@@ -54,7 +54,9 @@ export function memberCommand(exit: Exit): Command {
     change(made, "promote", { id }),
   );
   verb("remove <id>", "remove a replica; a leader hands over first", (made, id) => change(made, "remove", { id }));
-  withWait(verb(`replace ${place}`, "the same id with a new, empty data directory, perhaps elsewhere", replace));
+  withWait(
+    verb("replace <id>", "the same id with a new, empty data directory; elsewhere: id=host:port,host:port", replace),
+  );
   return command;
 }
 
@@ -79,10 +81,21 @@ async function add(command: Command, argument: string): Promise<void> {
 }
 
 async function replace(command: Command, argument: string): Promise<void> {
-  const member = placeOf(argument);
+  const member = argument.includes("=") ? placeOf(argument) : await knownPlaceOf(command, argument);
   await instruct(endpointsOf(command), "/v1/members/replace", member);
-  process.stdout.write(`${member.id} was replaced; start it there with --join and an empty data directory\n`);
+  process.stdout.write(
+    `${member.id} was replaced; start it at ${member.peer} with --join and an empty data directory\n`,
+  );
   await untilItVotes(command, member.id);
+}
+
+/** Where it was so far. */
+async function knownPlaceOf(command: Command, id: string): Promise<ReturnType<typeof placeOf>> {
+  const { members } = await lookAtLeader(endpointsOf(command));
+  const member = members.find((each) => each.id === id);
+  if (member !== undefined) return { id, peer: member.peer, client: member.client };
+  const known = members.map((each) => each.id).join(", ");
+  throw new CommandFailure(exitCodes.failure, `Cannot replace ${id}: it is no member. The members are ${known}`, {});
 }
 
 async function change(command: Command, verb: "promote" | "remove", body: { readonly id: string }): Promise<void> {

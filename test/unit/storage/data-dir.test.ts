@@ -53,6 +53,21 @@ describe("data-dir", () => {
     expect(second).toMatchObject({ kind: "opened", identity: { ...identity, starts: 2 } });
   });
 
+  test("M9: a directory that was disowned is never started again, and says why and what to do", () => {
+    const disk = created();
+    const opened = open(disk, {});
+    if (opened.kind === "opened") {
+      opened.disown("Replica a has promised more.");
+      opened.release();
+    }
+    disk.crash("nothing");
+    expect(open(disk, {})).toMatchObject({
+      ...{ kind: "refused", code: "disowned" },
+      message: expect.stringMatching(/Replica a has promised more\. Erase it, run quorate member replace a, .* --join/),
+    });
+    expect(open(disk, { bootstrap })).toMatchObject({ code: "disowned" });
+  });
+
   test("a bootstrap of a directory that has an identity changes nothing of it", () => {
     const disk = created();
 
@@ -72,7 +87,7 @@ describe("data-dir", () => {
       kind: "refused",
       code: "empty",
       message:
-        "Cannot start replica a: its data directory data is empty and --bootstrap was not given; a replica that lost its disk must not vote: it has forgotten what it promised. Give --bootstrap once, when the cluster is founded",
+        "Cannot start replica a: its data directory data is empty, and a replica that lost its disk must not vote: it has forgotten what it promised. To take part again: quorate member replace a, and start it with --join; --bootstrap is for founding a cluster, once",
     });
   });
 

@@ -8,7 +8,7 @@ import { Clients } from "../../../src/transport/clients.js";
 import type { Identity } from "../../../src/transport/gate.js";
 import { Link } from "../../../src/transport/link.js";
 import { FrameWriter } from "../../../src/wire/frame.js";
-import { encodeHandshake, noConfiguration, protocolVersion, type Hello } from "../../../src/wire/handshake.js";
+import { encodeHandshake, noConfiguration, noDisk, protocolVersion, type Hello } from "../../../src/wire/handshake.js";
 import { World } from "../../../test-support/network-world.js";
 
 const self: Identity = {
@@ -19,6 +19,7 @@ const self: Identity = {
   machine: "kv",
   machineVersion: 1,
   foundation: "same",
+  found: noDisk,
 };
 
 function helloOf(clusterId: string): Hello {
@@ -34,6 +35,7 @@ function helloOf(clusterId: string): Hello {
     machine: "kv",
     machineVersion: 1,
     foundation: "",
+    found: noDisk,
     configuration: noConfiguration,
     credential: new Uint8Array(0),
   };

@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import type { Member, Membership } from "../../../src/model/membership.js";
 import { checkReplicaHello, helloTo, mayBe, type Identity } from "../../../src/transport/gate.js";
+import { noDisk } from "../../../src/wire/handshake.js";
 import { id } from "../../../test-support/raft-core.js";
 
 const member = (name: string, changes: Partial<Member> = {}): Member => ({
@@ -11,7 +12,7 @@ const member = (name: string, changes: Partial<Member> = {}): Member => ({
 
 function identityOf(name: string, incarnation: number, foundation: string): Identity {
   const machine = { machine: "kv", machineVersion: 1 };
-  return { clusterId: "blue", id: name, incarnation, process: name, foundation, ...machine };
+  return { clusterId: "blue", id: name, incarnation, process: name, foundation, found: noDisk, ...machine };
 }
 
 /** What b, whose newest configuration is entry 5 of term 2, says to a hello of d. */
@@ -23,7 +24,7 @@ function answer(
 ): string {
   const b = identityOf("b", 1, "limits;members=a,b");
   const d = identityOf("d", incarnation, `limits${founders}`);
-  const standing = { membership: known, configuration: id(5, 2) };
+  const standing = { membership: known, configuration: id(5, 2), promisedBy: () => undefined };
   return checkReplicaHello(helloTo("b", d, id(...configuration)), b, standing)?.code ?? "let in";
 }
 

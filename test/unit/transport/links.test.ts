@@ -3,10 +3,12 @@ import { describe, expect, test } from "vitest";
 import type { Member } from "../../../src/model/membership.js";
 import { nodeHash } from "../../../src/node/hash.js";
 import { Clients } from "../../../src/transport/clients.js";
-import type { Identity } from "../../../src/transport/gate.js";
+import type { Promised } from "../../../src/model/log.js";
+import { checkDisk, type Identity } from "../../../src/transport/gate.js";
 import { Link } from "../../../src/transport/link.js";
 import { Peers } from "../../../src/transport/peers.js";
-import { noConfiguration, protocolVersion, type Hello, type Refused } from "../../../src/wire/handshake.js";
+import { noConfiguration, noDisk, protocolVersion, type Hello, type Refused } from "../../../src/wire/handshake.js";
+import { i, t } from "../../../test-support/raft-core.js";
 import { ManualClock } from "../../../test-support/manual-clock.js";
 import { MemoryNetwork } from "../../../test-support/memory-network.js";
 
@@ -24,6 +26,7 @@ function identityOf(id: string, changes: Partial<Identity> = {}): Identity {
     machine: "kv",
     machineVersion: 1,
     foundation: "same",
+    found: { ...noDisk, starts: 1 },
     ...changes,
   };
 }
@@ -38,7 +41,7 @@ function world(): World {
   return { clock, network: new MemoryNetwork(clock) };
 }
 
-function peersOf({ clock, network }: World, self: Identity) {
+function peersOf({ clock, network }: World, self: Identity, promised: Readonly<Record<string, Promised>> = {}) {
   const events: string[] = [];
   const peers = new Peers({
     network,
@@ -51,16 +54,81 @@ function peersOf({ clock, network }: World, self: Identity) {
     linkSilenceMsMax: 3000,
     silentMs: 1000,
     self,
-    standing: () => ({ membership: { members }, configuration: noConfiguration }),
+    standing: () => ({
+      membership: { members },
+      configuration: noConfiguration,
+      promisedBy: (id) => promised[id],
+    }),
     connected: (peer) => events.push(`+${peer}`),
     disconnected: (peer) => events.push(`-${peer}`),
     message: (peer, type, payload) => events.push(`${peer}:${type}:${Buffer.from(payload).toString()}`),
+    disowned: (reason) => events.push(`disowned: ${reason}`),
     dropped: (reason) => events.push(`!${reason}`),
   });
   peers.reach(members);
   network.listen(`peer-${self.id}:1`, (connect) => peers.accept(connect));
   return { peers, events };
 }
+
+describe("a disk that has forgotten", () => {
+  const promised = { term: t(3), index: i(100) };
+  const found = (starts: number, term: number, lastIndex: number) => ({
+    starts,
+    term: t(term),
+    lastIndex: i(lastIndex),
+  });
+
+  /** What c hears, and what b says, when c comes back as another process; b dials c, or c dials d. */
+  function comesBack(as: "acceptor" | "dialer", next: Partial<Identity>) {
+    const here = world();
+    const [peer, self] = as === "acceptor" ? ["a", "b"] : ["b", "a"];
+    const other = peersOf(here, identityOf(peer), { [self]: promised });
+    const first = peersOf(here, identityOf(self, { found: found(5, 3, 100) }));
+    here.clock.advance(100);
+    expect(other.events).toEqual([`+${self}`]);
+    first.peers.stop();
+    here.network.unlisten(`peer-${self}:1`);
+    // Nobody is refused only because the other was there a moment ago.
+    here.clock.advance(2000);
+    other.events.length = 0;
+    const second = peersOf(here, identityOf(self, { process: "another", ...next }));
+    here.clock.advance(2000);
+    return { self, seen: other.events, told: second.events };
+  }
+
+  test.each(["acceptor", "dialer"] as const)("the next start with all that was promised is let in, as %s", (as) => {
+    for (const next of [found(6, 3, 100), found(7, 3, 140), found(6, 4, 90)]) {
+      const { self, seen, told } = comesBack(as, { found: next });
+      expect(seen).toEqual([`+${self}`]);
+      expect(told.filter((event) => event.startsWith("disowned"))).toEqual([]);
+    }
+  });
+
+  test.each(["acceptor", "dialer"] as const)("one that has less is refused, and is told, as %s (M9)", (as) => {
+    for (const next of [found(6, 3, 99), found(6, 2, 300), found(4, 3, 100)]) {
+      const { self, seen, told } = comesBack(as, { found: next });
+      expect(seen).not.toContain(`+${self}`);
+      expect(seen).toContain("!OLD_DISK");
+      expect(told).toContainEqual(
+        expect.stringMatching(/^disowned: Replica . (runs on an older copy|has promised entry)/),
+      );
+    }
+  });
+
+  test.each(["acceptor", "dialer"] as const)("one of two copies is refused, and is told, as %s (M10)", (as) => {
+    const { seen, told } = comesBack(as, { found: found(5, 3, 100) });
+    expect(seen).toContain("!OLD_DISK");
+    expect(told).toContainEqual(expect.stringMatching(/^disowned: Replica . runs twice/));
+  });
+
+  test("another directory under the same id has promised nothing", () => {
+    const known = { incarnation: 1, process: "p", starts: 5 };
+    const hello = { from: "c", process: "q", incarnation: 77, found: found(1, 0, 0) };
+    expect(checkDisk(hello, known, promised)).toBeUndefined();
+    expect(checkDisk({ ...hello, incarnation: 1 }, known, promised)).toMatchObject({ code: "OLD_DISK" });
+    expect(checkDisk({ ...hello, incarnation: 1 }, undefined, promised)).toBeUndefined();
+  });
+});
 
 describe("between replicas", () => {
   test("a pair has one link, dialed by the first, and both ends speak over it", () => {
@@ -161,7 +229,7 @@ describe("between replicas", () => {
     const b = peersOf(here, identityOf("b"));
     const first = peersOf(here, identityOf("a"));
     here.clock.advance(100);
-    const second = peersOf(here, identityOf("a", { process: "another" }));
+    const second = peersOf(here, identityOf("a", { process: "another", found: { ...noDisk, starts: 2 } }));
     here.clock.advance(300);
     expect(second.events).toContain("!IDENTITY_IN_USE");
     expect(b.events.filter((event) => event === "+a")).toHaveLength(1);
@@ -217,6 +285,7 @@ describe("between client and replica", () => {
       machine: "kv",
       machineVersion: 1,
       foundation: "same",
+      found: noDisk,
       configuration: noConfiguration,
       credential: new Uint8Array(0),
       ...changes,

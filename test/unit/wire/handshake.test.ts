@@ -10,6 +10,8 @@ const text = fc.string({ maxLength: 20 });
 
 const configuration = fc.record({ index: count.map(i), term: count.map(t) });
 
+const found = fc.record({ starts: count, term: count.map(t), lastIndex: count.map(i) });
+
 const anyHandshake: fc.Arbitrary<Handshake> = fc.oneof(
   fc.record({
     kind: fc.constant("hello" as const),
@@ -23,6 +25,7 @@ const anyHandshake: fc.Arbitrary<Handshake> = fc.oneof(
     machine: text,
     machineVersion: count,
     foundation: text,
+    found,
     configuration,
     credential: fc.uint8Array({ maxLength: 16 }),
   }),
@@ -36,6 +39,7 @@ const anyHandshake: fc.Arbitrary<Handshake> = fc.oneof(
     machine: text,
     machineVersion: count,
     foundation: text,
+    found,
     configuration,
   }),
   fc.record({ kind: fc.constant("refused" as const), code: fc.constantFrom(...handshakeRefusals), message: text }),
