@@ -36,7 +36,15 @@ function open(path, groupsInFlightMax) {
   if (directory.kind === "refused") throw new Error(directory.message);
   const { logIdentity } = directory.identity;
   const clock = createNodeClock();
-  const opened = openLog({ ...common, clock, directory: path, logIdentity, groupsInFlightMax, cacheBytes: 1 << 20 });
+  const opened = openLog({
+    ...common,
+    clock,
+    directory: path,
+    logIdentity,
+    groupsInFlightMax,
+    reserveBytes: 1 << 20,
+    cacheBytes: 1 << 20,
+  });
   if (opened.kind === "refused") throw new Error(opened.message);
   return { ...opened, release: () => directory.release() };
 }

@@ -33,6 +33,7 @@ const opened = openLog({
   logIdentity: directory.identity.logIdentity,
   segmentBytes,
   groupsInFlightMax: 3,
+  reserveBytes: 65_536,
   cacheBytes: 65_536,
 });
 if (opened.kind === "refused") throw new Error(opened.message);

@@ -109,6 +109,7 @@ export function tryOpenLog(disk: MemoryDisk, segmentBytes: number, groupsInFligh
     logIdentity,
     segmentBytes,
     groupsInFlightMax,
+    reserveBytes: smallSegment / 8,
     cacheBytes,
   });
   if (opened.kind === "refused") return opened;

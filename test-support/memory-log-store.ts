@@ -1,7 +1,7 @@
 /** A log store whose writes become durable one millisecond later, and are lost in a crash before. */
 import { noEntry, type Entry } from "../src/model/entry.js";
 import { noIndex, noTerm, type LogIndex } from "../src/model/ids.js";
-import type { DamagedEntry, HardState, LogWrite, TermRun } from "../src/model/log.js";
+import type { DamagedEntry, HardState, LogSpace, LogWrite, TermRun } from "../src/model/log.js";
 import { nodeHash } from "../src/node/hash.js";
 import type { LogStore, RecoveredLog } from "../src/storage/log-store.js";
 import { entryChecksum } from "../src/storage/wal-format.js";
@@ -50,6 +50,8 @@ export class MemoryLogStore implements LogStore {
   #crashed = false;
   /** The next write fails, and every one after it. */
   failing = false;
+  space: LogSpace = "ample";
+  full: string | undefined;
   readonly statistics = { writes: 0, syncs: 0, bytesWritten: 0, syncSeconds: { bounds: [], counts: [], sum: 0 } };
 
   constructor(disk: MemoryLogDisk, clock: ManualClock) {

@@ -74,7 +74,7 @@ export function wordOf(number: number): string {
 export function groupOf(words: number, options: ScenarioOptions<typeof standardMachine>): Story {
   const { limits } = options;
   const admission = { batchCountMax: 1, ...limits?.admission };
-  const storage = { segmentBytes: 32_768, ...limits?.storage };
+  const storage = { segmentBytes: 32_768, reserveBytes: 4_096, ...limits?.storage };
   const group = scenario({ ...options, limits: { ...limits, admission, storage } });
   group.untilLeader();
   if (words > 0) append(group, words);

@@ -155,6 +155,11 @@ export interface StorageLimits {
   readonly segmentBytes: number;
   /** Flushes of the log that may be in flight together; more shorten the wait of a write and double the flushes under load. */
   readonly groupsInFlightMax: number;
+  /**
+   * Room in the log that clients' commands do not use when the disk is full: it is kept for elections, changes of members and reports
+   * of checkpoints. At most half a segment; it should hold what is on its way to one replica beside.
+   */
+  readonly reserveBytes: number;
 }
 
 /** Fetching damaged entries from peers (`replica/repair.ts`). */
@@ -270,6 +275,7 @@ export const defaultLimits: Limits = {
   storage: {
     segmentBytes: 16_777_216,
     groupsInFlightMax: 1,
+    reserveBytes: 4_194_304,
   },
   repair: {
     requestsInFlightMax: 8,
@@ -363,6 +369,9 @@ function checkSizes(limits: Limits): string | undefined {
   const messageBytes = Math.max(raft.appendBytesMax, entryBytes) + 65_536;
   if (storage.segmentBytes < entryBytes + 65_536 || storage.segmentBytes > 268_435_456) {
     return `Cannot store an entry: storage.segmentBytes (${storage.segmentBytes}) must be from ${entryBytes + 65_536} to 268435456.`;
+  }
+  if (storage.reserveBytes > storage.segmentBytes / 2) {
+    return `Cannot keep a reserve: storage.reserveBytes (${storage.reserveBytes}) must be at most half of storage.segmentBytes (${storage.segmentBytes}).`;
   }
   if (transport.peerFrameBytesMax < messageBytes) {
     return `Cannot send an entry: transport.peerFrameBytesMax (${transport.peerFrameBytesMax}) must be at least ${messageBytes}.`;

@@ -42,3 +42,10 @@ export interface DamagedEntry {
   /** CRC-32 of the entry's record body, from the identity that survived. */
   readonly checksum: number;
 }
+
+/**
+ * For more log. `short`: the disk has none for another segment, and only the reserve is left, so nothing more should be begun for
+ * clients. `none`: half of the reserve is used by what was under way then; the rest is kept for elections and members.
+ */
+export const logSpaces = ["ample", "short", "none"] as const;
+export type LogSpace = (typeof logSpaces)[number];

@@ -89,6 +89,7 @@ const meanings: Meanings = {
   storage: {
     segmentBytes: "Bytes of each new file of the log; 1 MiB to 256 MiB.",
     groupsInFlightMax: "Flushes of the log that may be in flight together.",
+    reserveBytes: "Room in the log that commands leave free when the disk is full.",
   },
   repair: {
     requestsInFlightMax: "Damaged entries asked for at once.",

@@ -77,7 +77,7 @@ export const calmDisk: DiskPlan = { latencyMsMin: 0.1, latencyMsMax: 0.4, spikeC
 /** As a replica runs, but with segments that need little memory. */
 export const calmLimits: Limits = {
   ...defaultLimits,
-  storage: { ...defaultLimits.storage, segmentBytes: 262_144 },
+  storage: { ...defaultLimits.storage, segmentBytes: 262_144, reserveBytes: 32_768 },
 };
 
 export function drawPlan(options: PlanOptions): Plan {
@@ -232,7 +232,7 @@ function drawLimits(draw: Draw, clients: number): Limits {
       redialMsMin: draw.pick([5, 20]),
       peerSilenceMsMax: draw.pick([600, 3_000]),
     },
-    storage: { segmentBytes, groupsInFlightMax: draw.pick([1, 2, 4]) },
+    storage: { segmentBytes, groupsInFlightMax: draw.pick([1, 2, 4]), reserveBytes: segmentBytes / 8 },
     repair: {
       requestsInFlightMax: draw.pick([1, 8]),
       readsInFlightMax: draw.pick([1, 16]),

@@ -2,11 +2,12 @@
  * What the ordering engine sees of the disk: one log with its hard state.
  *
  * Owns: the contract. `storage/wal.ts` keeps it. Writes complete in order; several may be in flight; no completion comes from
- * within a call. After a failure nothing is retried and every later write fails: the replica must step aside.
+ * within a call. After a failure nothing is retried and every later write fails: the replica must step aside. Without space a write is
+ * no failure: it waits, with all that come after it.
  */
 import type { Entry, EntryId } from "../model/entry.js";
 import type { LogIndex } from "../model/ids.js";
-import type { DamagedEntry, HardState, LogWrite, TermRun } from "../model/log.js";
+import type { DamagedEntry, HardState, LogSpace, LogWrite, TermRun } from "../model/log.js";
 
 export interface LogStore {
   /** Durable (written and flushed) when `done` is called without a failure. */
@@ -18,12 +19,16 @@ export interface LogStore {
   /** Gives back what only entries up to `upTo` need: a durable checkpoint covers them. Entries behind it stay. */
   compact(upTo: LogIndex): void;
   close(done: () => void): void;
+  /** By `storage.reserveBytes`; changes by itself. */
+  readonly space: LogSpace;
+  /** Why the disk had no space for another segment when it was last asked; undefined if it had. */
+  readonly full: string | undefined;
   readonly statistics: LogStatistics;
 }
 
 export interface StorageFailure {
   readonly kind: "storageFailure";
-  /** `full` may pass when space is back; `broken` is final for this process; `compacted`: given back, a checkpoint covers it. */
+  /** `full`: the log was closed before there was space; `broken` is final for this process; `compacted`: given back, a checkpoint covers it. */
   readonly code: "full" | "broken" | "damaged" | "compacted";
   readonly message: string;
 }

@@ -14,7 +14,7 @@ import { invariant } from "../base/invariant.js";
 import type { Entry } from "../model/entry.js";
 import type { LogIndex, Term } from "../model/ids.js";
 import { maxIndex, minIndex, noIndex } from "../model/ids.js";
-import type { HardState, LogWrite } from "../model/log.js";
+import type { HardState, LogSpace, LogWrite } from "../model/log.js";
 import type { CancelTimer, Clock } from "../ports/clock.js";
 import { DiskError, type Disk } from "../ports/disk.js";
 import type { DamagedRecords } from "./damaged-records.js";
@@ -37,6 +37,8 @@ import { readEntries } from "./wal-reader.js";
 const groupBytesMax = 1024 * 1024;
 /** Quiet time after the last write before a marker says that it was synced. */
 const markerDelayMs = 4;
+/** How often a full disk is asked for space. */
+const fullRetryMs = 1_000;
 
 export interface LogWriterParts {
   readonly disk: Disk;
@@ -52,6 +54,8 @@ export interface LogWriterParts {
   readonly start: LogIndex;
   /** Groups that may be in flight together, markers not counted. */
   readonly groupsInFlightMax: number;
+  /** Of what is left of the last segment there is space for. */
+  readonly reserveBytes: number;
   /** Everything before this position is durable. */
   readonly syncedUpTo: number;
 }
@@ -93,6 +97,8 @@ export class LogWriter implements LogStore {
   /** Records are durable that no later record has called synced yet. */
   #unclaimed = true;
   #markerTimer: CancelTimer | undefined;
+  #fullTimer: CancelTimer | undefined;
+  #compactTimer: CancelTimer | undefined;
   #broken: StorageFailure | undefined;
   #closing: (() => void) | undefined;
   #closed = false;
@@ -106,7 +112,23 @@ export class LogWriter implements LogStore {
     this.#durableIndex = parts.chain.lastIndex;
     this.#startIndex = parts.start;
     if (parts.segments.isFresh) this.#noteStart();
+    // Nobody writes to a log that cannot be written; of another it is soon known whether there is space for more.
+    if (refused === undefined && parts.segments.remaining <= parts.reserveBytes) parts.segments.prepareNow();
     this.#armMarker();
+  }
+
+  get full(): string | undefined {
+    const { full } = this.#parts.segments;
+    return full === undefined ? undefined : `Cannot extend the log: ${full.message}`;
+  }
+
+  get space(): LogSpace {
+    const { segments, reserveBytes } = this.#parts;
+    if (segments.full === undefined) return "ample";
+    const waiting = this.#queue.reduce((sum, { write }) => sum + encodedBytes(write), 0);
+    const left = segments.remaining - waiting;
+    if (left > reserveBytes) return "ample";
+    return left > reserveBytes / 2 ? "short" : "none";
   }
 
   get statistics(): LogStatistics {
@@ -163,7 +185,7 @@ export class LogWriter implements LogStore {
     clock.nextTurn(() => done({ kind: "storageFailure", code: "damaged", message }));
   }
 
-  /** One at a time, and a failure changes nothing: the next checkpoint asks again. */
+  /** One at a time, and a failure changes nothing: the next checkpoint asks again, and a full disk is asked again before. */
   compact(upTo: LogIndex): void {
     const { starts, disk, context, segments, offsets, damaged } = this.#parts;
     const start = starts.cutFor(minIndex(upTo, this.#durableIndex));
@@ -178,14 +200,23 @@ export class LogWriter implements LogStore {
         offsets.dropUpTo(index);
         damaged.dropUpTo(index);
         this.#free(start.base);
-      }
+      } else if (failure?.code === "full") this.#compactLater(upTo);
       this.#endIfIdle();
     });
   }
 
+  #compactLater(upTo: LogIndex): void {
+    this.#compactTimer ??= this.#parts.clock.after(fullRetryMs, () => {
+      this.#compactTimer = undefined;
+      this.compact(upTo);
+    });
+  }
+
   #free(position: number): void {
+    const { segments } = this.#parts;
     try {
-      this.#parts.segments.freeBefore(position);
+      segments.freeBefore(position);
+      if (segments.full !== undefined) segments.prepareNow();
     } catch (cause) {
       if (!(cause instanceof DiskError)) throw cause;
       this.#break(cause);
@@ -196,16 +227,34 @@ export class LogWriter implements LogStore {
     invariant(this.#closing === undefined, "W6 a log is closed once");
     this.#closing = done;
     this.#cancelMarker();
+    this.#fullTimer?.();
+    this.#compactTimer?.();
+    if (this.#parts.segments.full !== undefined) this.#endWithoutSpace(this.#parts.segments.full);
     this.#endIfIdle();
   }
 
-  /** Tells the log that the next segment is ready, or why not. */
+  /** Tells the log that the next segment is ready, or why not. Without space what waits for it goes on waiting. */
   onSegment(failure: DiskError | undefined): void {
+    if (failure?.code === "full")
+      return this.#closing === undefined ? this.#retryLater() : this.#endWithoutSpace(failure);
     if (!this.#waitsForSegment) return;
     this.#waitsForSegment = false;
     if (failure === undefined) return this.#pump();
-    if (failure.code !== "full") return this.#break(failure);
-    this.#fail({ kind: "storageFailure", code: "full", message: `Cannot extend the log: ${failure.message}` });
+    this.#break(failure);
+  }
+
+  #retryLater(): void {
+    this.#fullTimer ??= this.#parts.clock.after(fullRetryMs, () => {
+      this.#fullTimer = undefined;
+      if (this.#broken === undefined) this.#parts.segments.prepareNow();
+    });
+  }
+
+  /** A log that is closed waits for no space. */
+  #endWithoutSpace(cause: DiskError): void {
+    if (!this.#waitsForSegment) return;
+    this.#waitsForSegment = false;
+    this.#fail({ kind: "storageFailure", code: "full", message: `Cannot extend the log: ${cause.message}` });
   }
 
   #pump(): void {

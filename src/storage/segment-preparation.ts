@@ -5,7 +5,8 @@
  * fast as new ones, so the file is filled with zeros first, in slices; one slice is in flight at a time, and slices are asked
  * for in step with the log's use, so an idle log leaves the disk alone. Order: zeros, header, rename, directory sync; a crash
  * before the rename leaves a file that recovery removes, after it an empty segment that recovery accepts (hazards D5, D15).
- * A lack of space leaves everything as it was; `hurry` tries again (hazard D12).
+ * Without space for a whole segment what was taken is given back, so that a checkpoint, which frees log, finds it; `hurry` tries
+ * again (hazard D12).
  */
 import { invariant } from "../base/invariant.js";
 import type { Disk, DiskFile } from "../ports/disk.js";
@@ -52,6 +53,11 @@ export class SegmentPreparation {
     this.#filled = target.spare === undefined ? 0 : target.segment.bytes;
   }
 
+  /** A step of it is in flight. */
+  get isBusy(): boolean {
+    return this.#busy;
+  }
+
   /** Fills up to `bytes`; once all is filled the segment is published. After a failure only `hurry` goes on. */
   fillUpTo(bytes: number): void {
     this.#wanted = Math.max(this.#wanted, Math.min(bytes, this.#target.segment.bytes));
@@ -65,7 +71,7 @@ export class SegmentPreparation {
     this.#next();
   }
 
-  /** The log is closed: what is in flight ends, nothing more begins. */
+  /** The log is closed, or a better one is begun: what is in flight ends, nothing more begins. */
   abandon(): void {
     this.#abandoned = true;
     if (!this.#busy) this.#file?.close(ignore);
@@ -135,8 +141,27 @@ export class SegmentPreparation {
   #failStep(failure: DiskError): void {
     this.#busy = false;
     this.#failed = true;
+    if (failure.code === "full") this.#giveBack();
     if (this.#abandoned) this.#file?.close(ignore);
     else this.#done({ kind: "failed", failure });
+  }
+
+  /** A file that has all its space keeps it. */
+  #giveBack(): void {
+    if (this.#file === undefined || this.#filled === this.#target.segment.bytes) return;
+    this.#file.close(ignore);
+    this.#file = undefined;
+    this.#filled = 0;
+    removeIfThere(this.#parts.disk, `${this.#parts.directory}/${preparingName}`);
+  }
+}
+
+/** A name that stays is removed at the next start, or used by the next try. */
+function removeIfThere(disk: Disk, path: string): void {
+  try {
+    disk.remove(path);
+  } catch (cause) {
+    if (!(cause instanceof DiskError)) throw cause;
   }
 }
 

@@ -81,6 +81,7 @@ export class Segments {
   #used: number;
   #next: OpenSegment | undefined;
   #preparation: SegmentPreparation | undefined;
+  #full: DiskError | undefined;
   /** Bytes of the active segment that were used when the preparation of the next one began. */
   #preparedFrom = 0;
 
@@ -114,6 +115,11 @@ export class Segments {
     return this.#active.segment;
   }
 
+  /** Why there is no next segment, if the disk had no space for it when it was last tried. */
+  get full(): DiskError | undefined {
+    return this.#full;
+  }
+
   /** Nothing is written to the active segment yet. */
   get isFresh(): boolean {
     return this.#used <= segmentHeaderBytes;
@@ -140,7 +146,7 @@ export class Segments {
   /** Goes on to the next segment if it is ready. If not, its preparation is hurried and `onChange` tells. */
   roll(): boolean {
     if (this.#next === undefined) {
-      this.#prepare().hurry();
+      this.prepareNow();
       return false;
     }
     this.#active.file.close(ignore);
@@ -158,6 +164,17 @@ export class Segments {
     const left = this.#active.segment.bytes - this.#preparedFrom;
     const share = left === 0 ? 1 : Math.min(1, (2 * (this.#used - this.#preparedFrom)) / left);
     preparation.fillUpTo(Math.ceil(share * this.#parts.segmentBytes));
+  }
+
+  /** Makes the next segment at once, also after a failure; `onChange` tells. */
+  prepareNow(): void {
+    if (this.#next !== undefined) return;
+    // A segment that was freed since has its space already.
+    if (this.#full !== undefined && this.#spares.length > 0 && this.#preparation?.isBusy === false) {
+      this.#preparation.abandon();
+      this.#preparation = undefined;
+    }
+    this.#prepare().hurry();
   }
 
   /** The segment that holds `position`. */
@@ -220,6 +237,7 @@ export class Segments {
     };
     const target = { segment: next, name: segmentName(next.sequence), spare: this.#spares.shift() };
     this.#preparation = new SegmentPreparation(this.#parts, target, (result) => {
+      this.#full = result.kind === "failed" && result.failure.code === "full" ? result.failure : undefined;
       if (result.kind === "failed") return this.#onChange(result.failure);
       this.#preparation = undefined;
       this.#next = { segment: next, file: result.file };

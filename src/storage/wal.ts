@@ -39,6 +39,8 @@ export interface LogOptions {
   /** Of segments made from now on; 1 MiB to 256 MiB. */
   readonly segmentBytes: number;
   readonly groupsInFlightMax: number;
+  /** Kept for elections and members when the disk is full (`StorageLimits`). */
+  readonly reserveBytes: number;
   /** The newest entries that recovery hands over, in bytes. */
   readonly cacheBytes: number;
 }
@@ -232,6 +234,7 @@ function assemble(
       starts: new LogStarts(recovery.starts),
       start: replay.start.index,
       groupsInFlightMax: options.groupsInFlightMax,
+      reserveBytes: options.reserveBytes,
       syncedUpTo: end,
     },
     amnesia === undefined ? undefined : refusal(options.directory, amnesia),

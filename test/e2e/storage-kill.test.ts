@@ -70,7 +70,14 @@ test("a log survives its process being killed ten times, and forgets nothing ack
 
   const options = { disk: nodeDisk, hash: testHash, clock: createNodeClock(), directory: path };
   const logIdentity = new Uint8Array([8, 7, 6, 5, 4, 3, 2, 1]);
-  const opened = openLog({ ...options, logIdentity, segmentBytes, groupsInFlightMax: 1, cacheBytes: 65_536 });
+  const opened = openLog({
+    ...options,
+    logIdentity,
+    segmentBytes,
+    groupsInFlightMax: 1,
+    reserveBytes: 65_536,
+    cacheBytes: 65_536,
+  });
   if (opened.kind === "refused") throw new Error(opened.message);
   const { log, recovered } = opened;
   const entries = await readAll(log, recovered.lastIndex);

@@ -95,6 +95,7 @@ class LogLives {
       logIdentity: opened.identity.logIdentity,
       segmentBytes,
       groupsInFlightMax,
+      reserveBytes: segmentBytes / 8,
       cacheBytes,
     });
     if (log.kind === "refused") throw new Error(log.message);

@@ -161,21 +161,73 @@ describe("wal", () => {
     expect(textsOf(openedLog(disk, smallSegment).recovered.tail)).toEqual(["in flight"]);
   });
 
-  test("D12: without space for the next segment writes are refused, and go on when there is space", () => {
-    const disk = formattedDisk(smallSegment);
-    const world = openedLog(disk, smallSegment);
-    disk.fail(/preparing$/, "full", 1_000);
+  test("D12: without space for the next segment writes wait, and go on by themselves, in order, when there is space", () => {
+    const world = openedLog(formattedDisk(smallSegment), smallSegment);
+    world.disk.fail(/preparing$/, "full", 1_000);
     const text = "x".repeat(20_000);
     for (let at = 1; at <= 4; at += 1) world.begin({ entries: [entryAt(at, 0, text)] });
     world.settle();
-    const refused = world.failures.map(({ code }) => code);
-    disk.heal();
-    const last = 4 - refused.length;
-    world.write({ entries: [entryAt(last + 1, 0, "after")] });
+    const completed = [...world.completed];
+    world.begin({ entries: [entryAt(5, 0, "behind")] });
+    world.clock.advance(5_000);
+    world.settle();
 
-    expect(refused.length).toBeGreaterThan(0);
-    expect(new Set(refused)).toEqual(new Set(["full"]));
-    expect(textsOf(world.read(last + 1, 100))).toEqual(["after"]);
+    expect(world.completed).toEqual(completed);
+    expect(completed.length).toBeLessThan(4);
+    expect(world.log.full).toMatch(/^Cannot extend the log: .*no space is left/);
+    world.disk.heal();
+    world.clock.advance(1_000);
+    world.settle();
+    expect(world.completed).toEqual([1, 2, 3, 4, 5]);
+    expect(world.failures).toEqual([]);
+    expect(world.log.full).toBeUndefined();
+    world.close();
+    expect(openedLog(world.disk, smallSegment).recovered.lastIndex).toBe(5);
+  });
+
+  test("D12: space is short when what is left is the reserve, and not as long as there is more; there is none when half of it is used", () => {
+    const world = openedLog(formattedDisk(smallSegment), smallSegment);
+    world.disk.fail(/preparing$/, "full", 1_000);
+    world.write({ entries: [entryAt(1, 0, "x".repeat(30_000))] });
+    expect(world.log.space).toBe("ample");
+    world.write({ entries: [entryAt(2, 0, "x".repeat(26_000))] });
+
+    expect(world.log.space).toBe("short");
+    world.write({ hardState: hardStateOf(1, "b"), entries: [entryAt(3, 1, "in the reserve")] });
+    expect(textsOf(world.read(3, 100))).toEqual(["in the reserve"]);
+    world.write({ entries: [entryAt(4, 1, "x".repeat(4_000))] });
+    expect(world.log.space).toBe("none");
+  });
+
+  test("D12: what there was of the next segment is given back, and once a checkpoint frees a segment the log goes on at once", () => {
+    const disk = formattedDisk(smallSegment);
+    const before = openedLog(disk, smallSegment);
+    for (let at = 1; at <= 5; at += 1) before.write({ entries: [entryAt(at, 0, "x".repeat(20_000))] });
+    before.close();
+    const world = openedLog(disk, smallSegment);
+    world.disk.fail(/preparing$/, "full", 1_000);
+    for (let at = 6; at <= 12; at += 1) world.begin({ entries: [entryAt(at, 0, "x".repeat(20_000))] });
+    world.settle();
+    expect(world.log.full).toBeDefined();
+    expect(world.disk.list("data/log")).not.toContain("preparing");
+    world.disk.heal();
+
+    world.log.compact(indexOf(5 + world.completed.length));
+    world.settle();
+
+    expect(world.log.full).toBeUndefined();
+    expect(world.completed).toHaveLength(7);
+  });
+
+  test("D12: a log without space can be closed: what waits fails and was promised to nobody", () => {
+    const world = openedLog(formattedDisk(smallSegment), smallSegment);
+    world.disk.fail(/preparing$/, "full", 1_000);
+    for (let at = 1; at <= 4; at += 1) world.begin({ entries: [entryAt(at, 0, "x".repeat(20_000))] });
+    world.settle();
+    world.close();
+
+    expect(new Set(world.failures.map(({ code }) => code))).toEqual(new Set(["full"]));
+    expect(world.completed.length + world.failures.length).toBe(4);
   });
 
   test("W3, W6, W7: a gap in the indexes, a write after the end, and an entry of a term not begun are our own bugs", () => {
