@@ -91,6 +91,7 @@ export class ReplicaGroup {
       logStart: recovered.start.index,
       observer: {
         roleChanged: () => {},
+        healthChanged: () => {},
         broken: (reason) => this.broken.push(`${id}: ${reason}`),
         dropped: () => {},
         peerChanged: () => {},

@@ -17,6 +17,7 @@ export class Intake {
   readonly #batcher: Batcher;
   /** Entries proposed and not committed. */
   #pipeline = 0;
+  #closed: AdmissionRefusal | undefined;
 
   constructor(limits: AdmissionLimits, sessions: SessionView) {
     this.#limits = limits;
@@ -31,10 +32,20 @@ export class Intake {
     this.#pipeline = 0;
   }
 
+  /** Why nothing new is taken or proposed from now on; undefined: it is. */
+  close(reason: AdmissionRefusal | undefined): void {
+    this.#closed = reason;
+  }
+
+  get isClosed(): boolean {
+    return this.#closed !== undefined;
+  }
+
   /** Why it is not taken, if so. A repeated request is taken silently: its reply comes from execution. */
   take(key: RequestKey, bytes: Uint8Array): AdmissionRefusal | undefined {
     const admission = this.#table.look(key);
     if (admission.kind === "repeated") return undefined;
+    if (this.#closed !== undefined) return this.#closed;
     if (admission.kind === "gap") return { code: "GAP", next: admission.next };
     if (this.#batcher.isFull) {
       return { code: "OVERLOADED", queued: this.#batcher.count, limit: this.#limits.queueCountMax };
@@ -51,7 +62,8 @@ export class Intake {
 
   /** The requests of the next entry, if any wait and the pipeline has room. */
   nextBatch(): readonly Uint8Array[] | undefined {
-    if (this.#batcher.count === 0 || this.#pipeline >= this.#limits.pipelineMax) return undefined;
+    if (this.#closed !== undefined || this.#batcher.count === 0 || this.#pipeline >= this.#limits.pipelineMax)
+      return undefined;
     this.#pipeline += 1;
     return this.#batcher.take();
   }

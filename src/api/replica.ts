@@ -19,6 +19,10 @@ export interface ReplicaStatus {
   readonly commitIndex: LogIndex;
   readonly executedIndex: LogIndex;
   readonly checkpoint: CheckpointStatus;
+  readonly storage: {
+    /** Why the disk has no space for more log, while that is so: commands are refused as DISK_FULL or go to another leader. */
+    readonly full: string | undefined;
+  };
   readonly machine: {
     readonly name: string;
     readonly version: number;

@@ -8,7 +8,7 @@ import { unreachable } from "../base/invariant.js";
 import type { AdmissionRefusal, ExecutedRefusal } from "../model/request.js";
 
 /**
- * `final`: no replica would take it. `later`: the same replica may take it soon. `elsewhere`: another may at once, this one
+ * `final`: no replica would take it, now or for long. `later`: the same replica may take it soon. `elsewhere`: another may at once, this one
  * will not for a while.
  */
 export function remedyFor(refusal: AdmissionRefusal, failures: number): "final" | "later" | "elsewhere" {
@@ -16,6 +16,8 @@ export function remedyFor(refusal: AdmissionRefusal, failures: number): "final" 
     case "TOO_LARGE":
     case "UNKNOWN_COMMAND":
     case "INVALID_INPUT":
+    // It lasts, and the leader is the one to ask: better told at once than waited for.
+    case "DISK_FULL":
       return "final";
     case "OVERLOADED":
     case "GAP":

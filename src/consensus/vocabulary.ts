@@ -9,7 +9,7 @@ import type { Entry, EntryId, Proposal } from "../model/entry.js";
 import type { AgreedTime, LogIndex, ReplicaId, Term } from "../model/ids.js";
 import type { Instruction, InstructionOutcome } from "../model/instruction.js";
 import type { Configuration, Membership } from "../model/membership.js";
-import type { LogWrite } from "../model/log.js";
+import type { LogSpace, LogWrite } from "../model/log.js";
 
 export interface Envelope<Message> {
   readonly to: ReplicaId;
@@ -40,6 +40,8 @@ export type Input<Message> =
       /** The newest at or before the checkpoint, as it says; without it the members stay who they are. */
       readonly configuration?: Configuration | undefined;
     }
+  /** For more log, from now on. */
+  | { readonly kind: "space"; readonly space: LogSpace }
   /** An operator's; answered by exactly one `instructed`, at its end. */
   | { readonly kind: "instruct"; readonly id: number; readonly instruction: Instruction }
   /** Every damaged entry is repaired or cut off, durably: the log is whole again. `newest` is the highest that was repaired. */
@@ -85,4 +87,6 @@ export interface RoleView {
    * leadership is being handed over: nothing new is proposed then.
    */
   readonly settledAt: LogIndex | undefined;
+  /** Leading, with a full disk here or at so many others that no majority has space: nothing is proposed for clients. */
+  readonly isFull?: boolean | undefined;
 }

@@ -41,6 +41,11 @@ export function entryBytes(entry: Entry): number {
   return entry.payload.length + 64;
 }
 
+/** What clients and timers ask for. All others are few and small, and a group needs them to go on. */
+export function isForClients({ kind }: { readonly kind: EntryKind }): boolean {
+  return kind === "batch" || kind === "time";
+}
+
 /** A core's own entries repeat the time of the entry before them; all others were offered one. */
 export function isMadeByCore({ kind }: Entry): boolean {
   return kind === "noop" || kind === "configuration";

@@ -97,6 +97,8 @@ export type AdmissionRefusal =
   | { readonly code: "OVERLOADED"; readonly queued: number; readonly limit: number }
   | { readonly code: "NO_LEADER" }
   | { readonly code: "STOPPING" }
+  /** The disks of the leader, or of so many others that nothing can be decided, are full: commands are taken again when there is space. */
+  | { readonly code: "DISK_FULL" }
   | { readonly code: "TOO_LARGE"; readonly bytes: number; readonly limit: number }
   /** Resend from `next`: an earlier number of this session has not arrived here. */
   | { readonly code: "GAP"; readonly next: RequestNumber }

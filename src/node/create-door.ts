@@ -243,6 +243,7 @@ function admissionRefusalOf(refusal: AskRefusal): AdmissionRefusal {
     case "OVERLOADED":
     case "NO_LEADER":
     case "STOPPING":
+    case "DISK_FULL":
     case "TOO_LARGE":
     case "GAP":
     case "SESSION_NOT_HERE":

@@ -22,6 +22,7 @@ import { openSnapshot } from "./snapshot-stream.js";
 import type { Instruction, MembershipChange } from "../model/instruction.js";
 import type { Member } from "../model/membership.js";
 import type { Clock } from "../ports/clock.js";
+import type { EngineHealth } from "../replica/channel.js";
 import { closeReplica, openReplica, type OpenedReplica } from "../replica/open-replica.js";
 import type { ReplicaCore, ReplicaObserver } from "../replica/replica.js";
 import { createNodeClock } from "./clock.js";
@@ -58,6 +59,8 @@ export interface ReplicaOptions {
   readonly engine?: EnginePlace;
   readonly limits?: Limits;
   readonly onRole?: (role: RoleView) => void;
+  /** Something keeps this replica from its work, such as a full disk, or does no longer. */
+  readonly onHealth?: (health: EngineHealth) => void;
   /** The replica has stepped aside for good, for example because its disk failed: stop it. */
   readonly onBroken?: (reason: string) => void;
   readonly onPeer?: (peer: ReplicaId, isConnected: boolean, cause: string) => void;
@@ -108,6 +111,7 @@ async function open(
   const ports = { clock, disk: nodeDisk, network: nodeNetwork, hash: nodeHash, entropy: nodeEntropy };
   const observer: ReplicaObserver = {
     roleChanged: (role) => options.onRole?.(role),
+    healthChanged: (health) => options.onHealth?.(health),
     broken: (reason) => options.onBroken?.(reason),
     peerChanged: (peer, isConnected, cause) => options.onPeer?.(peer, isConnected, cause),
     dropped: (reason, detail) => options.onDropped?.(reason, detail),

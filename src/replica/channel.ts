@@ -36,6 +36,12 @@ export type ToEngine =
   | { readonly kind: "instruct"; readonly id: number; readonly instruction: Instruction }
   | { readonly kind: "forward"; readonly as: Correspondent; readonly to: ReplicaId; readonly payload: Uint8Array };
 
+/** What keeps the ordering side from its work at present, told whenever it changes. */
+export interface EngineHealth {
+  /** Why the disk has no space for more log, while that is so. */
+  readonly full: string | undefined;
+}
+
 export type ToHost =
   | { readonly kind: "committed"; readonly entries: readonly Entry[] }
   /** What follows is in no log that can be reached: a checkpoint of this entry or a later one is needed from peers. */
@@ -49,6 +55,7 @@ export type ToHost =
   | { readonly kind: "barrierFailed"; readonly id: number }
   | { readonly kind: "roleChanged"; readonly role: RoleView }
   | { readonly kind: "forwarded"; readonly as: Correspondent; readonly from: ReplicaId; readonly payload: Uint8Array }
+  | { readonly kind: "health"; readonly health: EngineHealth }
   | { readonly kind: "instructed"; readonly id: number; readonly outcome: InstructionOutcome }
   /** The engine has stepped aside for good; `isDisowned`: not only its process, its disk may never be used again. */
   | { readonly kind: "broken"; readonly reason: string; readonly isDisowned: boolean };

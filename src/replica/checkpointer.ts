@@ -4,7 +4,7 @@
  * Owns: the pace of writing (a slice, a write, a slice), and what becomes of a checkpoint: written, published, reported through the log,
  * certified by f + 1 equal reports, and only then worth giving log back for. Leaves to others: after which entries (`execution/`), files
  * (`storage/checkpoint-store.ts`). Called by `replica/host.ts`. One is written at a time; a position that comes meanwhile is passed over,
- * by this replica alone.
+ * by this replica alone. One that finds no space on the disk waits for it, until there is a newer position to begin at (hazard D12).
  *
  * Invariant P6: a checkpoint of ours that differs from a certified one stops this replica: its state is not that of f + 1 others.
  */
@@ -16,6 +16,7 @@ import type { Entry, EntryId } from "../model/entry.js";
 import type { AgreedTime, ReplicaId } from "../model/ids.js";
 import { votersOf } from "../model/membership.js";
 import type { Clock } from "../ports/clock.js";
+import type { DiskError } from "../ports/disk.js";
 import type { Hash } from "../ports/hash.js";
 import type { CheckpointStore } from "../storage/checkpoint-store.js";
 import { encodeManifest, encodeReport } from "../wire/checkpoint-codec.js";
@@ -40,6 +41,8 @@ export interface CheckpointerParts {
 const sliceMs = 3;
 /** A report that is not executed by then was lost on its way. */
 const reportAgainMs = 1_000;
+/** A write that found no space, or a certificate that could not be written, is tried again after this. */
+const writeAgainMs = 1_000;
 
 interface Making {
   readonly last: EntryId;
@@ -48,6 +51,8 @@ interface Making {
   readonly frames: Iterator<Uint8Array, void>;
   readonly chunk: ByteWriter;
   readonly chunks: ChunkName[];
+  /** The disk is full. */
+  isWaiting: boolean;
 }
 
 export class Checkpointer {
@@ -55,6 +60,7 @@ export class Checkpointer {
   #making: Making | undefined;
   #reportedAt = -Infinity;
   #certifying = false;
+  #certifyAt = -Infinity;
   #stopped = false;
   #taken = 0;
   #failure: string | undefined;
@@ -71,10 +77,11 @@ export class Checkpointer {
   /** `entry` was just executed and is one of those after which a checkpoint is taken. */
   take({ index, term, time }: Entry): void {
     const { executor, chunkBytes } = this.#parts;
+    if (this.#making?.isWaiting === true) this.#giveUp(this.#making);
     if (this.#making !== undefined || this.#stopped) return;
     const fork = executor.fork();
     const chunk = new ByteWriter(2 * chunkBytes);
-    this.#making = { last: { index, term }, time, fork, frames: framesOf(fork), chunk, chunks: [] };
+    this.#making = { last: { index, term }, time, fork, frames: framesOf(fork), chunk, chunks: [], isWaiting: false };
     this.#parts.clock.nextTurn(() => this.#slice());
   }
 
@@ -135,7 +142,14 @@ export class Checkpointer {
     making.chunks.push(name);
     store.adopt(name, (isThere) => {
       if (isThere) return this.#parts.clock.nextTurn(then);
-      store.writeChunk(name, bytes, (failure) => (failure === undefined ? then() : this.#giveUp(failure.message)));
+      this.#writeChunk(making, { name, bytes }, then);
+    });
+  }
+
+  #writeChunk(making: Making, chunk: { readonly name: ChunkName; readonly bytes: Uint8Array }, then: () => void): void {
+    this.#parts.store.writeChunk(chunk.name, chunk.bytes, (failure) => {
+      if (failure === undefined) return then();
+      this.#onFailure(making, failure, () => this.#writeChunk(making, chunk, then));
     });
   }
 
@@ -144,7 +158,7 @@ export class Checkpointer {
     const { last, time, chunks } = making;
     const root = this.#parts.hash.sha256(encodeManifest({ last, time, chunks }));
     this.#parts.store.publish({ last, time, chunks, root }, (failure) => {
-      if (failure !== undefined) return this.#giveUp(failure.message);
+      if (failure !== undefined) return this.#onFailure(making, failure, () => this.#publish(making));
       making.fork.release();
       this.#making = undefined;
       this.#taken += 1;
@@ -154,11 +168,20 @@ export class Checkpointer {
     });
   }
 
-  /** The log is kept instead, and the next position is another chance. */
-  #giveUp(reason: string): void {
-    const making = this.#making;
-    if (making === undefined) return;
-    this.#failure = reason;
+  /** Space may come back; after any other failure the log is kept instead, and the next position is another chance. */
+  #onFailure(making: Making, failure: DiskError, again: () => void): void {
+    if (this.#making !== making) return;
+    this.#failure = failure.message;
+    if (failure.code !== "full") return this.#giveUp(making);
+    making.isWaiting = true;
+    this.#parts.clock.after(writeAgainMs, () => {
+      if (this.#making !== making) return;
+      making.isWaiting = false;
+      again();
+    });
+  }
+
+  #giveUp(making: Making): void {
     this.#making = undefined;
     making.fork.release();
     this.#parts.store.letGo(making.chunks);
@@ -167,11 +190,12 @@ export class Checkpointer {
   #certify(certificate: Certificate): void {
     const { store, certified, diverged } = this.#parts;
     const own = store.at(certificate.index);
-    if (own === undefined || this.#certifying) return;
+    if (own === undefined || this.#certifying || this.#parts.clock.monotonic() < this.#certifyAt) return;
     if (!equalBytes(own.root, certificate.root)) return diverged(describeDivergence(own, certificate));
     this.#certifying = true;
     store.certify(certificate, (failure) => {
       this.#certifying = false;
+      this.#certifyAt = this.#parts.clock.monotonic() + (failure === undefined ? 0 : writeAgainMs);
       if (failure === undefined && !this.#stopped) certified(own.last);
     });
   }

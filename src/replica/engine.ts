@@ -22,7 +22,9 @@ import type { Clock } from "../ports/clock.js";
 import type { LogStore, StorageFailure } from "../storage/log-store.js";
 import { decodeRaftMessage, encodeRaftMessage } from "../wire/raft-codec.js";
 import { AgreedTimeSource } from "./agreed-time.js";
+import { Backlog } from "./backlog.js";
 import type { Correspondent, ToEngine, ToHost } from "./channel.js";
+import { Health } from "./health.js";
 import type { Repair } from "./repair.js";
 
 /** Types of the messages on a link between replicas. */
@@ -55,9 +57,8 @@ export class Engine {
   #role: RoleView | undefined;
   #commitIndex: LogIndex = noIndex;
   #deliveredIndex: LogIndex = noIndex;
-  /** Delivered and not yet executed, with their bytes. */
-  #delivered: { readonly index: LogIndex; readonly bytes: number }[] = [];
-  #deliveredBytes = 0;
+  readonly #backlog = new Backlog();
+  readonly #health: Health;
   #reading = false;
   #encoded: { readonly message: RaftMessage; readonly bytes: Uint8Array } | undefined;
   #entriesProposed = 0;
@@ -68,6 +69,7 @@ export class Engine {
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
+    this.#health = new Health(parts);
     this.#time = new AgreedTimeSource(parts.state.log.lastTime);
     this.#commitIndex = parts.state.commitIndex;
   }
@@ -162,7 +164,10 @@ export class Engine {
 
   #turn(input: Input<RaftMessage>): void {
     if (this.#broken !== undefined) return;
-    for (const effect of step(this.#parts.state, input, this.#parts.clock.monotonic())) this.#perform(effect);
+    const found = this.#health.look();
+    for (const each of found === undefined ? [input] : [found, input]) {
+      for (const effect of step(this.#parts.state, each, this.#parts.clock.monotonic())) this.#perform(effect);
+    }
   }
 
   #perform(effect: RaftEffect): void {
@@ -237,7 +242,7 @@ export class Engine {
   #deliver(): void {
     const { state, deliveredBytesMax, repair, log } = this.#parts;
     const isHeld = (): boolean => this.#reading || this.#broken !== undefined;
-    while (!isHeld() && this.#deliveredBytes < deliveredBytesMax) {
+    while (!isHeld() && this.#backlog.bytes < deliveredBytesMax) {
       const from = after(this.#deliveredIndex);
       // Its state comes as a checkpoint.
       if (from <= state.log.start.index) return;
@@ -271,15 +276,12 @@ export class Engine {
       this.#deliveredIndex = entry.index;
       bytes += entryBytes(entry);
     }
-    this.#delivered.push({ index: this.#deliveredIndex, bytes });
-    this.#deliveredBytes += bytes;
+    this.#backlog.add({ index: this.#deliveredIndex, bytes, at: this.#parts.clock.monotonic() });
     this.#parts.toHost({ kind: "committed", entries: decided });
   }
 
   #onApplied(index: LogIndex): void {
-    while (this.#delivered[0] !== undefined && this.#delivered[0].index <= index) {
-      this.#deliveredBytes -= this.#delivered.shift()?.bytes ?? 0;
-    }
+    this.#backlog.executedUpTo(index);
     this.#deliver();
   }
 

@@ -53,7 +53,7 @@ export interface HostParts {
   readonly dropped: (reason: string, detail: string) => void;
 }
 
-type ToThisHost = Exclude<ToHost, { readonly kind: "fetchCheckpoint" | "instructed" }>;
+type ToThisHost = Exclude<ToHost, { readonly kind: "fetchCheckpoint" | "health" | "instructed" }>;
 
 const noPayload = new Uint8Array(0);
 
@@ -216,7 +216,8 @@ export class Host {
     const { clock, executor } = this.#parts;
     this.#queries.refuseLate();
     this.#queries.endWaits();
-    if (this.#isLeading() && this.#due.isDue(executor.dueAt(), clock.wall(), clock.monotonic())) {
+    const mayPropose = this.#isLeading() && !this.#intake.isClosed;
+    if (mayPropose && this.#due.isDue(executor.dueAt(), clock.wall(), clock.monotonic())) {
       this.#intake.onProposed();
       this.#parts.toEngine({ kind: "propose", entries: [{ kind: "time", payload: noPayload }] });
     }
@@ -245,6 +246,7 @@ export class Host {
         [...this.#waiting.all()].map(({ key, bytes }) => ({ key, bytes, from: this.#parts.self })),
       );
     }
+    this.#intake.close(role.isFull === true ? diskFull : undefined);
     this.#parts.roleChanged(role);
   }
 
@@ -356,4 +358,5 @@ function isPaced({ kind }: Entry): boolean {
   return kind === "batch" || kind === "time";
 }
 
+const diskFull: AdmissionRefusal = { code: "DISK_FULL" };
 const stoppingRefusal: AdmissionRefusal = { code: "STOPPING" };

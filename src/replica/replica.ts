@@ -26,7 +26,7 @@ import {
   replicaMessageTypes,
 } from "../wire/client-codec.js";
 import { encodeRequest } from "../wire/request-codec.js";
-import type { ToEngine, ToHost } from "./channel.js";
+import type { EngineHealth, ToEngine, ToHost } from "./channel.js";
 import type { EngineFigures, EngineListener } from "./engine-side.js";
 import { Host } from "./host.js";
 import { Instructions } from "./instructions.js";
@@ -64,6 +64,7 @@ export interface ReplicaParts<Ordering extends OrderingEngine> {
 /** Told of what happens while it happens: it only looks. */
 export interface ReplicaObserver {
   roleChanged(role: RoleView): void;
+  healthChanged(health: EngineHealth): void;
   /** The replica has stepped aside for good, for example because its disk failed: stop it. */
   broken(reason: string): void;
   peerChanged(peer: ReplicaId, isConnected: boolean, cause: string): void;
@@ -94,6 +95,9 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
   #nextLocal = -1;
   #cancelTick: () => void = () => {};
   #broken: string | undefined;
+  /** What clients have heard last. */
+  #told: RoleView | undefined;
+  #health: EngineHealth = { full: undefined };
   readonly #startedAt: number;
   readonly #framesDropped: Record<string, number> = {};
 
@@ -206,6 +210,7 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
       membership: this.#engine.membership,
       connected: this.#engine.connected,
       transfer: this.#transfer,
+      health: this.#health,
       uptimeMs: this.#parts.clock.monotonic() - this.#startedAt,
       broken: this.#broken,
       clientConnections: this.#clients.count + this.#local.size,
@@ -293,6 +298,7 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
   }
 
   #handle(message: ToHost): void {
+    if (message.kind === "health") return this.#onHealth(message.health);
     if (message.kind === "instructed") return this.#instructions.instructed(message.id, message.outcome);
     if (message.kind === "fetchCheckpoint") return this.#transfer.want(message.index);
     if (message.kind !== "forwarded" || message.as === "host") return this.#host.handle(message);
@@ -321,8 +327,16 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
   }
 
   #onRole(role: RoleView): void {
-    this.#tellLeader();
+    // A client that hears of a leader takes it for another one, or for another term.
+    const isSame = this.#told?.leader === role.leader && this.#told?.term === role.term;
+    this.#told = role;
+    if (!isSame) this.#tellLeader();
     this.#parts.observer.roleChanged(role);
+  }
+
+  #onHealth(health: EngineHealth): void {
+    this.#health = health;
+    this.#parts.observer.healthChanged(health);
   }
 
   #tellLeader(): void {

@@ -6,6 +6,7 @@ import { maxIndex, noIndex, noTerm, type ReplicaId } from "../model/ids.js";
 import { memberOf, type Membership } from "../model/membership.js";
 import type { CheckpointStore } from "../storage/checkpoint-store.js";
 import type { Identity } from "../transport/gate.js";
+import type { EngineHealth } from "./channel.js";
 import type { EngineFigures } from "./engine-side.js";
 import type { Host } from "./host.js";
 import type { StateTransfer } from "./state-transfer.js";
@@ -19,6 +20,7 @@ export interface StatusSources {
   readonly membership: Membership;
   readonly connected: readonly ReplicaId[];
   readonly transfer: StateTransfer;
+  readonly health: EngineHealth;
   readonly uptimeMs: number;
   readonly broken: string | undefined;
   readonly clientConnections: number;
@@ -52,6 +54,7 @@ export function statusOf(sources: StatusSources): CoreStatus {
     commitIndex: maxIndex(figures.commitIndex, executedIndex),
     executedIndex,
     checkpoint: checkpointOf(sources),
+    storage: { full: sources.health.full },
     machine: {
       name: identity.machine,
       version: identity.machineVersion,

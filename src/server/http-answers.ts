@@ -11,7 +11,7 @@ import { DecodeFailure, decodeValue } from "../wire/canonical.js";
 import { toMachineJson, type JsonValue } from "./machine-json.js";
 
 export interface HttpAnswer {
-  readonly status: 200 | 400 | 403 | 404 | 409 | 413 | 422 | 500 | 503 | 504;
+  readonly status: 200 | 400 | 403 | 404 | 409 | 413 | 422 | 500 | 503 | 504 | 507;
   readonly body: Readonly<Record<string, JsonValue>>;
   readonly headers: Readonly<Record<string, string>>;
 }
@@ -99,6 +99,8 @@ function statusOf(code: (AdmissionRefusal | ExecutedRefusal)["code"]): HttpAnswe
       return 409;
     case "TOO_LARGE":
       return 413;
+    case "DISK_FULL":
+      return 507;
     case "UNKNOWN_COMMAND":
       return 404;
     case "INVALID_INPUT":
@@ -115,6 +117,8 @@ function explainRefusal(refusal: AdmissionRefusal | ExecutedRefusal): string {
       return `Cannot take the request: ${refusal.queued} are waiting and the limit is ${refusal.limit}`;
     case "NO_LEADER":
       return "Cannot order the request: this replica knows no leader at the moment";
+    case "DISK_FULL":
+      return "Cannot take the request: the disk of the leader, or of too many other replicas, is full; queries are answered";
     case "STOPPING":
       return "Cannot take the request: this replica is stopping";
     case "TOO_LARGE":

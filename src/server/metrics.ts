@@ -29,6 +29,7 @@ const gauges: readonly (readonly [string, string, Read])[] = [
   ["is_learner", "1 if this replica is a learner.", (status) => Number(status.role === "learner")],
   ["ready", "1 if this replica executes what it must and can reach a leader.", (status) => Number(status.ready)],
   ["broken", "1 if this replica has stepped aside for good.", (status) => Number(status.broken !== undefined)],
+  ["disk_full", "1 if the disk has no space for more log.", (status) => Number(status.storage.full !== undefined)],
   ["term", "Raft's current term.", (status) => status.term],
   ["log_last_index", "Last index in this replica's log.", (status) => status.lastIndex],
   ["proposals_committed_index", "Index up to which the order is decided.", (status) => status.commitIndex],

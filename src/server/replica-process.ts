@@ -124,6 +124,10 @@ function openReplica(settings: Settings, machine: LowLevelMachine, environment: 
       logger.info({ role, term, leader }, "role changed");
       environment.report({ event: "role", role, term, leader });
     },
+    onHealth: ({ full }) => {
+      if (full === undefined) logger.info("there is space for the log again");
+      else logger.warn({ full }, "the disk is full: commands are refused, or left to another leader");
+    },
     onBroken: environment.broken,
     onPeer: (peer, isConnected, cause) => logger.info({ peer, isConnected, cause }, "link to a replica changed"),
     onDropped: tellDropped(logger),

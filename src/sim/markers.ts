@@ -30,6 +30,8 @@ export const markerNames = [
   "a replica that was lost votes again",
   "a request was answered from a stored reply",
   "a request was refused as OVERLOADED",
+  "a request was refused as DISK_FULL",
+  "a log had no space for more",
   "a request was refused as GAP",
   "a query was refused for want of a leader",
   "a session expired",
@@ -112,6 +114,7 @@ export class Markers {
     const { expired, evicted } = executor.statistics.sessions;
     if (commandsRepeated > 0) this.reach("a request was answered from a stored reply");
     if (requestsRefused["OVERLOADED"] !== undefined) this.reach("a request was refused as OVERLOADED");
+    if (requestsRefused["DISK_FULL"] !== undefined) this.reach("a request was refused as DISK_FULL");
     if (requestsRefused["NO_LEADER"] !== undefined) this.reach("a query was refused for want of a leader");
     if (counters.timersFired > 0) this.reach("a timer fired");
     if (expired > 0) this.reach("a session expired");

@@ -5,6 +5,7 @@
  * id is the family of its hazard (elections, replication, reads (L), durability, membership, clients, timers, flow, non-determinism, pipeline).
  */
 import type { PlantedBug } from "./planted-bugs.js";
+import { plantedInHealth } from "./planted-health.js";
 import { plantedInMembership } from "./planted-members.js";
 
 export const plantedBugs: readonly PlantedBug[] = [
@@ -542,5 +543,6 @@ export const plantedBugs: readonly PlantedBug[] = [
     from: "this.#deliveredIndex = entry.index;",
     to: "if (entry.index % 64 !== 0) this.#deliveredIndex = entry.index;",
   },
+  ...plantedInHealth,
   ...plantedInMembership,
 ];

@@ -263,7 +263,7 @@ export class SimReplica {
   }
 
   #openOver(process: SimProcess): ReturnType<typeof openReplica> {
-    const { scheduler, network, disk, judge, machine, members, clusterId, limits, markers } = this.#parts;
+    const { scheduler, network, disk, judge, machine, members, clusterId, limits, markers, trace } = this.#parts;
     const draw = new Draw(scheduler.random(`entropy ${process.name}`));
     return openReplica(
       machine,
@@ -290,6 +290,10 @@ export class SimReplica {
       },
       {
         roleChanged: (role) => this.#onRole(role),
+        healthChanged: ({ full }) => {
+          trace.add(this.id, full ?? "has space for its log");
+          if (full !== undefined) markers.reach("a log had no space for more");
+        },
         broken: (reason) => this.#onBroken(process, reason),
         peerChanged: (peer, isConnected, cause) => {
           this.#parts.trace.addOften(this.id, 1, () => (isConnected ? `hears ${peer}` : `has lost ${peer}: ${cause}`));

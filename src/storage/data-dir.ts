@@ -138,7 +138,12 @@ function takeOwn(
   }
   if (disk.exists(`${path}/${disownedName}`)) return refuseDisowned(options);
   const identity: Identity = { ...found, starts: found.starts + 1 };
-  disk.writeFileAtomically(`${path}/${identityName}`, encodeIdentity(identity, hash));
+  try {
+    disk.writeFileAtomically(`${path}/${identityName}`, encodeIdentity(identity, hash));
+  } catch (cause) {
+    // Nobody counts on the count of starts yet, and a full disk must not keep a replica down that needs no space (hazard D12).
+    if (!(cause instanceof DiskError) || cause.code !== "full") throw cause;
+  }
   const bootstrapping = `${path}/${bootstrappingName}`;
   if (disk.exists(bootstrapping)) disk.remove(bootstrapping);
   const record = readRecoveryRecord(disk, hash, path);

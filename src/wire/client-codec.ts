@@ -63,6 +63,7 @@ const refusalCodes = [
   "INVALID_INPUT",
   "INDEX_NOT_REACHED",
   "TOO_STALE",
+  "DISK_FULL",
 ] as const satisfies readonly AdmissionRefusal["code"][];
 const readKinds = [
   "linearizable",
@@ -225,6 +226,7 @@ function writeAdmissionRefusal(writer: ByteWriter, refusal: AdmissionRefusal): v
       return writer.varint(refusal.limit);
     case "NO_LEADER":
     case "STOPPING":
+    case "DISK_FULL":
       return;
     case "TOO_LARGE":
       writer.varint(refusal.bytes);
@@ -254,6 +256,7 @@ function readAdmissionRefusal(reader: ByteReader): AdmissionRefusal | undefined 
       return { code, queued: reader.varint(), limit: reader.varint() };
     case "NO_LEADER":
     case "STOPPING":
+    case "DISK_FULL":
       return { code };
     case "TOO_LARGE":
       return { code, bytes: reader.varint(), limit: reader.varint() };

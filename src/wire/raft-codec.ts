@@ -14,9 +14,10 @@
  */
 import { ByteReader, ByteWriter } from "../base/bytes.js";
 import { unreachable } from "../base/invariant.js";
-import type { AppendEntries, AppendOutcome, RaftMessage } from "../consensus/raft/messages.js";
+import type { AppendEntries, AppendEntriesReply, AppendOutcome, RaftMessage } from "../consensus/raft/messages.js";
 import type { Entry, EntryId, EntryKind } from "../model/entry.js";
 import { decodeMembership } from "../model/membership-codec.js";
+import { logSpaces } from "../model/log.js";
 import { advance, counterMax, noIndex, type LogIndex, type Term } from "../model/ids.js";
 
 /** Positions are the codes on the wire: only ever append. */
@@ -93,7 +94,8 @@ function writeFields(writer: ByteWriter, message: RaftMessage): void {
       return writeEntries(writer, message.entries);
     case "AppendEntriesReply":
       writer.varint(message.round);
-      return writeOutcome(writer, message.outcome);
+      writeOutcome(writer, message.outcome);
+      return writer.u8(logSpaces.indexOf(message.space ?? "ample"));
     case "ReadIndex":
       writer.varint(message.id);
       return writer.u8(message.byLease ? 1 : 0);
@@ -150,7 +152,7 @@ function readFields(reader: ByteReader, kind: RaftMessage["kind"], term: Term): 
     case "AppendEntries":
       return readAppendEntries(reader, term);
     case "AppendEntriesReply":
-      return { kind, term, round: readCounter(reader), outcome: readOutcome(reader) };
+      return readAppendEntriesReply(reader, term);
     case "ReadIndex":
       return { kind, term, id: readId(reader), byLease: readFlag(reader) };
     case "ReadIndexReply":
@@ -180,6 +182,13 @@ function readAppendEntries(reader: ByteReader, term: Term): AppendEntries {
     before = entry;
   }
   return { kind: "AppendEntries", term, round, previous, commit, entries };
+}
+
+function readAppendEntriesReply(reader: ByteReader, term: Term): AppendEntriesReply {
+  const reply = { kind: "AppendEntriesReply", term, round: readCounter(reader), outcome: readOutcome(reader) } as const;
+  const space = logSpaces[reader.u8()];
+  if (space === undefined) reader.fail();
+  return space === "ample" ? reply : { ...reply, space };
 }
 
 function readEntry(reader: ByteReader, index: LogIndex): Entry {

@@ -30,7 +30,7 @@ function describeMessage(message: RaftMessage): string {
       return `AppendEntries(term ${term}, round ${round}, after ${describeId(previous)}, commit ${commit}, ${describeEntries(entries)})`;
     }
     case "AppendEntriesReply":
-      return `AppendEntriesReply(term ${term}, round ${message.round}, ${describeOutcome(message.outcome)})`;
+      return `AppendEntriesReply(term ${term}, round ${message.round}, ${describeOutcome(message.outcome)}${message.space === undefined ? "" : `, space ${message.space}`})`;
     case "ReadIndex":
       return `ReadIndex(term ${term}, id ${message.id})`;
     case "ReadIndexReply":
@@ -66,6 +66,8 @@ export function describeInput(input: RaftInput): string {
       return `${input.kind} ${describeId(input.checkpoint)}`;
     case "instruct":
       return `instruct ${input.id}: ${describeInstruction(input.instruction)}`;
+    case "space":
+      return `space ${input.space}`;
     case "repaired":
       return "repaired";
     default:
@@ -88,8 +90,8 @@ export function describeEffect(effect: RaftEffect): string {
     case "fetchCheckpoint":
       return `fetch checkpoint ${describeId(effect.checkpoint)} from ${effect.from}`;
     case "role": {
-      const { role, term, leader, settledAt } = effect.role;
-      return `role ${role}, term ${term}, leader ${leader ?? "unknown"}${settledAt === undefined ? "" : `, settled at ${settledAt}`}`;
+      const { role, term, leader, settledAt, isFull } = effect.role;
+      return `role ${role}, term ${term}, leader ${leader ?? "unknown"}${settledAt === undefined ? "" : `, settled at ${settledAt}`}${isFull === true ? ", full" : ""}`;
     }
     case "members":
       return `members ${describeMembers(effect.membership)}`;

@@ -5,7 +5,8 @@
  * Keeps R8. An acknowledgement names what *this leader's messages* have shown to be equal, never the own last index.
  */
 import { advance, maxIndex, minIndex, type LogIndex, type ReplicaId } from "../../model/ids.js";
-import type { Entry } from "../../model/entry.js";
+import { isForClients, type Entry } from "../../model/entry.js";
+import type { LogSpace } from "../../model/log.js";
 import type { AppendEntries } from "./messages.js";
 import { follow } from "./roles.js";
 import { isHardStateDurable, type FollowerRole, type RaftState } from "./state.js";
@@ -21,7 +22,7 @@ export function onAppendEntries(state: RaftState, from: ReplicaId, message: Appe
   const { role, log } = state;
   if (role.kind !== "follower" || state.trust === "amnesiac") return;
 
-  const { previous, entries, round } = message;
+  const { previous, round } = message;
   if (!log.has(previous)) {
     role.round = Math.max(role.round, round);
     const outcome = {
@@ -29,8 +30,9 @@ export function onAppendEntries(state: RaftState, from: ReplicaId, message: Appe
       rejected: previous.index,
       hint: log.lastNotAbove(previous.index, previous.term),
     } as const;
-    return send(turn, from, { kind: "AppendEntriesReply", term, round, outcome });
+    return send(turn, from, { kind: "AppendEntriesReply", term, round, outcome, ...spaceOf(state) });
   }
+  const entries = takeable(state, message.entries);
   const isNew = takeEntries(state, entries, turn);
   const verified = advance(previous.index, entries.length);
   role.verified = maxIndex(role.verified, verified);
@@ -38,7 +40,7 @@ export function onAppendEntries(state: RaftState, from: ReplicaId, message: Appe
   state.commitIndex = maxIndex(state.commitIndex, minIndex(message.commit, verified));
   if (isNew) promiseMatch({ state, role, turn }, round);
   // Entries that we had already may be a probe; a message without any is answered if the leader learns something from it.
-  else if (entries.length > 0 || round > role.round || isMoreDurable(state, role))
+  else if (message.entries.length > 0 || round > role.round || isMoreDurable(state, role))
     reportMatch({ state, role, turn }, round);
 }
 
@@ -47,6 +49,13 @@ export function onFollowerDurable(state: RaftState, turn: Turn): void {
   const { role } = state;
   if (role.kind !== "follower" || role.leader === undefined || !isHardStateDurable(state)) return;
   if (isMoreDurable(state, role)) reportMatch({ state, role, turn }, role.round);
+}
+
+/** Without space nothing new that is for clients, nor what follows it (hazard D12). */
+function takeable({ space, log }: RaftState, entries: readonly Entry[]): readonly Entry[] {
+  if (space !== "none") return entries;
+  const end = entries.findIndex((entry) => isForClients(entry) && !log.has(entry));
+  return end < 0 ? entries : entries.slice(0, end);
 }
 
 /** Appends what is missing, and replaces what conflicts; entries that are there already stay, with all after them. */
@@ -93,5 +102,9 @@ function isMoreDurable({ writes }: RaftState, { verified, acknowledged }: Follow
 
 function accepted(state: RaftState, round: number, match: LogIndex) {
   const outcome = { kind: "accepted", match } as const;
-  return { kind: "AppendEntriesReply", term: state.term, round, outcome } as const;
+  return { kind: "AppendEntriesReply", term: state.term, round, outcome, ...spaceOf(state) } as const;
+}
+
+function spaceOf({ space }: RaftState): { readonly space?: LogSpace } {
+  return space === "ample" ? {} : { space };
 }

@@ -6,6 +6,7 @@
  */
 import type { Entry, EntryId } from "../../model/entry.js";
 import type { LogIndex, Term } from "../../model/ids.js";
+import type { LogSpace } from "../../model/log.js";
 
 export type RaftMessage =
   | PreVote
@@ -70,6 +71,8 @@ export interface AppendEntriesReply {
   /** Of the AppendEntries that this answers; 0 if it answers none in particular. */
   readonly round: number;
   readonly outcome: AppendOutcome;
+  /** On the sender's disk; ample if it is not said. With none, what it was sent for clients is as if lost. */
+  readonly space?: LogSpace | undefined;
 }
 
 /** An acceptance says how far the logs surely agree on disk; a conflict says where to look next. Never both. */

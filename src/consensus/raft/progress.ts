@@ -12,6 +12,7 @@
  * From both a follower whose next entry is no longer in the log goes to `snapshot`, and from there to `replicate` once it has the checkpoint.
  */
 import { invariant } from "../../base/invariant.js";
+import type { LogSpace } from "../../model/log.js";
 import { after, maxIndex, noIndex, type LogIndex, type ReplicaId } from "../../model/ids.js";
 
 export interface Follower {
@@ -23,6 +24,8 @@ export interface Follower {
   round: number;
   /** The commit index that was last sent. */
   commitSent: LogIndex;
+  /** On its disk, by its last reply. */
+  space: LogSpace;
   /** What the engine is reading from disk for this follower, and when it was asked to. */
   loading: { readonly from: LogIndex; readonly askedAt: number } | undefined;
 }
@@ -68,6 +71,7 @@ export function newFollower(id: ReplicaId, next: LogIndex, now: number): Followe
     contactAt: now,
     round: 0,
     commitSent: noIndex,
+    space: "ample",
     loading: undefined,
   };
 }

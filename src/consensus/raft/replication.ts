@@ -5,7 +5,7 @@
  * reads (`reads.ts`). Called by `step.ts`. Keeps R15: an entry of an earlier term is never committed by counting its copies.
  */
 import { invariant } from "../../base/invariant.js";
-import { entryBytes, type Entry, type Proposal } from "../../model/entry.js";
+import { entryBytes, isForClients, type Entry, type Proposal } from "../../model/entry.js";
 import {
   advance,
   after,
@@ -16,6 +16,7 @@ import {
   type LogIndex,
   type ReplicaId,
 } from "../../model/ids.js";
+import type { LogSpace } from "../../model/log.js";
 import { noteRound } from "./lease.js";
 import { isMajority, reachedByMajorities } from "../quorum.js";
 import type { AppendEntries, AppendEntriesReply } from "./messages.js";
@@ -58,10 +59,18 @@ export function onAppendEntriesReply(leading: Leading, from: ReplicaId, message:
   if (follower === undefined || message.term !== state.term) return;
   follower.contactAt = turn.now;
   follower.round = Math.max(follower.round, Math.min(message.round, role.round));
+  noteSpace(follower, message.space ?? "ample");
   const { outcome } = message;
   if (outcome.kind === "accepted" && outcome.match <= state.log.lastIndex) onAccepted(follower, outcome.match);
   if (outcome.kind === "conflict") onConflict(state, follower, outcome);
   advanceCommit(state, role);
+}
+
+/** What a follower without space was sent for clients it has not taken: it is sent again from what it has, once there is space. */
+function noteSpace(follower: Follower, space: LogSpace): void {
+  const isNew = space === "none" && follower.space !== "none";
+  follower.space = space;
+  if (isNew && follower.progress.mode === "replicate") backToProbe(follower, after(follower.progress.match));
 }
 
 /** The newest entry that a majority has on disk, if it is of our own term; with it, everything before. */
@@ -156,7 +165,8 @@ function sendDueTo(leading: Leading, follower: Follower): void {
       toSnapshot(follower, state.checkpoint.index);
       break;
     }
-    const entries = log.entriesFrom(from, settings.appendBytesMax);
+    const entries = takenBy(follower, log.entriesFrom(from, settings.appendBytesMax));
+    if (entries?.length === 0 && follower.progress.mode === "replicate") break;
     if (entries === undefined) {
       follower.loading = { from, askedAt: turn.now };
       turn.sends.push({ kind: "load", peer: follower.id, from, bytesMax: settings.appendBytesMax });
@@ -168,6 +178,13 @@ function sendDueTo(leading: Leading, follower: Follower): void {
   if (progress.mode === "snapshot" && !progress.told) return sendAppend(leading, follower, []);
   const hasAll = progress.mode === "replicate" && progress.next > log.lastIndex;
   if (hasAll && follower.commitSent < state.commitIndex) sendAppend(leading, follower, []);
+}
+
+/** None of them: the next entry is for clients, and the follower has no space for it. */
+function takenBy({ space }: Follower, entries: readonly Entry[] | undefined): readonly Entry[] | undefined {
+  if (space !== "none") return entries;
+  const end = (entries ?? []).findIndex(isForClients);
+  return end < 0 ? (entries ?? []) : (entries ?? []).slice(0, end);
 }
 
 function hasRoom({ state, turn }: Leading, { progress, loading }: Follower): boolean {

@@ -88,6 +88,8 @@ export function lead(state: RaftState, turn: Turn): void {
     runningReads: undefined,
     lease: { rounds: [], until: turn.now, isDropped: false },
     transfer: undefined,
+    handOverAt: turn.now,
+    hasFailedToHandOver: false,
     change: undefined,
   };
   appendEntry(state, turn, { index: noopIndex, term, kind: "noop", time: log.lastTime, payload: noPayload });

@@ -7,7 +7,7 @@
 import { randomStream, nextBetween, nextUint32, type Random } from "../../base/random.js";
 import { maxIndex, minIndex, before, noIndex, type LogIndex, type ReplicaId, type Term } from "../../model/ids.js";
 import { noEntry, type Entry, type EntryId, type Proposal } from "../../model/entry.js";
-import type { HardState, Promised } from "../../model/log.js";
+import type { HardState, LogSpace, Promised } from "../../model/log.js";
 import type { Configuration, Membership } from "../../model/membership.js";
 import { MemoryLog, type RecoveredEntries } from "../memory-log.js";
 import type { RoleView } from "../vocabulary.js";
@@ -59,6 +59,8 @@ export interface RaftOptions {
 export interface RaftState extends Configured {
   readonly settings: RaftSettings;
   trust: Trust;
+  /** On this replica's disk. */
+  space: LogSpace;
   readonly random: Random;
 
   term: Term;
@@ -139,6 +141,9 @@ export interface LeaderRole {
   runningReads: RunningReads | undefined;
   readonly lease: Lease;
   transfer: Transfer | undefined;
+  /** Leadership is not offered by this replica's own choice before. */
+  handOverAt: number;
+  hasFailedToHandOver: boolean;
   /** The operator's instruction that began the change of members which is under way. */
   change: number | undefined;
 }
@@ -218,6 +223,7 @@ export function createRaftState(options: RaftOptions, now: number): RaftState {
     self,
     settings,
     trust,
+    space: "ample",
     configurations,
     ...view,
     random,

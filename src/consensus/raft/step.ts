@@ -19,6 +19,7 @@ import { notePromise } from "./promises.js";
 import * as reads from "./reads.js";
 import * as replication from "./replication.js";
 import { adoptTerm } from "./roles.js";
+import { onSpace } from "./space.js";
 import { completeWrites, type RaftState } from "./state.js";
 import * as transfer from "./transfer.js";
 import { beginTurn, endTurn, type RaftEffect, type Turn } from "./turn.js";
@@ -72,6 +73,8 @@ function dispatch(state: RaftState, input: RaftInput, turn: Turn): void {
       return onInstalled(state, turn, input);
     case "instruct":
       return onInstruct(state, input.id, input.instruction, turn);
+    case "space":
+      return onSpace(state, input.space, turn.now);
     case "repaired":
       if (input.newest !== undefined) state.log.repaired(input.newest);
       restoreConfigurations(state, input.configurations ?? []);
@@ -91,6 +94,7 @@ function onTick(state: RaftState, turn: Turn): void {
     if (turn.now >= role.heartbeatDueAt) replication.beginRound(leading);
     replication.checkQuorum(leading);
     replication.checkDisk(leading);
+    transfer.handOverFull(leading);
     membership.promoteDue(leading);
   } else if (turn.now >= state.electionDeadline) election.onElectionTimeout(state, turn);
 }

@@ -6,11 +6,13 @@
  * offered leadership has the whole log; what is proposed meanwhile is kept and appended if the leader goes on.
  */
 import type { ReplicaId } from "../../model/ids.js";
+import { logSpaces } from "../../model/log.js";
 import { isChanging } from "./configuration.js";
 import type { Follower } from "./progress.js";
 import { onPropose, type Leading } from "./replication.js";
 import type { InstructionOutcome } from "../../model/instruction.js";
-import { isVoter } from "./state.js";
+import { canRelieve } from "./space.js";
+import { isSettled, isVoter } from "./state.js";
 import { send } from "./turn.js";
 
 /** `instruction` is answered when the transfer has ended; undefined if nobody asked for it. */
@@ -46,20 +48,36 @@ function giveUp(leading: Leading): void {
   const { transfer } = role;
   if (transfer === undefined) return;
   role.transfer = undefined;
+  if (transfer.instruction === undefined) role.hasFailedToHandOver = true;
   onPropose(leading, transfer.held);
   answer(leading, transfer.instruction, "NOT_TAKEN");
 }
 
-/** A voter whose link is open and who answered within the shortest time-out; of several the one that lacks least. */
+/** On each tick: a leader whose disk is full makes way for a voter with space. One that does not take over is not asked again for a while. */
+export function handOverFull(leading: Leading): void {
+  const { state, role, turn } = leading;
+  if (state.space === "ample" || role.transfer !== undefined || !isSettled(state) || turn.now < role.handOverAt) return;
+  const target = bestTarget(leading, undefined);
+  if (target === undefined || !canRelieve(state, target)) return;
+  role.handOverAt = turn.now + 2 * state.settings.electionTimeoutMsMax;
+  beginTransfer(leading, target.id, undefined);
+}
+
+/** A voter whose link is open and who answered within the shortest time-out; of several one with space on its disk, then the one that lacks least. */
 export function bestTarget({ state, role, turn }: Leading, to: ReplicaId | undefined): Follower | undefined {
   const since = turn.now - state.settings.electionTimeoutMsMin;
   let best: Follower | undefined;
   for (const follower of role.followers.values()) {
     if (to !== undefined && follower.id !== to) continue;
     if (!isVoter(state, follower.id) || state.unreachable.has(follower.id) || follower.contactAt < since) continue;
-    if (best === undefined || follower.progress.match > best.progress.match) best = follower;
+    if (best === undefined || isBetter(follower, best)) best = follower;
   }
   return best;
+}
+
+function isBetter(one: Follower, other: Follower): boolean {
+  if (one.space !== other.space) return logSpaces.indexOf(one.space) < logSpaces.indexOf(other.space);
+  return one.progress.match > other.progress.match;
 }
 
 function answer({ turn }: Leading, id: number | undefined, outcome: InstructionOutcome): void {

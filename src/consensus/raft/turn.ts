@@ -11,6 +11,7 @@ import { after, noIndex, type AgreedTime, type LogIndex, type ReplicaId, type Te
 import type { Effect, Envelope, RoleView } from "../vocabulary.js";
 import type { AppendEntries, RaftMessage } from "./messages.js";
 import { adoptConfiguration, dropConfigurations, newestConfiguration } from "./configuration.js";
+import { intakeOf } from "./space.js";
 import { beginWrite, cutWrites, isSettled, isVoter, leaderOf, type RaftState } from "./state.js";
 
 export type RaftEffect = Effect<RaftMessage>;
@@ -139,10 +140,13 @@ function changedView(state: RaftState): RoleView | undefined {
   const { role, view, term } = state;
   const leader = leaderOf(state);
   const shown = shownRole(state);
-  const isOpen = role.kind === "leader" && isSettled(state) && role.transfer === undefined;
+  const intake = role.kind === "leader" ? intakeOf(state, role) : "take";
+  const isOpen = role.kind === "leader" && isSettled(state) && role.transfer === undefined && intake !== "hold";
   const settledAt = isOpen ? role.noopIndex : undefined;
-  const same = view.role === shown && view.term === term && view.leader === leader && view.settledAt === settledAt;
-  return same ? undefined : { role: shown, term, leader, settledAt };
+  const isFull = intake === "refuse";
+  const isSame = view.role === shown && view.term === term && view.leader === leader;
+  if (isSame && view.settledAt === settledAt && (view.isFull ?? false) === isFull) return undefined;
+  return { role: shown, term, leader, settledAt, ...(isFull ? { isFull } : {}) };
 }
 
 function shownRole(state: RaftState): RoleView["role"] {

@@ -22,6 +22,7 @@ const statusSchema = z.looseObject({
   ready: z.boolean(),
   checks: z.record(z.string(), z.boolean()).optional(),
   broken: z.string().optional(),
+  storage: z.looseObject({ full: z.string().optional() }).optional(),
   quorateVersion: z.string(),
   uptimeMs: z.number(),
   machine: z.looseObject({ name: z.string(), version: z.number() }),
@@ -106,8 +107,9 @@ function rowOf({ endpoint, status, fault }: Asked, farthest: number): readonly C
   ];
 }
 
-function stateOf({ broken, ready, checks = {} }: StatusReport): Cell {
+function stateOf({ broken, ready, storage, checks = {} }: StatusReport): Cell {
   if (broken !== undefined) return { text: `broken: ${broken}`, style: "red" };
+  if (storage?.full !== undefined) return { text: "disk full", style: "red" };
   if (ready) return { text: "ready", style: "green" };
   const failed = Object.keys(checks).filter((check) => checks[check] === false);
   return { text: `not ready${failed.length === 0 ? "" : `, fails: ${failed.join(" ")}`}`, style: "yellow" };

@@ -63,6 +63,9 @@ function refusalText(refusal: DoorRefusal): string {
       return "CLUSTERDOWN not executed: no leader is known";
     case "STOPPING":
       return "CLUSTERDOWN not executed: this replica is stopping";
+    // What Redis says when it cannot write to its disk: clients know it.
+    case "DISK_FULL":
+      return "MISCONF not executed: the disk of the leader, or of too many other replicas, is full";
     case "SESSION_UNKNOWN":
     case "SESSION_EXPIRED":
     case "SESSION_NOT_HERE":

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 
 import { AdmissionTable, type Admission } from "../../../src/admission/admit.js";
 import { Batcher } from "../../../src/admission/batcher.js";
+import { Intake } from "../../../src/admission/intake.js";
 import { defaultLimits } from "../../../src/api/config.js";
 import type { SessionView } from "../../../src/execution/session-view.js";
 import { requestNumber, sessionId, type RequestNumber, type SessionId } from "../../../src/model/ids.js";
@@ -83,6 +84,24 @@ describe("admission", () => {
       "admitted",
     );
   });
+});
+
+test("D12: an intake that is closed refuses what is new, says nothing to what is on its way, and proposes nothing until it opens", () => {
+  const intake = new Intake(defaultLimits.admission, executed(1, 1));
+  const bytes = new Uint8Array(8);
+  expect(intake.take(command(1), bytes)).toBeUndefined();
+
+  intake.close({ code: "DISK_FULL" });
+  expect(intake.take(command(1), bytes)).toBeUndefined();
+  expect([2, 7].map((value) => intake.take(command(value), bytes))).toEqual([
+    { code: "DISK_FULL" },
+    { code: "DISK_FULL" },
+  ]);
+  expect(intake.nextBatch()).toBeUndefined();
+
+  intake.close(undefined);
+  expect(intake.take(command(2), bytes)).toBeUndefined();
+  expect(intake.nextBatch()).toHaveLength(2);
 });
 
 describe("batches", () => {

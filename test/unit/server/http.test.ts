@@ -91,6 +91,7 @@ const status: ReplicaStatus = {
   lastIndex: nine,
   commitIndex: nine,
   executedIndex: nine,
+  storage: { full: undefined },
   checkpoint: {
     index: nine,
     certifiedIndex: nine,

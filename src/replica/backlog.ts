@@ -1,0 +1,38 @@
+/**
+ * What the engine has handed over to be executed, and the host has not executed yet.
+ *
+ * Owns: its bytes, and since when its oldest part waits. Leaves to others: handing over, and what a host that stands still means. Called
+ * by `engine.ts`.
+ */
+import type { LogIndex } from "../model/ids.js";
+
+interface Delivered {
+  readonly index: LogIndex;
+  readonly bytes: number;
+  readonly at: number;
+}
+
+export class Backlog {
+  readonly #delivered: Delivered[] = [];
+  #bytes = 0;
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Up to `index`; `now` is monotonic, in milliseconds. */
+  add(delivered: Delivered): void {
+    this.#delivered.push(delivered);
+    this.#bytes += delivered.bytes;
+  }
+
+  executedUpTo(index: LogIndex): void {
+    let done = 0;
+    for (const { index: last, bytes } of this.#delivered) {
+      if (last > index) break;
+      this.#bytes -= bytes;
+      done += 1;
+    }
+    this.#delivered.splice(0, done);
+  }
+}

@@ -1,0 +1,25 @@
+/**
+ * The part of the planted bugs that is about replicas that cannot do their work for a while: full disks (hazard D12).
+ *
+ * Owns: a part of the table in `planted-table.ts`, which alone uses it.
+ */
+import type { PlantedBug } from "./planted-bugs.js";
+
+export const plantedInHealth: readonly PlantedBug[] = [
+  {
+    id: "D20",
+    hazard: "a follower whose disk is full acknowledges what it did not take",
+    file: "consensus/raft/follower.js",
+    from: "const verified = advance(previous.index, entries.length);",
+    to: "const verified = advance(previous.index, message.entries.length);",
+    options: { faults: ["fullDisk", "kill"] },
+  },
+  {
+    id: "D21",
+    hazard: "a log that has found no space for its next segment never asks again",
+    file: "storage/log-writer.js",
+    from: "if (this.#broken === undefined) this.#parts.segments.prepareNow();",
+    to: "",
+    options: { faults: ["fullDisk"] },
+  },
+];
