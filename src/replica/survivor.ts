@@ -62,6 +62,8 @@ function holdLog(ports: SurvivorPorts, path: string, directory: HeldDirectory): 
   const opened = openLog({
     ...ports,
     ...storage,
+    // One entry is written at most: no further segment is prepared for it.
+    reserveBytes: 0,
     directory: path,
     logIdentity: identity.logIdentity,
     cacheBytes: raft.logCacheBytes,
