@@ -7,9 +7,11 @@ import { MemoryDisk } from "./memory-disk.js";
 import { CheckpointStore } from "../src/storage/checkpoint-store.js";
 import { createRaftState } from "../src/consensus/raft/state.js";
 import { Executor } from "../src/execution/executor.js";
+import { noIndex } from "../src/model/ids.js";
 import type { Member } from "../src/model/membership.js";
 import { createDoor } from "../src/node/create-door.js";
 import { nodeHash } from "../src/node/hash.js";
+import { KnownStore } from "../src/storage/known-store.js";
 import { EngineSide, type EngineSideParts } from "../src/replica/engine-side.js";
 import { ReplicaCore } from "../src/replica/replica.js";
 import { ManualClock } from "./manual-clock.js";
@@ -74,6 +76,8 @@ export class ReplicaGroup {
       ),
       log,
       damaged: recovered.damaged,
+      known: { commitIndex: noIndex, peers: [] },
+      knownStore: new KnownStore({ disk: new MemoryDisk(), hash: nodeHash, directory: "data" }),
       begun: { loaded: undefined, configuration: executor.configuration, certified: undefined },
       clock,
       hash: nodeHash,

@@ -15,6 +15,7 @@ import { memberOf, membersOf, type Configuration, type Member, type Membership }
 import type { Clock } from "../ports/clock.js";
 import type { Hash } from "../ports/hash.js";
 import type { Connection, ConnectionHandlers, Network } from "../ports/network.js";
+import type { Known, KnownStore } from "../storage/known-store.js";
 import type { LogStatistics, LogStore } from "../storage/log-store.js";
 import type { Identity, Standing } from "../transport/gate.js";
 import { Peers, type PeerTraffic } from "../transport/peers.js";
@@ -32,6 +33,9 @@ export interface EngineSideParts {
   readonly log: LogStore;
   /** What of the log was found damaged. */
   readonly damaged: readonly DamagedEntry[];
+  /** What earlier processes knew, and where this one keeps it. */
+  readonly known: Known;
+  readonly knownStore: KnownStore;
   /** What the host has begun with. */
   readonly begun: Begun;
   readonly clock: Clock;
@@ -84,6 +88,10 @@ export class EngineSide {
     this.#parts = parts;
     this.#listener = listener;
     const { state, log, clock, limits, damaged, hash, seed, begun } = parts;
+    for (const { id, incarnation, promised } of parts.known.peers) {
+      state.incarnations.set(id, incarnation);
+      if (promised !== undefined) state.promises.set(id, promised);
+    }
     this.#peers = this.#createPeers();
     this.#repair = new Repair({ damaged, peers: () => state.peers, log, hash, seed, limits: limits.repair });
     this.#engine = new Engine({
@@ -153,15 +161,16 @@ export class EngineSide {
   stop(): void {
     this.#engine.stop();
     this.#peers.stop();
+    this.#remember();
   }
 
-  /** After `stop`; `done` once nothing is being written to the log any more. */
+  /** After `stop`; `done` once nothing is being written to the disk any more. */
   close(done: () => void): void {
-    this.#parts.log.close(done);
+    this.#parts.log.close(() => this.#parts.knownStore.close(done));
   }
 
   #createPeers(): Peers {
-    const { clock, hash, network, seed, limits, identity } = this.#parts;
+    const { clock, hash, network, seed, limits, identity, known } = this.#parts;
     const { peerFrameBytesMax, handshakeMs, redialMsMin, redialMsMax, peerSilenceMsMax } = limits.transport;
     return new Peers({
       network,
@@ -174,6 +183,7 @@ export class EngineSide {
       linkSilenceMsMax: peerSilenceMsMax,
       silentMs: limits.raft.electionTimeoutMsMin,
       self: identity,
+      lives: known.peers.map((life) => [life.id, life]),
       standing: () => this.#standing(),
       connected: (peer, incarnation) => {
         this.#engine.connected(peer, incarnation);
@@ -181,12 +191,24 @@ export class EngineSide {
       },
       disconnected: (peer, cause) => {
         this.#engine.disconnected(peer);
+        this.#remember();
         this.#listener.peerChanged(peer, false, cause);
       },
       message: (peer, type, payload) => this.#engine.receive(peer, type, payload),
       disowned: (reason) => this.#engine.disown(reason),
       dropped: (reason, detail) => this.#listener.dropped(reason, detail),
     });
+  }
+
+  /** While all is well nothing of it is asked for: it is written when a peer is lost. */
+  #remember(): void {
+    const { state, knownStore } = this.#parts;
+    const lives = [...this.#peers.lives].filter(([id]) => memberOf(this.membership, id) !== undefined);
+    const peers = lives.map(([id, { incarnation, process, starts }]) => {
+      const promised = state.incarnations.get(id) === incarnation ? state.promises.get(id) : undefined;
+      return { id, incarnation, process, starts, promised };
+    });
+    knownStore.write({ commitIndex: this.#engine.commitIndex, peers });
   }
 
   #standing(): Standing {

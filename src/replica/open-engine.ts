@@ -13,6 +13,7 @@ import type { Disk } from "../ports/disk.js";
 import type { Hash } from "../ports/hash.js";
 import type { Network } from "../ports/network.js";
 import type { LogRefused } from "../storage/log-store.js";
+import { KnownStore, readKnown } from "../storage/known-store.js";
 import { openLog, type OpenedLog } from "../storage/wal.js";
 import type { Identity } from "../transport/gate.js";
 import { EngineSide, type Begun, type EngineListener } from "./engine-side.js";
@@ -33,6 +34,8 @@ export interface OpenLogOptions {
 }
 
 export interface EngineStart {
+  /** The data directory. */
+  readonly directory: string;
   readonly identity: Identity;
   /** Whom to look for while the log names no members. */
   readonly seeds: readonly Member[];
@@ -101,5 +104,9 @@ export function startEngine(
     },
     ports.clock.monotonic(),
   );
-  return new EngineSide({ ...start, ...ports, state, log, damaged: recovered.damaged }, listener);
+  const { disk, hash } = ports;
+  const knownParts = { disk, hash, directory: start.directory };
+  const knownStore = new KnownStore(knownParts);
+  const known = readKnown(knownParts);
+  return new EngineSide({ ...start, ...ports, state, log, damaged: recovered.damaged, known, knownStore }, listener);
 }

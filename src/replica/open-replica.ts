@@ -227,6 +227,7 @@ export function openHost<Ordering extends OrderingEngine>(
     },
   });
   const start: EngineStart = {
+    directory: directory.path,
     identity,
     seeds: options.members.filter((member) => member.id !== id),
     lost: directory.lost,

@@ -23,8 +23,10 @@ export interface Survivor {
   /** Of its hard state. */
   readonly term: Term;
   readonly last: EntryId;
-  /** Entries up to here are known to be committed: a checkpoint covers them, or a replica reported one. */
+  /** Entries up to here are known to be committed: it noted so, a checkpoint covers them, or a replica reported one. */
   readonly committed: LogIndex;
+  /** Its state covers these, and cannot be taken back. */
+  readonly executed: LogIndex;
   /** The newest that it holds, committed or not. */
   readonly configuration: Configuration;
   /** For people: why a cluster cannot begin with this log, whatever it holds. */
@@ -58,7 +60,8 @@ export interface RecoveryRefused {
     | "replaced"
     | "majorityLives"
     | "notLost"
-    | "noWholeLog";
+    | "noWholeLog"
+    | "hasExecutedMore";
   /** For people: the action, the fact, what to do. */
   readonly message: string;
 }
@@ -89,6 +92,15 @@ export function planRecovery({ survivors, to, places }: RecoveryWish): Recovery 
   if (newest === undefined || source === undefined) {
     const flaws = survivors.map(({ id, flaw }) => `${id}: ${flaw ?? ""}`).join("; ");
     return refused("noWholeLog", survivors[0]?.clusterId, `no survivor has a log to begin with: ${flaws}`);
+  }
+  const ahead = survivors.find(({ executed }) => executed > source.last.index);
+  if (ahead !== undefined) {
+    const fact = `${ahead.id} has executed entries up to ${ahead.executed}, and the log that could go on, of ${source.id}, ends with ${source.last.index}`;
+    return refused(
+      "hasExecutedMore",
+      source.clusterId,
+      `${fact}: leave ${ahead.id} out, and add it later with an empty directory`,
+    );
   }
   const { membership } = newest.configuration;
   const known = survivors.reduce<LogIndex>(

@@ -17,6 +17,7 @@ import type { Disk } from "../ports/disk.js";
 import type { Hash } from "../ports/hash.js";
 import { CheckpointStore, ChunkDamaged, readAll } from "../storage/checkpoint-store.js";
 import { holdDirectory, type HeldDirectory, type HoldRefused } from "../storage/held-directory.js";
+import { readKnown, type Known } from "../storage/known-store.js";
 import type { LogStore, RecoveredLog, StorageFailure } from "../storage/log-store.js";
 import { openLog } from "../storage/wal.js";
 import { decodeReport } from "../wire/checkpoint-codec.js";
@@ -75,7 +76,8 @@ function holdLog(ports: SurvivorPorts, path: string, directory: HeldDirectory): 
     const fact = `its log may have forgotten what it promised (${recovered.amnesia}): this disk counts as lost`;
     return { kind: "refused", message: `Cannot use the data directory ${path}: ${fact}` };
   }
-  const state = readState(new CheckpointStore({ disk, hash, directory: path }), recovered);
+  const parts = { disk, hash, directory: path };
+  const state = readState(new CheckpointStore(parts), recovered, readKnown(parts));
   const { last, time, flaw } = endOf(recovered, state);
   return {
     kind: "survivor",
@@ -88,12 +90,13 @@ function holdLog(ports: SurvivorPorts, path: string, directory: HeldDirectory): 
       term: recovered.hardState.term,
       last,
       committed: state.committed,
+      executed: state.executed,
       configuration: newestConfigurationOf(directory, recovered, state),
       flaw,
     },
     goOn({ to, lost, source, entry, members }, text, done) {
       if (identity.clusterId !== to) directory.giveTo(to, { lost, text });
-      const hasEntry = entry.index <= state.committed || termAt(recovered, entry.index) === entry.term;
+      const hasEntry = entry.index <= state.executed || termAt(recovered, entry.index) === entry.term;
       if (source !== identity.replicaId || hasEntry) return done(undefined);
       const hardState = { term: entry.term, votedFor: identity.replicaId };
       const payload = encodeMembership({ members });
@@ -120,11 +123,13 @@ interface FoundState {
   /** A start would put the checkpoint in the log's place: its last entry is not in it (hazard S3). */
   readonly replacesLog: boolean;
   readonly committed: LogIndex;
+  readonly executed: LogIndex;
 }
 
 /** Every byte of it is read. */
-function readState(store: CheckpointStore, recovered: RecoveredLog): FoundState {
-  const committed = committedIn(store, recovered);
+function readState(store: CheckpointStore, recovered: RecoveredLog, known: Known): FoundState {
+  const committed = committedIn(store, recovered, known);
+  const executed = maxIndex(recovered.start.index, store.newest?.last.index ?? noIndex);
   for (const checkpoint of store.all) {
     try {
       const found = configurationIn(readAll(store, checkpoint.chunks));
@@ -132,17 +137,22 @@ function readState(store: CheckpointStore, recovered: RecoveredLog): FoundState 
       const configuration = found.index > noIndex ? found : undefined;
       const { index, term } = checkpoint.last;
       const replacesLog = index > recovered.start.index && termAt(recovered, index) !== term;
-      return { checkpoint, configuration, replacesLog, committed };
+      return { checkpoint, configuration, replacesLog, committed, executed };
     } catch (cause) {
       if (!(cause instanceof ChunkDamaged)) throw cause;
     }
   }
-  return { checkpoint: undefined, configuration: undefined, replacesLog: false, committed };
+  return { checkpoint: undefined, configuration: undefined, replacesLog: false, committed, executed };
 }
 
-/** Only what is committed is executed, and only what is executed is given back, kept in a checkpoint, or reported. */
-function committedIn(store: CheckpointStore, { start, tail }: RecoveredLog): LogIndex {
-  const known = [start.index, store.certificate?.index ?? noIndex, ...store.all.map(({ last }) => last.index)];
+/** As it noted itself when it lost a peer; and only what is committed is executed, and only what is executed is given back, kept in a checkpoint, or reported. */
+function committedIn(store: CheckpointStore, { start, tail }: RecoveredLog, { commitIndex }: Known): LogIndex {
+  const known = [
+    start.index,
+    commitIndex,
+    store.certificate?.index ?? noIndex,
+    ...store.all.map(({ last }) => last.index),
+  ];
   for (const { kind, payload } of tail) {
     if (kind === "report") known.push(decodeReport(payload)?.index ?? noIndex);
   }

@@ -41,6 +41,7 @@ const survivorSchema = z.strictObject({
   term,
   last: z.strictObject({ index, term }),
   committed: index,
+  executed: index,
   configuration: z.strictObject({ index, term, members, before: members.optional() }),
   flaw: z.string().optional(),
 });

@@ -8,6 +8,7 @@ import type { Disk } from "../ports/disk.js";
 import type { Hash } from "../ports/hash.js";
 import { identityName } from "./data-dir.js";
 import { decodeIdentity, encodeIdentity, identityBytesMax, type Identity } from "./identity.js";
+import { knownName } from "./known-store.js";
 import { readRecoveryRecord, writeRecoveryRecord, type RecoveryRecord } from "./recovery-record.js";
 
 export interface HeldDirectory {
@@ -57,6 +58,8 @@ function holdLocked(disk: Disk, hash: Hash, path: string): Omit<HeldDirectory, "
     record,
     giveTo(clusterId, written) {
       writeRecoveryRecord(disk, hash, path, written);
+      // What it knew was of the old cluster. The directory is synced with the next file.
+      if (disk.exists(`${path}/${knownName}`)) disk.remove(`${path}/${knownName}`);
       disk.writeFileAtomically(identityPath, encodeIdentity({ ...identity, clusterId }, hash));
     },
   };

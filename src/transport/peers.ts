@@ -41,6 +41,8 @@ export interface PeersOptions {
   /** An accepted link replaces one of another process only if that was silent for so long. */
   readonly silentMs: number;
   readonly self: Identity;
+  /** Heard by earlier processes of this replica. */
+  readonly lives: Iterable<readonly [ReplicaId, Life]>;
   readonly standing: () => Standing;
   readonly connected: (peer: ReplicaId, incarnation: number) => void;
   readonly disconnected: (peer: ReplicaId, cause: string) => void;
@@ -73,7 +75,7 @@ const nothing = new Uint8Array(0);
 export class Peers {
   readonly #options: PeersOptions;
   readonly #open = new Map<ReplicaId, PeerLink>();
-  readonly #lives = new Map<ReplicaId, Life>();
+  readonly #lives: Map<ReplicaId, Life>;
   readonly #dialers = new Map<ReplicaId, { readonly address: string; readonly dialer: Dialer }>();
   /** Members no longer, since when: their links stay open for a while, so that they can be told. */
   readonly #leaving = new Map<ReplicaId, number>();
@@ -83,6 +85,7 @@ export class Peers {
 
   constructor(options: PeersOptions) {
     this.#options = options;
+    this.#lives = new Map(options.lives);
     this.#scheduleCheck();
   }
 
@@ -108,6 +111,11 @@ export class Peers {
   /** Members, and whoever a replica that joins was told of. */
   get connected(): readonly ReplicaId[] {
     return [...this.#open.keys()];
+  }
+
+  /** The last life of each peer that was ever heard. */
+  get lives(): ReadonlyMap<ReplicaId, Life> {
+    return this.#lives;
   }
 
   isConnected(peer: ReplicaId): boolean {

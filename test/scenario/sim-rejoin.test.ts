@@ -61,6 +61,20 @@ test("M9: a disk that was put back as it was, or whose replica restarts, is nobo
   group.conclude();
 });
 
+test("M9: an old copy is noticed by peers that were started anew themselves", () => {
+  const group = groupOf(10, { seed: 5, limits });
+  const leader = group.untilLeader();
+  const old = group.anyOther(leader);
+  group.untilQuiet();
+  const copy = group.disk(old).copy();
+  append(group, 5);
+  group.untilQuiet().kill(old).pass(1_000);
+  group.restart(...group.others(old)).untilLeader();
+  group.putBack(old, copy).start(old);
+  group.until("it to be disowned", () => group.replica(old).lostBecause === "disowned", 5_000);
+  group.untilReplaced(old).untilQuiet().conclude();
+});
+
 test("M9: what is older by a start is noticed even if nothing was promised since", () => {
   const group = groupOf(10, { seed: 3, limits });
   const old = group.anyOther(group.untilLeader());

@@ -21,6 +21,7 @@ interface Told {
   readonly end: readonly [number, number];
   readonly membership?: Membership;
   readonly committed?: number;
+  readonly executed?: number;
   readonly term?: number;
   readonly incarnation?: number;
   readonly flaw?: string;
@@ -33,6 +34,7 @@ function survivor(id: string, told: Told): Survivor {
     term: termOf(told.term ?? end[0]),
     last: { term: termOf(end[0]), index: indexOf(end[1]) },
     committed: indexOf(told.committed ?? 0),
+    executed: indexOf(told.executed ?? 0),
     configuration: { term: termOf(0), index: indexOf(0), membership },
   };
 }
@@ -91,6 +93,12 @@ describe("what is lost", () => {
       gone: { from: 91, certainTo: 95 },
     });
   });
+});
+
+test("one whose state is ahead of the log that goes on would be another machine: it is refused", () => {
+  const ahead = survivor("b", { end: [2, 95], executed: 91, flaw: "damaged" });
+  expect(plan(survivor("a", { end: [2, 90] }), ahead)).toMatchObject({ code: "hasExecutedMore" });
+  expect(plan(survivor("a", { end: [2, 90] }), { ...ahead, executed: indexOf(90) })).toMatchObject({ source: "a" });
 });
 
 describe("who counts", () => {

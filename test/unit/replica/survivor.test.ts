@@ -4,12 +4,14 @@ import { decodeMembership, encodeMembership } from "../../../src/model/membershi
 import type { Member } from "../../../src/model/membership.js";
 import { planRecovery, type Recovery } from "../../../src/replica/recovery-plan.js";
 import { holdSurvivor, type HeldSurvivor } from "../../../src/replica/survivor.js";
+import { KnownStore } from "../../../src/storage/known-store.js";
 import { openDataDirectory } from "../../../src/storage/data-dir.js";
 import {
   directory,
   entryAt,
   entryOf,
   hardStateOf,
+  indexOf,
   logIdentity,
   openedLog,
   smallSegment,
@@ -74,7 +76,16 @@ describe("survivor", () => {
     const disk = diskOfA();
     const survivor = held(disk);
     expect(survivor.survivor).toMatchObject({
-      ...{ clusterId: "shop", machine: "kv", id: "a", incarnation: 1, term: 3, committed: 0, flaw: undefined },
+      ...{
+        clusterId: "shop",
+        machine: "kv",
+        id: "a",
+        incarnation: 1,
+        term: 3,
+        committed: 0,
+        executed: 0,
+        flaw: undefined,
+      },
       last: { index: 2, term: 3 },
       configuration: { index: 0, membership: { members } },
     });
@@ -85,6 +96,23 @@ describe("survivor", () => {
     });
     // Looking is no start: this one is the second.
     expect(identity).toMatchObject({ kind: "opened", identity: { starts: 2 }, lost: [] });
+  });
+
+  test("what it knew to be committed counts, also beyond what its disk kept, and is forgotten with the old cluster", () => {
+    const disk = diskOfA();
+    const store = new KnownStore({ disk, hash: testHash, directory });
+    store.write({ commitIndex: indexOf(5), peers: [] });
+    disk.settle();
+    const survivor = held(disk);
+    const recovery = planOf(survivor);
+    close(disk, survivor);
+    expect(survivor.survivor.committed).toBe(5);
+    expect(recovery).toMatchObject({ entry: { index: 3 }, uncertain: undefined, gone: { from: 3, certainTo: 5 } });
+    expect(goOn(disk, recovery)).toBe(true);
+    expectRecovered(disk);
+    const after = held(disk);
+    expect(after.survivor.committed).toBe(0);
+    close(disk, after);
   });
 
   test("the newest configuration in its log counts, committed or not", () => {

@@ -54,6 +54,7 @@ function peersOf({ clock, network }: World, self: Identity, promised: Readonly<R
     linkSilenceMsMax: 3000,
     silentMs: 1000,
     self,
+    lives: [],
     standing: () => ({
       membership: { members },
       configuration: noConfiguration,
