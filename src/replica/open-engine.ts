@@ -66,11 +66,12 @@ export function openEngineLog(
   return refusal ?? opened;
 }
 
-/** It could neither vote nor follow: better told at once than found out by its silence. Rejoining is a later release's. */
+/** It could neither vote nor follow: better told at once than found out by its silence. */
 function refusalOfAmnesia(id: ReplicaId, directory: string, { recovered }: OpenedLog): LogAmnesiac | undefined {
   if (recovered.amnesia === undefined) return undefined;
   const why = `the log in ${directory} is damaged so that it may have forgotten what it promised (${recovered.amnesia})`;
-  const message = `Cannot start replica ${id}: ${why}; nothing on its disk was changed`;
+  const again = `To take part again: erase it, run quorate member replace ${id}, and start it with --join`;
+  const message = `Cannot start replica ${id}: ${why}; nothing on its disk was changed. ${again}`;
   return { kind: "refused", code: "amnesiac", message };
 }
 
