@@ -33,10 +33,10 @@ export class Cluster {
   /** Founds a cluster of the first `founders` of these ids; the others have addresses, and do not run. */
   static async found(ids, founders, limits = {}) {
     const cluster = new Cluster(limits);
-    const ports = await choosePorts(0, ids.length * 2, new Set());
+    const ports = await choosePorts(0, ids.length * 3, new Set());
     ids.forEach((id, at) => {
-      const [peer, client] = [ports[2 * at], ports[2 * at + 1]].map((port) => `127.0.0.1:${port}`);
-      cluster.#places.set(id, { id, peer, client });
+      const [peer, client, redis] = [0, 1, 2].map((kind) => `127.0.0.1:${ports[3 * at + kind]}`);
+      cluster.#places.set(id, { id, peer, client, redis });
     });
     const members = ids.slice(0, founders);
     await Promise.all(members.map((id) => cluster.start(id, { bootstrap: true, members })));
@@ -75,6 +75,7 @@ export class Cluster {
       bootstrap: bootstrap && this.#running.get(id) === undefined,
       join: !bootstrap,
       limits: this.#limits,
+      redis: this.#places.get(id).redis,
     };
     mkdirSync(this.directory, { recursive: true });
     const child = fork(program, [JSON.stringify(options)], { stdio: ["ignore", "ignore", "inherit", "ipc"] });

@@ -8,10 +8,11 @@ const { startReplica, CannotStart } = await import("quorate/server");
 const { kv } = await import("quorate/services/kv");
 const { defaultLimits } = await built("api/config.js");
 const { watchEventLoop } = await built("server/event-loop.js");
+const { startRespDoor } = await built("server/resp/listener.js");
 
 process.on("disconnect", () => process.exit(0));
 
-const { limits: given, ...options } = JSON.parse(process.argv[2] ?? "{}");
+const { limits: given, redis, ...options } = JSON.parse(process.argv[2] ?? "{}");
 const limits = { ...defaultLimits };
 for (const [section, values] of Object.entries(given)) limits[section] = { ...limits[section], ...values };
 
@@ -32,6 +33,15 @@ const replica = await startReplica(kv, {
   if (!(cause instanceof CannotStart)) throw cause;
   tell({ event: "refused", code: cause.code, message: cause.message });
   process.exit(2);
+});
+const [host, port] = redis.split(":");
+const redisLimits = { connectionsMax: limits.transport.clientConnectionsMax };
+await startRespDoor({
+  host,
+  port: Number(port),
+  door: replica.openDoor("redis"),
+  limits: redisLimits,
+  info: () => replica.status(),
 });
 tell({ event: "listening" });
 

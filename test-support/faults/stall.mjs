@@ -54,7 +54,8 @@ class Watch {
   #running;
   inFlightBytes = 0;
   queuedBytes = 0;
-  residentMiB = 0;
+  /** The leader's memory, from look to look. */
+  residents = [];
 
   constructor(cluster, { leader, follower }) {
     this.#running = this.#look(cluster, leader, follower);
@@ -71,7 +72,7 @@ class Watch {
       const peer = status?.members.find(({ id }) => id === follower);
       this.inFlightBytes = Math.max(this.inFlightBytes, peer?.inFlightBytes ?? 0);
       this.queuedBytes = Math.max(this.queuedBytes, peer?.queuedBytes ?? 0);
-      this.residentMiB = Math.max(this.residentMiB, (status?.memory.rss ?? 0) / mebibyte);
+      if (status !== undefined) this.residents.push(status.memory.rss / mebibyte);
       await pass(20);
     }
   }
@@ -111,6 +112,7 @@ async function rateOf(cluster, writers, during) {
   return { ...figures, outcome };
 }
 
+const mostOf = (list) => Math.round(list.reduce((most, each) => Math.max(most, each), 0));
 const round = (number) => Math.round(number * 10) / 10;
 
 /** It is out of step until the log has grown by `entries`; before, for `calmEntries`, nothing is wrong. */
@@ -144,6 +146,7 @@ export async function stallFollower({
     const watch = new Watch(cluster, { leader, follower });
     await ways[way].begin(cluster, follower);
     const without = await rateOf(cluster, writers, grow(entries));
+    const stalled = [...watch.residents];
     await ways[way].end(cluster, follower);
     const again = await rateOf(cluster, writers, () => caughtUp(cluster, { leader, follower }));
     await watch.stop();
@@ -169,7 +172,11 @@ export async function stallFollower({
       catchingUp: { ...catchingUp, ...outcome, checkpointsFetched: counters.checkpointsFetched },
       inFlightBytesMost: watch.inFlightBytes,
       queuedBytesMost: watch.queuedBytes,
-      leaderResidentMiB: { before: Math.round(calm.residentMiB), most: Math.round(watch.residentMiB) },
+      leaderResidentMiB: {
+        before: mostOf(calm.residents),
+        firstHalf: mostOf(stalled.slice(0, stalled.length / 2)),
+        secondHalf: mostOf(stalled.slice(stalled.length / 2)),
+      },
       ...counting.report,
     };
   } finally {

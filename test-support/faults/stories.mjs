@@ -57,7 +57,7 @@ async function finish(cluster, counting, ids) {
  */
 export async function pauseLeader({ rounds = 1, seconds = 10, read = "linearizable" } = {}) {
   // Time-outs that a busy machine does not reach by itself: exactly one change of leader is the demand.
-  const raft = { electionTimeoutMsMin: 2_000, electionTimeoutMsMax: 4_000 };
+  const raft = { electionTimeoutMsMin: 3_000, electionTimeoutMsMax: 6_000 };
   const lease = read === "lease" ? { durationMs: 1_000 } : {};
   return withCluster(await Cluster.found(["a", "b", "c"], 3, { raft, lease }), async (cluster) => {
     const counting = await Counting.open([...cluster.ids.map((id) => cluster.endpoints([id])), cluster.endpoints()]);
