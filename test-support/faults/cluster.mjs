@@ -88,7 +88,9 @@ export class Cluster {
     });
     await new Promise((resolve, reject) => {
       child.on("message", (message) => this.#hear(id, running, message, resolve));
-      void running.gone.then((end) => (running.isMeant ? resolve() : reject(new Error(`${id} ended with ${end}`))));
+      void running.gone.then((end) =>
+        running.isMeant ? resolve() : reject(new Error(`${id} ended with ${end}: ${running.refusal ?? "no word"}`)),
+      );
     });
   }
 
@@ -201,6 +203,7 @@ export class Cluster {
     const { event, number } = message;
     if (event === "listening") listening();
     if (event === "role" && message.role === "leader") this.#noteLeader(id, message.term);
+    if (event === "refused") running.refusal = message.message;
     if (event === "refused" || event === "broken") this.unexpected.push(`${id}: ${message.message ?? message.reason}`);
     if (number === undefined) return;
     const question = running.questions.get(number);

@@ -186,7 +186,7 @@ class Killer {
 /** A checkpoint every few hundred entries, of many chunks, that takes a while to fetch. */
 const hastyLimits = {
   checkpoints: { logEntriesMax: 200, chunkBytes: 65_536 },
-  storage: { segmentBytes: 2_097_152 },
+  storage: { segmentBytes: 2_097_152, reserveBytes: 1_048_576 },
   raft: { logCacheBytes: 131_072 },
   transfer: { bytesPerSecondMax: 2_097_152, replyMs: 1_000, restMs: 200 },
 };
