@@ -106,7 +106,7 @@ export class LogReplay {
     this.#advance(header);
     const { kind, index, term, time } = header;
     if (!isEntryKind(kind)) return;
-    const entry = { kind, index, term, time, payload: body.slice() };
+    const entry = { index, term, kind, time, payload: body.slice() };
     if (kind === "configuration") this.#configurations.push(entry);
     this.#tail.push(entry);
     this.#tailBytes += entryBytes(entry);

@@ -178,7 +178,7 @@ function entryAt(bytes: Uint8Array, at: number, header: RecordHeader, context: F
   const payload = bytes.slice(start, start + header.bodyBytes);
   if (payload.length !== header.bodyBytes) return undefined;
   if (bodyChecksum(context.hash, header, payload) !== header.bodyChecksum) return undefined;
-  return { kind, index, term, time, payload };
+  return { index, term, kind, time, payload };
 }
 
 function missing(index: LogIndex): StorageFailure {
