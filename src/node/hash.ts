@@ -8,7 +8,8 @@ import { crc32 } from "node:zlib";
 import type { Hash } from "../ports/hash.js";
 
 export const nodeHash: Hash = {
-  crc32: (bytes, previous) => crc32(bytes, previous),
+  // zlib takes an empty array whose buffer was never made, or came from another thread, for none at all, and forgets `previous`.
+  crc32: (bytes, previous = 0) => (bytes.length === 0 ? previous : crc32(bytes, previous)),
   crc32Within: (bytes, from, to) => crc32(bytes.subarray(from, to)),
   sha256: (bytes) => createHash("sha256").update(bytes).digest(),
 };
