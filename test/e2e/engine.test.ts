@@ -32,7 +32,7 @@ async function found(name: string, ids: readonly string[]): Promise<(id: string)
   });
   // Long, so that a busy machine elects nobody by itself.
   const raft = { ...defaultLimits.raft, electionTimeoutMsMin: 2_000, electionTimeoutMsMax: 3_000 };
-  const storage = { ...defaultLimits.storage, segmentBytes: 2 * 1024 * 1024 };
+  const storage = { ...defaultLimits.storage, segmentBytes: 2 * 1024 * 1024, reserveBytes: 1024 * 1024 };
   const limits = { ...defaultLimits, raft, storage };
   return (id) => ({
     id,
@@ -96,6 +96,21 @@ describe.each(enginePlaces)("with the engine %s", (engine) => {
     expect(second.status().lastIndex).toBeGreaterThan(lastIndex);
   });
 
+  test("all is executed, however little may be on its way to execution", async () => {
+    const optionsOf = await found(`narrow-${engine}`, ["a"]);
+    const { limits = defaultLimits, ...options } = optionsOf("a");
+    const execution = { ...limits.execution, deliveredBytesMax: 65_536 };
+    const replica = await startReplica(tally, { ...options, limits: { ...limits, execution }, engine });
+    running.push(replica);
+    const door = replica.openDoor("test");
+    const large = encodeUtf8("x".repeat(10_000));
+    const ends = await Promise.all(Array.from({ length: 200 }, () => door.command("add", large, undefined)));
+    door.close();
+
+    const counts = ends.map((end) => (end.status === "ok" ? Buffer.from(end.output).toString() : end.status));
+    expect(counts).toEqual(ends.map((_, at) => String(at + 1)));
+  });
+
   test("a replica whose port for others is taken is refused, and gives its directory back", async () => {
     const optionsOf = await found(`taken-${engine}`, ["a"]);
     const options = optionsOf("a");
@@ -116,7 +131,7 @@ describe.each(enginePlaces)("with the engine %s", (engine) => {
     const alone = optionsOf("a").members.filter(({ id }) => id === "a");
 
     const empty = startReplica(tally, { ...optionsOf("b"), bootstrap: false, engine });
-    await expect(empty).rejects.toThrow("does not exist and --bootstrap was not given");
+    await expect(empty).rejects.toThrow("does not exist");
     const other = startReplica(tally, { ...optionsOf("a"), members: alone, engine });
     await expect(other).rejects.toThrow("the members of its cluster are a, b");
     const removed = join(folder, `wrong-${engine}-a`, "hard-state");
