@@ -27,7 +27,8 @@ const usage = `Usage: npm run bench -- [options]
   --seconds <seconds>     counted time of one measurement, default 5
   --runs <count>          how often each is measured, default 3
   --dir <directory>       where the logs are, default the system's temporary directory
-  --only quorate|raw      leave the other out
+  --targets <names>       what is compared, in turn; the last column is of the first: raw, quorate, and with the engine in a
+                          place of its own inline, worker; default raw,quorate
   --json                  everything measured, as one JSON document`;
 
 const numbers = (text) => (text === "" ? [] : text.split(",").map(Number));
@@ -42,7 +43,7 @@ function readPlan() {
       warmup: { ...text, default: "1" },
       runs: { ...text, default: "3" },
       dir: { ...text, default: tmpdir() },
-      only: text,
+      targets: { ...text, default: "raw,quorate" },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
@@ -58,7 +59,7 @@ function readPlan() {
     warmupSeconds: Number(values.warmup),
     runs: Number(values.runs),
     dir: resolve(values.dir),
-    targets: values.only === undefined ? ["raw", "quorate"] : [values.only],
+    targets: values.targets.split(","),
     json: values.json,
   };
   const all = [...plan.outstanding, ...plan.rates, plan.seconds, plan.runs];
@@ -78,7 +79,10 @@ async function measure(cluster, load, job) {
     taken[mark] = { cpu, at: performance.now(), ...(await cluster.observe()) };
     taken[mark].residentMiB = Math.max(...cluster.pids.map(residentMiBOf));
   };
-  const result = await load.run({ target: cluster.name, endpoints: cluster.endpoints, ...job }, onMark);
+  const result = await load.run(
+    { target: cluster.name === "raw" ? "raw" : "quorate", endpoints: cluster.endpoints, ...job },
+    onMark,
+  );
   const { start, stop } = taken;
   const seconds = (stop.at - start.at) / 1000;
   // Counters are read a little outside of the counted time, so they are compared with what was done in their own.
@@ -139,8 +143,8 @@ const columns = [
   ],
 ];
 
-function tableOf(title, rows) {
-  const header = [title, "target", ...columns.map(([name]) => name), "of raw"];
+function tableOf(title, rows, first) {
+  const header = [title, "target", ...columns.map(([name]) => name), `of ${first}`];
   const cells = rows.map(({ label, target, summary, ratio }) => [
     String(label),
     target,
@@ -154,15 +158,14 @@ function tableOf(title, rows) {
   return [line(header), `| ${rule.join(" | ")} |`, ...cells.map(line)].join("\n");
 }
 
-function rowsOf(measured, kind) {
+function rowsOf(measured, kind, first) {
   const rows = [];
   for (const [name, byTarget] of measured[kind]) {
-    const raw = byTarget.get("raw");
+    const floor = byTarget.get(first);
     for (const [target, runs] of byTarget) {
       const summary = mediansOf(runs);
-      // Run by run, since raw and product of one run saw the same minutes.
-      const ratios =
-        raw === undefined || target === "raw" ? [] : runs.map((run, at) => run.throughput / raw[at].throughput);
+      // Run by run, since the targets of one run saw the same minutes.
+      const ratios = target === first ? [] : runs.map((run, at) => run.throughput / floor[at].throughput);
       rows.push({ label: name, target, summary, ratio: ratios.length === 0 ? undefined : median(ratios) });
     }
   }
@@ -199,8 +202,8 @@ async function measureAll(plan, clusters, progress) {
 }
 
 function print(plan, { commit, machine, flush }, measured) {
-  const closed = rowsOf(measured, "closed");
-  const open = rowsOf(measured, "open");
+  const closed = rowsOf(measured, "closed", plan.targets[0]);
+  const open = rowsOf(measured, "open", plan.targets[0]);
   const about = {
     date: new Date().toISOString().slice(0, 10),
     commit,
@@ -218,8 +221,14 @@ ${about.operation}; medians of ${plan.runs} runs of ${plan.seconds} s
 ${machine.processors} processors (${machine.model}), ${machine.memoryGiB} GiB, Node ${machine.node}, shared by replicas and load; load average before: ${shown(machine.loadBefore, 1)}
 write + fdatasync of 4 KiB over zeros: p50 ${shown(flush.p50Ms, 3)} ms, p99 ${shown(flush.p99Ms, 3)} ms${machine.durableFileSystem ? "" : " — on a file system in memory: nothing here is durable"}
 CPU is of all three replicas together, syncs of one replica, RSS and longest turn (processor time of its thread, wall time) of the worst replica in the worst run`);
-  if (closed.length > 0) console.log(`\n${tableOf("outstanding", closed)}`);
-  if (open.length > 0) console.log(`\n${tableOf("op/s due", open)}`);
+  if (closed.length > 0) console.log(`\n${tableOf("outstanding", closed, plan.targets[0])}`);
+  if (open.length > 0) console.log(`\n${tableOf("op/s due", open, plan.targets[0])}`);
+}
+
+async function startTarget(target, directory) {
+  if (target === "raw") return startRaw(directory);
+  const options = target === "quorate" ? [] : ["--engine", target];
+  return Object.assign(await startQuorate(join(directory, target), {}, options), { name: target });
 }
 
 async function main() {
@@ -233,7 +242,7 @@ async function main() {
     const commit = commitOf();
     const clusters = [];
     for (const target of plan.targets) {
-      const cluster = target === "raw" ? await startRaw(directory) : await startQuorate(directory, {});
+      const cluster = await startTarget(target, directory);
       closing.push(async () => cluster.stop());
       const load = startLoad();
       closing.push(async () => load.stop());

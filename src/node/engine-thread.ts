@@ -74,6 +74,7 @@ class EngineThread implements OrderingEngine {
   #membership: Membership = { members: [] };
   readonly #connected = new Set<ReplicaId>();
   #figures: EngineFigures = noFigures;
+  #waiting: ToEngine[] = [];
   readonly #ticks = new Int32Array(new SharedArrayBuffer(4));
   #isEnding = false;
   #hasEnded = false;
@@ -113,13 +114,15 @@ class EngineThread implements OrderingEngine {
   }
 
   handle(batch: readonly ToEngine[]): void {
-    const { messages, buffers } = packed(batch);
-    this.#post({ kind: "turn", messages }, buffers);
+    this.#waiting.push(...batch);
+    // How far execution is matters only to an engine that has much on its way to it: that may wait for a tick, and wakes nobody.
+    if (batch.some(({ kind }) => kind !== "appliedUpTo")) this.#hand();
   }
 
   /** The thread has a clock of its own: this tells it that the host's thread is not held. */
   tick(): void {
     Atomics.add(this.#ticks, 0, 1);
+    if (this.#waiting.length > 0) this.#hand();
   }
 
   stop(): void {
@@ -137,6 +140,12 @@ class EngineThread implements OrderingEngine {
   async end(): Promise<void> {
     this.#isEnding = true;
     await this.#worker.terminate();
+  }
+
+  #hand(): void {
+    const { messages, buffers } = packed(this.#waiting);
+    this.#waiting = [];
+    this.#post({ kind: "turn", messages }, buffers);
   }
 
   #post(message: ToEngineThread, buffers?: ArrayBuffer[]): void {

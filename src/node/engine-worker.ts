@@ -30,7 +30,7 @@ import { accepted, listen, nodeNetwork, type Listener } from "./network.js";
 const hostHeldTimeouts = 5;
 
 /** How often the host is told the engine's figures: those in a status are at most so old. */
-const figuresMs = 50;
+const figuresMs = 100;
 
 /** Of an instruction that no operator waits for. */
 const unaskedId = 0;
