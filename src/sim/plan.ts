@@ -175,15 +175,7 @@ function drawLimits(draw: Draw, clients: number): Limits {
   const batchBytesMax = draw.pick([256, 1_024, 4_096]);
   return {
     ...defaultLimits,
-    sessions: {
-      sessionsMax: draw.pick([2 * clients + 2, 4 * clients, 1_000]),
-      expiryMs: draw.pick([1_000, 5_000, 60_000]),
-      expirationsPerEntryMax: draw.pick([1, 16]),
-      repliesMax: draw.pick([16, 64, 1_024]),
-      replyBytesMax: draw.pick([4_096, 65_536]),
-      replyBytesTotalMax: draw.pick([65_536, 1_048_576]),
-      tombstonesMax: draw.pick([4, 64]),
-    },
+    sessions: drawSessions(draw, clients),
     // Half of the runs: a promise that is kept, with clocks as bad as it allows for.
     lease: {
       durationMs: electionTimeoutMsMin >= 5 * heartbeatMs && draw.chance(0.7) ? electionTimeoutMsMin : 0,
@@ -239,6 +231,18 @@ function drawLimits(draw: Draw, clients: number): Limits {
       replyMsMin: 100,
       replyMsMax: 2_000,
     },
+  };
+}
+
+function drawSessions(draw: Draw, clients: number): Limits["sessions"] {
+  return {
+    sessionsMax: draw.pick([2 * clients + 2, 4 * clients, 1_000]),
+    expiryMs: draw.pick([1_000, 5_000, 60_000]),
+    expirationsPerEntryMax: draw.pick([1, 16]),
+    repliesMax: draw.pick([16, 64, 1_024]),
+    replyBytesMax: draw.pick([4_096, 65_536]),
+    replyBytesTotalMax: draw.pick([65_536, 1_048_576]),
+    tombstonesMax: draw.pick([4, 64]),
   };
 }
 

@@ -75,7 +75,7 @@ function run(disks: ReadonlyMap<string, MemoryDisk>, end: number): ReadonlyMap<s
       { clock, disk, network, hash: testHash, entropy },
       {
         roleChanged: () => {},
-      healthChanged: () => {},
+        healthChanged: () => {},
         broken: (reason) => broken.push(reason),
         peerChanged: () => {},
         dropped: () => {},
