@@ -158,10 +158,11 @@ function rotCheckpoints(world: World, { draws }: PlannedFault): Applied {
   const having = world.replicas.filter((replica) => maySpoil(world, replica) && checkpointFiles(replica).length > 0);
   const replica = having[Math.floor(draws[0] * having.length)];
   if (replica === undefined) return undefined;
-  const files = checkpointFiles(replica);
-  const one = Math.floor(draws[1] * files.length);
-  world.spoiled.add(replica.id);
   replica.powerCut();
+  // What was not synced is gone, or empty: nothing of it can rot.
+  const files = checkpointFiles(replica).filter((path) => replica.disk.bytesOf(path).length > 0);
+  const one = Math.floor(draws[1] * files.length);
+  if (files.length > 0) world.spoiled.add(replica.id);
   for (const path of draws[2] < 0.5 ? files : files.slice(one, one + 1)) {
     const { detail } = replica.disk.flipBit(path, Math.floor(draws[1] * replica.disk.bytesOf(path).length), 1);
     say(world, `damages a checkpoint of ${replica.id}: ${detail}`);
