@@ -18,6 +18,9 @@ const { values } = parseArgs({
     json: { type: "boolean", default: false },
   },
 });
+// A process that stands still would outlive us: ending by `exit` kills it.
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
+
 const limits = values.single ? { admission: { batchCountMax: 1, pipelineMax: 64 } } : {};
 
 const rows = [];

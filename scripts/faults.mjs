@@ -31,6 +31,9 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { rounds: { type: "string", default: "10" }, seed: { type: "string", default: String(process.pid) } },
 });
+// A process that stands still would outlive us: ending by `exit` kills it.
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
+
 const names = positionals.length === 0 ? Object.keys(told) : positionals;
 const unknown = names.filter((name) => !(name in told));
 if (unknown.length > 0)

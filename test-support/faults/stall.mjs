@@ -30,7 +30,7 @@ class Writers {
     return new Writers(await connect(kv, { endpoints, timeoutMs: 120_000 }));
   }
 
-  start({ outstanding, valueBytes, keys = 1_000 }) {
+  start({ outstanding, valueBytes, keys }) {
     const value = "v".repeat(valueBytes);
     this.#chains = Array.from({ length: outstanding }, async (_none, at) => {
       for (let next = at; !this.#isStopping; next += outstanding) {
@@ -122,6 +122,7 @@ export async function stallFollower({
   calmEntries = entries / 10,
   valueBytes = 4_096,
   outstanding = 64,
+  keys = 1_000,
   limits = {},
 } = {}) {
   const cluster = await Cluster.found(["a", "b", "c"], 3, limits);
@@ -133,7 +134,7 @@ export async function stallFollower({
     const counting = await Counting.open([endpoints]);
     const writers = await Writers.open(endpoints);
     counting.start({ pauseMs: 20 });
-    writers.start({ outstanding, valueBytes });
+    writers.start({ outstanding, valueBytes, keys });
     const grow = (count) => async () => {
       const { commitIndex: from } = await cluster.leader();
       await until(`${count} entries`, 3_600, async () => {
