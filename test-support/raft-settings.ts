@@ -12,4 +12,6 @@ export const testSettings: RaftSettings = {
   logCacheBytes: 16 * 1024,
   leaseMs: 0,
   clockDriftPercentMax: 10,
+  writeStallMsMax: 900,
+  turnStallMsMax: 10_000,
 };

@@ -93,6 +93,10 @@ export interface RaftLimits {
   readonly logCacheBytes: number;
   /** How often timers are looked at. */
   readonly tickMs: number;
+  /** A leader whose oldest write to its log is under way for longer hands leadership over, and such a replica does not stand for election. */
+  readonly writeStallMsMax: number;
+  /** A leader whose event loop stood still for longer hands leadership over when it goes on. */
+  readonly turnStallMsMax: number;
 }
 
 /** Taking requests in (`admission/`, `replica/host.ts`). */
@@ -129,6 +133,8 @@ export interface ExecutionLimits {
   readonly bytesPerTurnMax: number;
   /** Entries handed to execution and not yet executed. */
   readonly deliveredBytesMax: number;
+  /** A leader that has not executed a decided entry for longer hands leadership over, and such a replica does not stand for election. */
+  readonly stallMsMax: number;
 }
 
 /** Connections (`transport/`). */
@@ -239,6 +245,8 @@ export const defaultLimits: Limits = {
     inflightBytesMax: 8_388_608,
     logCacheBytes: 33_554_432,
     tickMs: 10,
+    writeStallMsMax: 6_000,
+    turnStallMsMax: 2_000,
   },
   admission: {
     queueCountMax: 65_536,
@@ -260,6 +268,7 @@ export const defaultLimits: Limits = {
     requestsPerTurnMax: 1_024,
     bytesPerTurnMax: 131_072,
     deliveredBytesMax: 33_554_432,
+    stallMsMax: 10_000,
   },
   transport: {
     peerFrameBytesMax: 16_777_216,

@@ -4,6 +4,7 @@
  * Owns: the shapes that `status`, `/readyz`, `/metrics` and the start-up card are made from.
  */
 import type { LogIndex, ReplicaId, Term } from "../model/ids.js";
+import type { Resignation, ResignReason } from "../model/resignation.js";
 import type { MemberRole } from "../model/membership.js";
 import type { Door } from "./door.js";
 
@@ -23,6 +24,10 @@ export interface ReplicaStatus {
     /** Why the disk has no space for more log, while that is so: commands are refused as DISK_FULL or go to another leader. */
     readonly full: string | undefined;
   };
+  /** Why this replica should not lead now, if so. */
+  readonly stalled: ResignReason | undefined;
+  /** When it gave leadership up by itself last, and why. */
+  readonly resigned: Resignation | undefined;
   readonly machine: {
     readonly name: string;
     readonly version: number;
@@ -84,6 +89,8 @@ export interface ReplicaCounters {
   /** Bytes of the requests that wait here for an answer. */
   readonly pendingBytes: number;
   readonly leaderChanges: number;
+  /** How often this replica gave leadership up by itself, by reason. */
+  readonly resignations: Readonly<Partial<Record<ResignReason, number>>>;
   readonly logWrites: number;
   readonly logSyncs: number;
   readonly logBytes: number;

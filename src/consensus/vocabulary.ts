@@ -10,6 +10,7 @@ import type { AgreedTime, LogIndex, ReplicaId, Term } from "../model/ids.js";
 import type { Instruction, InstructionOutcome } from "../model/instruction.js";
 import type { Configuration, Membership } from "../model/membership.js";
 import type { LogSpace, LogWrite } from "../model/log.js";
+import type { Resignation } from "../model/resignation.js";
 
 export interface Envelope<Message> {
   readonly to: ReplicaId;
@@ -42,6 +43,8 @@ export type Input<Message> =
     }
   /** For more log, from now on. */
   | { readonly kind: "space"; readonly space: LogSpace }
+  /** What was handed over with `commit` has not been executed for too long, or is executed again. */
+  | { readonly kind: "execution"; readonly isStalled: boolean }
   /** An operator's; answered by exactly one `instructed`, at its end. */
   | { readonly kind: "instruct"; readonly id: number; readonly instruction: Instruction }
   /** Every damaged entry is repaired or cut off, durably: the log is whole again. `newest` is the highest that was repaired. */
@@ -75,6 +78,8 @@ export type Effect<Message> =
   | { readonly kind: "members"; readonly membership: Membership }
   /** Surely no answer will come for this id: ask again with a new one. */
   | { readonly kind: "barrierFailed"; readonly id: number }
+  /** It led `term`, and has given that up by itself. */
+  | ({ readonly kind: "resigned" } & Resignation)
   | { readonly kind: "instructed"; readonly id: number; readonly outcome: InstructionOutcome };
 
 /** What the service side knows of leadership. */

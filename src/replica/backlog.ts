@@ -20,7 +20,13 @@ export class Backlog {
     return this.#bytes;
   }
 
-  /** Up to `index`; `now` is monotonic, in milliseconds. */
+  /** How long its oldest part has waited. */
+  waitsMs(now: number): number {
+    const oldest = this.#delivered[0];
+    return oldest === undefined ? 0 : now - oldest.at;
+  }
+
+  /** Up to `index`; `at` is monotonic, in milliseconds. */
   add(delivered: Delivered): void {
     this.#delivered.push(delivered);
     this.#bytes += delivered.bytes;

@@ -9,6 +9,7 @@ import type { RoleView } from "../consensus/vocabulary.js";
 import type { Entry, EntryId, EntryKind } from "../model/entry.js";
 import type { AgreedTime, LogIndex, ReplicaId } from "../model/ids.js";
 import type { Configuration } from "../model/membership.js";
+import type { Resignation, ResignReason } from "../model/resignation.js";
 import type { Instruction, InstructionOutcome } from "../model/instruction.js";
 
 /** Who speaks with his like at other replicas, over the engine's links. */
@@ -40,7 +41,15 @@ export type ToEngine =
 export interface EngineHealth {
   /** Why the disk has no space for more log, while that is so. */
   readonly full: string | undefined;
+  /** Why this replica should not lead now, if so. */
+  readonly stalled: ResignReason | undefined;
+  /** When it gave leadership up by itself last, and why. */
+  readonly resigned: Resignation | undefined;
+  /** How often it did, since process start. */
+  readonly resignations: Readonly<Partial<Record<ResignReason, number>>>;
 }
+
+export const healthy: EngineHealth = { full: undefined, stalled: undefined, resigned: undefined, resignations: {} };
 
 export type ToHost =
   | { readonly kind: "committed"; readonly entries: readonly Entry[] }

@@ -101,6 +101,7 @@ export class EngineSide {
       repair: this.#repair,
       limits: limits.raft,
       deliveredBytesMax: limits.execution.deliveredBytesMax,
+      executionStallMsMax: limits.execution.stallMsMax,
       send: (peer, type, payload) => this.#peers.send(peer, type, payload),
       toHost: (message) => listener.toHost(message),
       members: () => {

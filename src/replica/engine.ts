@@ -39,6 +39,7 @@ export interface EngineParts {
   readonly clock: Clock;
   readonly limits: RaftLimits;
   readonly deliveredBytesMax: number;
+  readonly executionStallMsMax: number;
   readonly repair: Repair;
   readonly send: (peer: ReplicaId, type: number, payload: Uint8Array) => void;
   readonly toHost: (message: ToHost) => void;
@@ -69,7 +70,7 @@ export class Engine {
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
-    this.#health = new Health(parts);
+    this.#health = new Health(parts, this.#backlog);
     this.#time = new AgreedTimeSource(parts.state.log.lastTime);
     this.#commitIndex = parts.state.commitIndex;
   }
@@ -84,10 +85,6 @@ export class Engine {
 
   get entriesProposed(): number {
     return this.#entriesProposed;
-  }
-
-  get broken(): string | undefined {
-    return this.#broken;
   }
 
   /** What the host has loaded from disk at start, and which checkpoint of it others may have. */
@@ -164,9 +161,9 @@ export class Engine {
 
   #turn(input: Input<RaftMessage>): void {
     if (this.#broken !== undefined) return;
-    const found = this.#health.look();
-    for (const each of found === undefined ? [input] : [found, input]) {
-      for (const effect of step(this.#parts.state, each, this.#parts.clock.monotonic())) this.#perform(effect);
+    const now = this.#parts.clock.monotonic();
+    for (const each of [...this.#health.look(now), input]) {
+      for (const effect of step(this.#parts.state, each, now)) this.#perform(effect);
     }
   }
 
@@ -194,6 +191,8 @@ export class Engine {
         return this.#parts.toHost({ kind: "barrierFailed", id: effect.id });
       case "instructed":
         return this.#parts.toHost(effect);
+      case "resigned":
+        return this.#health.resigned(effect);
       default:
         return unreachable(effect);
     }

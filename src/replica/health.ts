@@ -1,34 +1,61 @@
 /**
  * What keeps the ordering side from its work: noticed before each step, told to the core and to the host.
  *
- * Owns: comparing what the core knows with what is. Leaves to others: what follows from it (`consensus/raft/space.ts`). Called by `engine.ts`.
+ * Owns: comparing what the core knows with what is; the count of resignations. Leaves to others: what follows from it
+ * (`consensus/raft/space.ts`, `stall.ts`, `transfer.ts`). Called by `engine.ts`.
  */
 import type { RaftMessage } from "../consensus/raft/messages.js";
+import { stallOf } from "../consensus/raft/stall.js";
 import type { RaftState } from "../consensus/raft/state.js";
-import type { Input } from "../consensus/vocabulary.js";
+import type { Effect, Input } from "../consensus/vocabulary.js";
 import type { LogStore } from "../storage/log-store.js";
-import type { EngineHealth, ToHost } from "./channel.js";
+import type { Backlog } from "./backlog.js";
+import { healthy, type EngineHealth, type ToHost } from "./channel.js";
 
 export interface HealthParts {
   readonly state: RaftState;
   readonly log: LogStore;
+  readonly executionStallMsMax: number;
   readonly toHost: (message: ToHost) => void;
 }
 
+type Resigned = Extract<Effect<RaftMessage>, { readonly kind: "resigned" }>;
+
 export class Health {
   readonly #parts: HealthParts;
+  readonly #backlog: Backlog;
+  #told: EngineHealth = healthy;
 
-  constructor(parts: HealthParts) {
+  constructor(parts: HealthParts, backlog: Backlog) {
     this.#parts = parts;
+    this.#backlog = backlog;
   }
 
   /** What the core is to be told before anything else: it decides on nothing without knowing whether there is space for it (hazard D12). */
-  look(): Input<RaftMessage> | undefined {
-    const { state, log, toHost } = this.#parts;
+  look(now: number): readonly Input<RaftMessage>[] {
+    const { state, log, executionStallMsMax } = this.#parts;
     const { space } = log;
-    if (state.space === space) return undefined;
-    const health: EngineHealth = { full: space === "ample" ? undefined : log.full };
-    toHost({ kind: "health", health });
-    return { kind: "space", space };
+    const isStalled = this.#backlog.waitsMs(now) > executionStallMsMax;
+    const stalled = stallOf(state, now, isStalled);
+    const isKnown = state.space === space && state.isExecutionStalled === isStalled;
+    if (isKnown && stalled === this.#told.stalled) return nothing;
+    this.#tell({ ...this.#told, full: space === "ample" ? undefined : log.full, stalled });
+    return [
+      { kind: "space", space },
+      { kind: "execution", isStalled },
+    ];
+  }
+
+  resigned({ reason, term }: Resigned): void {
+    const { resignations } = this.#told;
+    const counted = { ...resignations, [reason]: (resignations[reason] ?? 0) + 1 };
+    this.#tell({ ...this.#told, resigned: { reason, term }, resignations: counted });
+  }
+
+  #tell(health: EngineHealth): void {
+    this.#told = health;
+    this.#parts.toHost({ kind: "health", health });
   }
 }
+
+const nothing: readonly Input<RaftMessage>[] = [];

@@ -26,7 +26,7 @@ import {
   replicaMessageTypes,
 } from "../wire/client-codec.js";
 import { encodeRequest } from "../wire/request-codec.js";
-import type { EngineHealth, ToEngine, ToHost } from "./channel.js";
+import { healthy, type EngineHealth, type ToEngine, type ToHost } from "./channel.js";
 import type { EngineFigures, EngineListener } from "./engine-side.js";
 import { Host } from "./host.js";
 import { Instructions } from "./instructions.js";
@@ -97,7 +97,7 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
   #broken: string | undefined;
   /** What clients have heard last. */
   #told: RoleView | undefined;
-  #health: EngineHealth = { full: undefined };
+  #health: EngineHealth = healthy;
   readonly #startedAt: number;
   readonly #framesDropped: Record<string, number> = {};
 

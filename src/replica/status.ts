@@ -33,7 +33,7 @@ type CoreStatus = Omit<ReplicaStatus, "quorateVersion" | "incarnation">;
 const lagMax = 10_000;
 
 export function statusOf(sources: StatusSources): CoreStatus {
-  const { identity, host, executor, figures, membership, broken } = sources;
+  const { identity, host, executor, figures, membership, broken, health } = sources;
   const { role, executedIndex } = host;
   const checks = {
     log: broken === undefined,
@@ -54,7 +54,9 @@ export function statusOf(sources: StatusSources): CoreStatus {
     commitIndex: maxIndex(figures.commitIndex, executedIndex),
     executedIndex,
     checkpoint: checkpointOf(sources),
-    storage: { full: sources.health.full },
+    storage: { full: health.full },
+    stalled: health.stalled,
+    resigned: health.resigned,
     machine: {
       name: identity.machine,
       version: identity.machineVersion,
@@ -90,6 +92,7 @@ function countersOf({ host, executor, figures, transfer, ...sources }: StatusSou
   const machine = executor.machineStatistics;
   return {
     ...host.counters,
+    resignations: sources.health.resignations,
     queriesAnswered: host.queriesAnswered,
     timersFired: machine?.timersFired ?? 0,
     timersFailed: machine?.timersFailed ?? 0,

@@ -53,6 +53,8 @@ const meanings: Meanings = {
     logCacheBytes:
       "Bytes of the newest entries kept in memory; older ones are read from disk for a follower that lags.",
     tickMs: "How often timers are looked at.",
+    writeStallMsMax: "A leader whose write to its log takes longer hands leadership over.",
+    turnStallMsMax: "A leader whose event loop stood still for longer hands leadership over.",
   },
   admission: {
     queueCountMax: "Admitted requests that wait to be proposed.",
@@ -74,6 +76,7 @@ const meanings: Meanings = {
     requestsPerTurnMax: "Requests executed in one turn of the event loop.",
     bytesPerTurnMax: "Bytes of entries executed in one turn of the event loop.",
     deliveredBytesMax: "Bytes of entries handed to execution and not yet executed.",
+    stallMsMax: "A leader that has not executed a decided entry for longer hands leadership over.",
   },
   transport: {
     peerFrameBytesMax: "Bytes of one frame between replicas.",

@@ -163,6 +163,13 @@ function labelledMetrics(registry: Registry, sources: MetricSources): void {
   );
   counterOf(
     registry,
+    { name: `${prefix}resignations_total`, help: "Leadership given up by itself, by reason.", labelNames: ["reason"] },
+    (set) => {
+      for (const [reason, count] of Object.entries(sources.status().counters.resignations)) set({ reason }, count);
+    },
+  );
+  counterOf(
+    registry,
     { name: `${prefix}frames_dropped_total`, help: "Frames dropped, by reason.", labelNames: ["reason"] },
     (set) => {
       for (const [reason, count] of Object.entries(sources.status().counters.framesDropped)) set({ reason }, count);
@@ -243,6 +250,7 @@ export const metricNames: readonly string[] = [
     "peer_inflight_bytes",
     "peer_queued_bytes",
     "requests_refused_total",
+    "resignations_total",
     "frames_dropped_total",
     "http_answers_total",
     "disk_wal_fsync_duration_seconds",

@@ -13,6 +13,7 @@ import type { RoleView } from "../consensus/vocabulary.js";
 import { CannotStart, startReplica } from "../node/create-replica.js";
 import { DiskError } from "../ports/disk.js";
 import { formatAddress, isLoopback, parseAddress } from "../node/network.js";
+import { healthy, type EngineHealth } from "../replica/channel.js";
 import { watchEventLoop, type EventLoopWatch } from "./event-loop.js";
 import { CommandFailure, exitCodes, usageFailure, type ExitCode } from "./exit-codes.js";
 import { handshakeRefusals } from "../wire/handshake.js";
@@ -124,14 +125,27 @@ function openReplica(settings: Settings, machine: LowLevelMachine, environment: 
       logger.info({ role, term, leader }, "role changed");
       environment.report({ event: "role", role, term, leader });
     },
-    onHealth: ({ full }) => {
-      if (full === undefined) logger.info("there is space for the log again");
-      else logger.warn({ full }, "the disk is full: commands are refused, or left to another leader");
-    },
+    onHealth: tellHealth(logger),
     onBroken: environment.broken,
     onPeer: (peer, isConnected, cause) => logger.info({ peer, isConnected, cause }, "link to a replica changed"),
     onDropped: tellDropped(logger),
   });
+}
+
+/** What has changed since it was told last. */
+function tellHealth(logger: Logs["logger"]): (health: EngineHealth) => void {
+  let told = healthy;
+  return (health) => {
+    const { full, stalled, resigned } = health;
+    if (full !== undefined && told.full === undefined)
+      logger.warn({ full }, "the disk is full: commands are refused, or left to another leader");
+    if (full === undefined && told.full !== undefined) logger.info("there is space for the log again");
+    if (stalled !== undefined && stalled !== told.stalled)
+      logger.warn({ stalled }, "this replica cannot lead at present");
+    if (stalled === undefined && told.stalled !== undefined) logger.info("this replica can lead again");
+    if (resigned !== told.resigned) logger.warn({ ...resigned }, "gave leadership up");
+    told = health;
+  };
 }
 
 const refusalsToldMax = 64;

@@ -32,6 +32,7 @@ export const markerNames = [
   "a request was refused as OVERLOADED",
   "a request was refused as DISK_FULL",
   "a log had no space for more",
+  "a leader resigned by itself",
   "a request was refused as GAP",
   "a query was refused for want of a leader",
   "a session expired",

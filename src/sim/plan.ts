@@ -83,7 +83,7 @@ export const calmLimits: Limits = {
 export function drawPlan(options: PlanOptions): Plan {
   const { seed, replicas, clients, operations, calm } = options;
   const draw = new Draw(randomStream(seed, "plan"));
-  const limits = calm ? calmLimits : { ...drawLimits(draw, clients), ...drawCheckpoints(seed) };
+  const limits = calm ? calmLimits : boundStalls({ ...drawLimits(draw, clients), ...drawCheckpoints(seed) });
   const opsPerSecond = options.pace ?? draw.spread(20, 2_000);
   const healAtMs = options.untilMs ?? Math.max(2_000, Math.min(60_000, (operations / opsPerSecond) * 1_000));
   const enabled = keptApart(
@@ -187,6 +187,7 @@ function drawLimits(draw: Draw, clients: number): Limits {
       eventsBytesMax: draw.pick([1_024, 65_536]),
     },
     raft: {
+      ...defaultLimits.raft,
       heartbeatMs,
       electionTimeoutMsMin,
       electionTimeoutMsMax: electionTimeoutMsMin * draw.pick([1.2, 2, 3]),
@@ -214,6 +215,7 @@ function drawLimits(draw: Draw, clients: number): Limits {
       renewMs: draw.pick([50, 500]),
     },
     execution: {
+      ...defaultLimits.execution,
       requestsPerTurnMax: draw.pick([1, 8, 1_024]),
       bytesPerTurnMax: draw.pick([256, 131_072]),
       deliveredBytesMax: draw.pick([512, 8_192, 1_048_576]),
@@ -244,6 +246,13 @@ function drawSessions(draw: Draw, clients: number): Limits["sessions"] {
     replyBytesTotalMax: draw.pick([65_536, 1_048_576]),
     tombstonesMax: draw.pick([4, 64]),
   };
+}
+
+/** In step with elections, so that a run meets them. */
+function boundStalls(limits: Limits): Limits {
+  const { electionTimeoutMsMin } = limits.raft;
+  const raft = { ...limits.raft, writeStallMsMax: 9 * electionTimeoutMsMin, turnStallMsMax: electionTimeoutMsMin };
+  return { ...limits, raft, execution: { ...limits.execution, stallMsMax: 9 * electionTimeoutMsMin } };
 }
 
 /** From a stream of its own: what is drawn here shifts nothing else. */

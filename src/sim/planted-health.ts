@@ -1,5 +1,5 @@
 /**
- * The part of the planted bugs that is about replicas that cannot do their work for a while: full disks (hazard D12).
+ * The part of the planted bugs that is about replicas that cannot do their work for a while: full and hanging disks (hazard D12).
  *
  * Owns: a part of the table in `planted-table.ts`, which alone uses it.
  */
@@ -21,5 +21,13 @@ export const plantedInHealth: readonly PlantedBug[] = [
     from: "if (this.#broken === undefined) this.#parts.segments.prepareNow();",
     to: "",
     options: { faults: ["fullDisk"] },
+  },
+  {
+    id: "D22",
+    hazard: "a leader whose disk hangs leads on, since its heartbeats need no disk",
+    file: "consensus/raft/stall.js",
+    from: "if (isDiskStalled(state, now))",
+    to: "if (false)",
+    options: { faults: ["stuckDisk"] },
   },
 ];

@@ -11,6 +11,7 @@ import type { RoleView } from "../consensus/vocabulary.js";
 import type { Instruction, InstructionOutcome } from "../model/instruction.js";
 import type { Member } from "../model/membership.js";
 import { DiskError } from "../ports/disk.js";
+import type { EngineHealth } from "../replica/channel.js";
 import { closeReplica, openReplica, type InlineReplica } from "../replica/open-replica.js";
 import type { OrderJudge } from "./checkers/order-judge.js";
 import { Draw } from "./draw.js";
@@ -263,7 +264,7 @@ export class SimReplica {
   }
 
   #openOver(process: SimProcess): ReturnType<typeof openReplica> {
-    const { scheduler, network, disk, judge, machine, members, clusterId, limits, markers, trace } = this.#parts;
+    const { scheduler, network, disk, judge, machine, members, clusterId, limits, markers } = this.#parts;
     const draw = new Draw(scheduler.random(`entropy ${process.name}`));
     return openReplica(
       machine,
@@ -290,10 +291,7 @@ export class SimReplica {
       },
       {
         roleChanged: (role) => this.#onRole(role),
-        healthChanged: ({ full }) => {
-          trace.add(this.id, full ?? "has space for its log");
-          if (full !== undefined) markers.reach("a log had no space for more");
-        },
+        healthChanged: (health) => this.#onHealth(health),
         broken: (reason) => this.#onBroken(process, reason),
         peerChanged: (peer, isConnected, cause) => {
           this.#parts.trace.addOften(this.id, 1, () => (isConnected ? `hears ${peer}` : `has lost ${peer}: ${cause}`));
@@ -313,6 +311,15 @@ export class SimReplica {
         ? `leads term ${term}`
         : `is ${role} in term ${term}${leader === undefined ? "" : ` under ${leader}`}`,
     );
+  }
+
+  #onHealth({ full, stalled, resigned }: EngineHealth): void {
+    const { trace, markers } = this.#parts;
+    const now = stalled === undefined ? "" : `, stalled: ${stalled}`;
+    const led = resigned === undefined ? "" : `, resigned term ${resigned.term}: ${resigned.reason}`;
+    trace.add(this.id, `${full ?? "has space for its log"}${now}${led}`);
+    if (full !== undefined) markers.reach("a log had no space for more");
+    if (resigned !== undefined) markers.reach("a leader resigned by itself");
   }
 
   #onBroken(process: SimProcess, reason: string): void {

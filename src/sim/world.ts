@@ -9,6 +9,7 @@ import type { ReplicaId } from "../model/ids.js";
 import type { Member } from "../model/membership.js";
 import { InvariantViolation } from "../base/invariant.js";
 import { checkQueues } from "./checkers/queues.js";
+import { checkStalls } from "./checkers/stalls.js";
 import { ClientJudge } from "./checkers/client-judge.js";
 import { EventJudge } from "./checkers/event-judge.js";
 import { OrderJudge } from "./checkers/order-judge.js";
@@ -116,12 +117,16 @@ export class World {
     return leading.sort((left, right) => (right.raft?.term ?? 0) - (left.raft?.term ?? 0))[0];
   }
 
-  /** Looks at every queue now and then (rule V13). */
+  /** Looks at every queue and every leader now and then (rules V13 and V24). */
   #watchQueues(): void {
     this.scheduler.after(queueCheckMs, () => {
       this.#watchQueues();
       this.attempt("simulator", () => {
-        for (const { id, opened } of this.replicas) if (opened !== undefined) checkQueues(id, opened, this.plan.limits);
+        for (const { id, opened } of this.replicas) {
+          if (opened === undefined) continue;
+          checkQueues(id, opened, this.plan.limits);
+          checkStalls(id, opened);
+        }
       });
     });
   }

@@ -66,6 +66,8 @@ export function describeInput(input: RaftInput): string {
       return `${input.kind} ${describeId(input.checkpoint)}`;
     case "instruct":
       return `instruct ${input.id}: ${describeInstruction(input.instruction)}`;
+    case "execution":
+      return input.isStalled ? "execution stands still" : "execution goes on";
     case "space":
       return `space ${input.space}`;
     case "repaired":
@@ -99,6 +101,8 @@ export function describeEffect(effect: RaftEffect): string {
       return `barrier ${effect.id} passed at ${effect.index}`;
     case "barrierFailed":
       return `barrier ${effect.id} failed`;
+    case "resigned":
+      return `resigned term ${effect.term}: ${effect.reason}`;
     case "instructed":
       return `instruction ${effect.id}: ${effect.outcome}`;
     default:

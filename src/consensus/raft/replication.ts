@@ -30,7 +30,7 @@ import {
   type Follower,
 } from "./progress.js";
 import { stepDown } from "./roles.js";
-import { isDiskStalled, type LeaderRole, type RaftState } from "./state.js";
+import type { LeaderRole, RaftState } from "./state.js";
 import { appendEntry, send, type Turn } from "./turn.js";
 
 export interface Leading {
@@ -99,14 +99,6 @@ export function beginRound(leading: Leading): void {
   for (const follower of role.followers.values()) {
     if (!state.unreachable.has(follower.id)) sendAppend(leading, follower, []);
   }
-}
-
-/**
- * Steps down when its disk does not answer: it could go on with the others' copies for a while, but it takes the place of a
- * leader that would be faster and that counts as one more copy.
- */
-export function checkDisk({ state, turn }: Leading): void {
-  if (state.voters.length > 1 && isDiskStalled(state, turn.now)) stepDown(state, turn);
 }
 
 /** Steps down when a majority has not been heard for a whole election time-out: the others may have gone on without us. */

@@ -10,7 +10,8 @@ import { nextBetween } from "../../base/random.js";
 import { after, counterMax, type ReplicaId, type Term } from "../../model/ids.js";
 import { bindTo } from "./lease.js";
 import { newFollower } from "./progress.js";
-import { followerOf, isDiskStalled, isVoter, type LeaderRole, type RaftState } from "./state.js";
+import { stallOf } from "./stall.js";
+import { followerOf, isVoter, type LeaderRole, type RaftState } from "./state.js";
 import { appendEntry, send, setHardState, type Turn } from "./turn.js";
 
 const noPayload = new Uint8Array(0);
@@ -32,9 +33,14 @@ export function hurryElection(state: RaftState, turn: Turn): void {
   state.electionDeadline = Math.min(state.electionDeadline, soon);
 }
 
-/** Whole, a voter, with a disk that answers, and not at the end of its counters: only such a replica may lead. */
+/** Whole, a voter, able to do a leader's work at present, and not at the end of its counters: only such a replica may lead. */
 export function mayStand(state: RaftState, { now }: Turn): boolean {
-  if (state.trust !== "whole" || !isVoter(state, state.self) || isDiskStalled(state, now)) return false;
+  if (
+    state.trust !== "whole" ||
+    !isVoter(state, state.self) ||
+    stallOf(state, now, state.isExecutionStalled) !== undefined
+  )
+    return false;
   // It was lost with the last entry: the repair of that or another leader's next entry tells it.
   if (!state.log.isTimeKnown) return false;
   return state.term + 1 < counterMax && state.log.lastIndex + 1 < counterMax;
@@ -52,6 +58,7 @@ export function stepDown(state: RaftState, turn: Turn): void {
   if (state.role.kind === "leader") {
     failReads(state, turn);
     endInstructions(state.role, turn);
+    if (state.role.resigning !== undefined) turn.answers.push({ kind: "resigned", ...state.role.resigning });
     setElectionDeadline(state, turn);
   }
   state.role = followerOf(undefined, turn.now);
@@ -89,6 +96,7 @@ export function lead(state: RaftState, turn: Turn): void {
     lease: { rounds: [], until: turn.now, isDropped: false },
     transfer: undefined,
     handOverAt: turn.now,
+    resigning: undefined,
     hasFailedToHandOver: false,
     change: undefined,
   };

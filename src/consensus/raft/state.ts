@@ -9,6 +9,7 @@ import { maxIndex, minIndex, before, noIndex, type LogIndex, type ReplicaId, typ
 import { noEntry, type Entry, type EntryId, type Proposal } from "../../model/entry.js";
 import type { HardState, LogSpace, Promised } from "../../model/log.js";
 import type { Configuration, Membership } from "../../model/membership.js";
+import type { Resignation } from "../../model/resignation.js";
 import { MemoryLog, type RecoveredEntries } from "../memory-log.js";
 import type { RoleView } from "../vocabulary.js";
 import { configurationsOf, newestConfiguration, viewOf, type Configured } from "./configuration.js";
@@ -33,6 +34,10 @@ export interface RaftSettings {
   readonly leaseMs: number;
   /** A clock differs from true time by so much at most, in its rate. */
   readonly clockDriftPercentMax: number;
+  /** A leader resigns, and nobody stands, whose oldest write is under way for longer than this. */
+  readonly writeStallMsMax: number;
+  /** A leader resigns that was not run for longer than this. */
+  readonly turnStallMsMax: number;
 }
 
 /**
@@ -61,6 +66,10 @@ export interface RaftState extends Configured {
   trust: Trust;
   /** On this replica's disk. */
   space: LogSpace;
+  /** What is decided has not been executed for too long. */
+  isExecutionStalled: boolean;
+  /** It was not run for a while: until then it does not stand. */
+  restUntil: number;
   readonly random: Random;
 
   term: Term;
@@ -143,6 +152,8 @@ export interface LeaderRole {
   transfer: Transfer | undefined;
   /** Leadership is not offered by this replica's own choice before. */
   handOverAt: number;
+  /** It is giving leadership up. */
+  resigning: Resignation | undefined;
   hasFailedToHandOver: boolean;
   /** The operator's instruction that began the change of members which is under way. */
   change: number | undefined;
@@ -224,6 +235,8 @@ export function createRaftState(options: RaftOptions, now: number): RaftState {
     settings,
     trust,
     space: "ample",
+    isExecutionStalled: false,
+    restUntil: now,
     configurations,
     ...view,
     random,
@@ -281,12 +294,10 @@ export function isHardStateDurable({ writes }: RaftState): boolean {
   return writes.hardStateId <= writes.durableId;
 }
 
-/** A write has been pending for this many of the longest election time-outs: the disk hangs. */
-const stalledWriteTimeouts = 3;
-
+/** The disk hangs. */
 export function isDiskStalled({ writes, settings }: RaftState, now: number): boolean {
   const oldest = writes.pending[0];
-  return oldest !== undefined && now - oldest.askedAt > stalledWriteTimeouts * settings.electionTimeoutMsMax;
+  return oldest !== undefined && now - oldest.askedAt > settings.writeStallMsMax;
 }
 
 /** Records a write that is about to be asked for. */

@@ -73,6 +73,9 @@ function dispatch(state: RaftState, input: RaftInput, turn: Turn): void {
       return onInstalled(state, turn, input);
     case "instruct":
       return onInstruct(state, input.id, input.instruction, turn);
+    case "execution":
+      state.isExecutionStalled = input.isStalled;
+      return;
     case "space":
       return onSpace(state, input.space, turn.now);
     case "repaired":
@@ -93,8 +96,7 @@ function onTick(state: RaftState, turn: Turn): void {
     const leading = { state, role, turn };
     if (turn.now >= role.heartbeatDueAt) replication.beginRound(leading);
     replication.checkQuorum(leading);
-    replication.checkDisk(leading);
-    transfer.handOverFull(leading);
+    transfer.resignDue(leading);
     membership.promoteDue(leading);
   } else if (turn.now >= state.electionDeadline) election.onElectionTimeout(state, turn);
 }
@@ -107,6 +109,9 @@ function forgiveStall(state: RaftState, { now }: Turn): void {
   const stalled = now - state.lastTick;
   state.lastTick = now;
   const { electionTimeoutMsMin, electionTimeoutMsMax, heartbeatMs } = state.settings;
+  // A leader that stood still once may do so again: for a while others are the better ones.
+  const isLong = stalled > state.settings.turnStallMsMax;
+  if (isLong && state.role.kind === "leader") state.restUntil = now + 2 * electionTimeoutMsMax;
   if (stalled < electionTimeoutMsMin / 2) return;
   state.electionDeadline = Math.max(state.electionDeadline, now + heartbeatMs);
   for (const write of state.writes.pending) write.askedAt += stalled;

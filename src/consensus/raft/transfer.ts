@@ -7,11 +7,14 @@
  */
 import type { ReplicaId } from "../../model/ids.js";
 import { logSpaces } from "../../model/log.js";
+import type { ResignReason } from "../../model/resignation.js";
 import { isChanging } from "./configuration.js";
 import type { Follower } from "./progress.js";
 import { onPropose, type Leading } from "./replication.js";
 import type { InstructionOutcome } from "../../model/instruction.js";
+import { stepDown } from "./roles.js";
 import { canRelieve } from "./space.js";
+import { stallOf } from "./stall.js";
 import { isSettled, isVoter } from "./state.js";
 import { send } from "./turn.js";
 
@@ -49,18 +52,36 @@ function giveUp(leading: Leading): void {
   if (transfer === undefined) return;
   role.transfer = undefined;
   if (transfer.instruction === undefined) role.hasFailedToHandOver = true;
+  if (role.resigning?.reason === "space") role.resigning = undefined;
   onPropose(leading, transfer.held);
   answer(leading, transfer.instruction, "NOT_TAKEN");
 }
 
-/** On each tick: a leader whose disk is full makes way for a voter with space. One that does not take over is not asked again for a while. */
-export function handOverFull(leading: Leading): void {
+/**
+ * On each tick: a leader that cannot do its work makes way, for a voter that it can offer leadership to, else for whoever stands. One whose
+ * disk is full makes way for a voter with space alone.
+ */
+export function resignDue(leading: Leading): void {
   const { state, role, turn } = leading;
-  if (state.space === "ample" || role.transfer !== undefined || !isSettled(state) || turn.now < role.handOverAt) return;
+  if (state.voters.length === 1 || role.transfer !== undefined) return;
+  const stall = stallOf(state, turn.now, state.isExecutionStalled);
+  if (stall === undefined && state.space === "ample") role.resigning = undefined;
+  if (stall !== undefined) return resign(leading, stall);
+  if (state.space === "ample" || !isSettled(state) || turn.now < role.handOverAt) return;
   const target = bestTarget(leading, undefined);
   if (target === undefined || !canRelieve(state, target)) return;
   role.handOverAt = turn.now + 2 * state.settings.electionTimeoutMsMax;
+  role.resigning = { reason: "space", term: state.term };
   beginTransfer(leading, target.id, undefined);
+}
+
+/** Leadership is offered once: if it is not taken, this replica follows whoever is elected. */
+function resign(leading: Leading, reason: ResignReason): void {
+  const { state, role, turn } = leading;
+  const wasOffered = role.resigning?.reason === reason;
+  role.resigning = { reason, term: state.term };
+  if (!wasOffered) beginTransfer(leading, undefined, undefined);
+  if (role.transfer === undefined) stepDown(state, turn);
 }
 
 /** A voter whose link is open and who answered within the shortest time-out; of several one with space on its disk, then the one that lacks least. */

@@ -23,6 +23,8 @@ const statusSchema = z.looseObject({
   checks: z.record(z.string(), z.boolean()).optional(),
   broken: z.string().optional(),
   storage: z.looseObject({ full: z.string().optional() }).optional(),
+  stalled: z.string().optional(),
+  resigned: z.looseObject({ reason: z.string(), term: z.number() }).optional(),
   quorateVersion: z.string(),
   uptimeMs: z.number(),
   machine: z.looseObject({ name: z.string(), version: z.number() }),
@@ -107,12 +109,14 @@ function rowOf({ endpoint, status, fault }: Asked, farthest: number): readonly C
   ];
 }
 
-function stateOf({ broken, ready, storage, checks = {} }: StatusReport): Cell {
+function stateOf({ broken, ready, storage, stalled, resigned, checks = {} }: StatusReport): Cell {
   if (broken !== undefined) return { text: `broken: ${broken}`, style: "red" };
   if (storage?.full !== undefined) return { text: "disk full", style: "red" };
-  if (ready) return { text: "ready", style: "green" };
+  if (stalled !== undefined) return { text: `stalled: ${stalled}`, style: "red" };
+  const past = resigned === undefined ? "" : `, resigned term ${resigned.term}: ${resigned.reason}`;
+  if (ready) return { text: `ready${past}`, style: "green" };
   const failed = Object.keys(checks).filter((check) => checks[check] === false);
-  return { text: `not ready${failed.length === 0 ? "" : `, fails: ${failed.join(" ")}`}`, style: "yellow" };
+  return { text: `not ready${failed.length === 0 ? "" : `, fails: ${failed.join(" ")}`}${past}`, style: "yellow" };
 }
 
 /** The two largest units: `3d 4h`, `12m 5s`, `8s`. */

@@ -92,6 +92,8 @@ const status: ReplicaStatus = {
   commitIndex: nine,
   executedIndex: nine,
   storage: { full: undefined },
+  stalled: undefined,
+  resigned: undefined,
   checkpoint: {
     index: nine,
     certifiedIndex: nine,
@@ -131,6 +133,7 @@ const status: ReplicaStatus = {
     proposalsPending: 7,
     pendingBytes: 0,
     leaderChanges: 8,
+    resignations: {},
     logWrites: 9,
     logSyncs: 10,
     logBytes: 11,
