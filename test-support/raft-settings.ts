@@ -12,6 +12,8 @@ export const testSettings: RaftSettings = {
   logCacheBytes: 16 * 1024,
   leaseMs: 0,
   clockDriftPercentMax: 10,
+  priority: 1,
+  priorityStableMs: 1_000,
   writeStallMsMax: 900,
   turnStallMsMax: 10_000,
 };

@@ -93,6 +93,10 @@ export interface RaftLimits {
   readonly logCacheBytes: number;
   /** How often timers are looked at. */
   readonly tickMs: number;
+  /** Of this replica: a leader hands over to a voter of a higher priority that is up to date. */
+  readonly priority: number;
+  /** A leader leads for so long before it makes way for a higher priority, and asks again after as long. */
+  readonly priorityStableMs: number;
   /** A leader whose oldest write to its log is under way for longer hands leadership over, and such a replica does not stand for election. */
   readonly writeStallMsMax: number;
   /** A leader whose event loop stood still for longer hands leadership over when it goes on. */
@@ -245,6 +249,8 @@ export const defaultLimits: Limits = {
     inflightBytesMax: 8_388_608,
     logCacheBytes: 33_554_432,
     tickMs: 10,
+    priority: 1,
+    priorityStableMs: 10_000,
     writeStallMsMax: 6_000,
     turnStallMsMax: 2_000,
   },

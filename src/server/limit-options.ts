@@ -53,6 +53,8 @@ const meanings: Meanings = {
     logCacheBytes:
       "Bytes of the newest entries kept in memory; older ones are read from disk for a follower that lags.",
     tickMs: "How often timers are looked at.",
+    priority: "Of this replica: a leader hands over to a voter of a higher priority that is up to date.",
+    priorityStableMs: "A leader leads for so long before it makes way for a higher priority.",
     writeStallMsMax: "A leader whose write to its log takes longer hands leadership over.",
     turnStallMsMax: "A leader whose event loop stood still for longer hands leadership over.",
   },

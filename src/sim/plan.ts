@@ -61,6 +61,8 @@ export interface Plan {
   /** Of the standard workload: fewer keys meet more often. */
   readonly keys: number;
   readonly faults: readonly PlannedFault[];
+  /** Of the replicas in their order; without one it is that of the limits. */
+  readonly priorities: readonly number[];
   /** Disk operations after which the very first start of a replica ends, by its place; undefined: it does not. */
   readonly foundingEndsAt: readonly (number | undefined)[];
 }
@@ -107,6 +109,7 @@ export function drawPlan(options: PlanOptions): Plan {
     timeoutMsMax: draw.pick([2_000, 10_000]),
     keys: draw.between(1, 4),
     faults: drawFaults(draw, enabled, healAtMs),
+    priorities: calm ? [] : drawPriorities(seed),
     foundingEndsAt: Array.from({ length: replicas }, () =>
       enabled.includes("startCrash") && draw.chance(0.3) ? draw.between(1, 30) : undefined,
     ),
@@ -251,8 +254,16 @@ function drawSessions(draw: Draw, clients: number): Limits["sessions"] {
 /** In step with elections, so that a run meets them. */
 function boundStalls(limits: Limits): Limits {
   const { electionTimeoutMsMin } = limits.raft;
-  const raft = { ...limits.raft, writeStallMsMax: 9 * electionTimeoutMsMin, turnStallMsMax: electionTimeoutMsMin };
-  return { ...limits, raft, execution: { ...limits.execution, stallMsMax: 9 * electionTimeoutMsMin } };
+  const longMs = 9 * electionTimeoutMsMin;
+  const stalls = { priorityStableMs: longMs, writeStallMsMax: longMs, turnStallMsMax: electionTimeoutMsMin };
+  const raft = { ...limits.raft, ...stalls };
+  return { ...limits, raft, execution: { ...limits.execution, stallMsMax: longMs } };
+}
+
+/** Of the replicas in their order, in half of the runs. From a stream of its own, as checkpoints are. */
+function drawPriorities(seed: number): readonly number[] {
+  const draw = new Draw(randomStream(seed, "priorities"));
+  return draw.chance(0.5) ? [] : Array.from({ length: 9 }, () => draw.between(1, 3));
 }
 
 /** From a stream of its own: what is drawn here shifts nothing else. */

@@ -4,6 +4,7 @@
  * Owns: the parts and how they are joined, what is broken in the network now (blocks and clogs are counted, since faults overlap), and
  * the first violation, which ends the run. Leaves to others: when faults come (`nemesis.ts`, `scenario.ts`), phases (`simulate.ts`).
  */
+import type { Limits } from "../api/config.js";
 import type { LowLevelMachine } from "../api/low-level.js";
 import type { ReplicaId } from "../model/ids.js";
 import type { Member } from "../model/membership.js";
@@ -185,6 +186,12 @@ export class World {
     };
   }
 
+  /** Of the replica at this place: priorities alone differ. */
+  #limitsOf(at: number): Limits {
+    const { limits, priorities } = this.plan;
+    return { ...limits, raft: { ...limits.raft, priority: priorities[at] ?? limits.raft.priority } };
+  }
+
   #replica(member: Member, members: readonly Member[]): SimReplica {
     const { scheduler, network, trace, order, machine, markers, plan } = this;
     const disk = new SimDisk(scheduler, member.id);
@@ -198,7 +205,7 @@ export class World {
       machine,
       members,
       clusterId,
-      limits: plan.limits,
+      limits: this.#limitsOf(this.replicas.length),
       turnMsMax: plan.turnMsMax,
       threw: (who, cause) => this.#threw(who, cause),
       refused: (id, code, message) => {

@@ -95,7 +95,8 @@ function writeFields(writer: ByteWriter, message: RaftMessage): void {
     case "AppendEntriesReply":
       writer.varint(message.round);
       writeOutcome(writer, message.outcome);
-      return writer.u8(logSpaces.indexOf(message.space ?? "ample"));
+      writer.u8(logSpaces.indexOf(message.space ?? "ample"));
+      return writer.varint(message.priority ?? 1);
     case "ReadIndex":
       writer.varint(message.id);
       return writer.u8(message.byLease ? 1 : 0);
@@ -188,7 +189,8 @@ function readAppendEntriesReply(reader: ByteReader, term: Term): AppendEntriesRe
   const reply = { kind: "AppendEntriesReply", term, round: readCounter(reader), outcome: readOutcome(reader) } as const;
   const space = logSpaces[reader.u8()];
   if (space === undefined) reader.fail();
-  return space === "ample" ? reply : { ...reply, space };
+  const priority = readCounter(reader);
+  return { ...reply, ...(space === "ample" ? {} : { space }), ...(priority === 1 ? {} : { priority }) };
 }
 
 function readEntry(reader: ByteReader, index: LogIndex): Entry {

@@ -30,7 +30,7 @@ function describeMessage(message: RaftMessage): string {
       return `AppendEntries(term ${term}, round ${round}, after ${describeId(previous)}, commit ${commit}, ${describeEntries(entries)})`;
     }
     case "AppendEntriesReply":
-      return `AppendEntriesReply(term ${term}, round ${message.round}, ${describeOutcome(message.outcome)}${message.space === undefined ? "" : `, space ${message.space}`})`;
+      return `AppendEntriesReply(term ${term}, round ${message.round}, ${describeOutcome(message.outcome)}${message.space === undefined ? "" : `, space ${message.space}`}${message.priority === undefined ? "" : `, priority ${message.priority}`})`;
     case "ReadIndex":
       return `ReadIndex(term ${term}, id ${message.id})`;
     case "ReadIndexReply":

@@ -6,9 +6,8 @@
  */
 import { advance, maxIndex, minIndex, type LogIndex, type ReplicaId } from "../../model/ids.js";
 import { isForClients, type Entry } from "../../model/entry.js";
-import type { LogSpace } from "../../model/log.js";
-import type { AppendEntries } from "./messages.js";
-import { follow } from "./roles.js";
+import type { AppendEntries, AppendEntriesReply } from "./messages.js";
+import { follow, mayStand } from "./roles.js";
 import { isHardStateDurable, type FollowerRole, type RaftState } from "./state.js";
 import { appendEntry, promise, send, truncateLog, type Turn } from "./turn.js";
 
@@ -30,7 +29,7 @@ export function onAppendEntries(state: RaftState, from: ReplicaId, message: Appe
       rejected: previous.index,
       hint: log.lastNotAbove(previous.index, previous.term),
     } as const;
-    return send(turn, from, { kind: "AppendEntriesReply", term, round, outcome, ...spaceOf(state) });
+    return send(turn, from, { kind: "AppendEntriesReply", term, round, outcome, ...standingOf(state, turn) });
   }
   const entries = takeable(state, message.entries);
   const isNew = takeEntries(state, entries, turn);
@@ -82,7 +81,7 @@ interface Following {
 function promiseMatch({ state, role, turn }: Following, round: number): void {
   if (role.leader === undefined) return;
   role.acknowledged = role.verified;
-  promise(turn, role.leader, accepted(state, round, role.verified));
+  promise(turn, role.leader, accepted({ state, turn }, round, role.verified));
 }
 
 /** Claims only what is durable now, so it may leave at once. */
@@ -91,7 +90,7 @@ export function reportMatch({ state, role, turn }: Following, round: number): vo
   if (role.leader === undefined) return;
   role.round = Math.max(role.round, round);
   role.acknowledged = maxIndex(role.acknowledged, match);
-  const reply = accepted(state, round, match);
+  const reply = accepted({ state, turn }, round, match);
   if (isHardStateDurable(state) && !turn.hardState) send(turn, role.leader, reply);
   else promise(turn, role.leader, reply);
 }
@@ -100,11 +99,14 @@ function isMoreDurable({ writes }: RaftState, { verified, acknowledged }: Follow
   return minIndex(verified, writes.durableIndex) > acknowledged;
 }
 
-function accepted(state: RaftState, round: number, match: LogIndex) {
+function accepted({ state, turn }: Omit<Following, "role">, round: number, match: LogIndex) {
   const outcome = { kind: "accepted", match } as const;
-  return { kind: "AppendEntriesReply", term: state.term, round, outcome, ...spaceOf(state) } as const;
+  return { kind: "AppendEntriesReply", term: state.term, round, outcome, ...standingOf(state, turn) } as const;
 }
 
-function spaceOf({ space }: RaftState): { readonly space?: LogSpace } {
-  return space === "ample" ? {} : { space };
+/** What the leader should know of this replica beside its log. */
+function standingOf(state: RaftState, turn: Turn): Pick<AppendEntriesReply, "space" | "priority"> {
+  const { space, settings } = state;
+  const priority = mayStand(state, turn) ? settings.priority : 0;
+  return { ...(space === "ample" ? {} : { space }), ...(priority === 1 ? {} : { priority }) };
 }

@@ -73,6 +73,8 @@ export interface AppendEntriesReply {
   readonly outcome: AppendOutcome;
   /** On the sender's disk; ample if it is not said. With none, what it was sent for clients is as if lost. */
   readonly space?: LogSpace | undefined;
+  /** The sender's; 0: it cannot lead now. 1 if it is not said. */
+  readonly priority?: number | undefined;
 }
 
 /** An acceptance says how far the logs surely agree on disk; a conflict says where to look next. Never both. */

@@ -26,6 +26,8 @@ export interface Follower {
   commitSent: LogIndex;
   /** On its disk, by its last reply. */
   space: LogSpace;
+  /** By its last reply; 0: it cannot lead now. */
+  priority: number;
   /** What the engine is reading from disk for this follower, and when it was asked to. */
   loading: { readonly from: LogIndex; readonly askedAt: number } | undefined;
 }
@@ -72,6 +74,7 @@ export function newFollower(id: ReplicaId, next: LogIndex, now: number): Followe
     round: 0,
     commitSent: noIndex,
     space: "ample",
+    priority: 1,
     loading: undefined,
   };
 }

@@ -60,6 +60,7 @@ export function onAppendEntriesReply(leading: Leading, from: ReplicaId, message:
   follower.contactAt = turn.now;
   follower.round = Math.max(follower.round, Math.min(message.round, role.round));
   noteSpace(follower, message.space ?? "ample");
+  follower.priority = message.priority ?? 1;
   const { outcome } = message;
   if (outcome.kind === "accepted" && outcome.match <= state.log.lastIndex) onAccepted(follower, outcome.match);
   if (outcome.kind === "conflict") onConflict(state, follower, outcome);

@@ -87,6 +87,7 @@ export function lead(state: RaftState, turn: Turn): void {
   state.undecided = 0;
   state.role = {
     kind: "leader",
+    since: turn.now,
     noopIndex,
     followers: new Map(state.peers.map((id) => [id, newFollower(id, noopIndex, turn.now)])),
     round: 1,

@@ -40,9 +40,15 @@ export function onSpace(state: RaftState, space: LogSpace, now: number): void {
   state.space = space;
 }
 
-/** It has space and lacks little. */
-export function canRelieve(state: RaftState, { id, space, progress }: Follower): boolean {
-  return space === "ample" && progress.mode === "replicate" && isVoter(state, id) && !state.unreachable.has(id);
+/** It has space, can lead, and is not known to lack much. */
+export function canRelieve(state: RaftState, { id, space, priority, progress }: Follower): boolean {
+  return (
+    space === "ample" &&
+    priority > 0 &&
+    progress.mode === "replicate" &&
+    isVoter(state, id) &&
+    !state.unreachable.has(id)
+  );
 }
 
 function isAnyShort({ followers }: LeaderRole): boolean {

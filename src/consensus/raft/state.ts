@@ -34,6 +34,10 @@ export interface RaftSettings {
   readonly leaseMs: number;
   /** A clock differs from true time by so much at most, in its rate. */
   readonly clockDriftPercentMax: number;
+  /** Of this replica, from 1: a leader makes way for a voter with a higher one. */
+  readonly priority: number;
+  /** It leads for so long before. */
+  readonly priorityStableMs: number;
   /** A leader resigns, and nobody stands, whose oldest write is under way for longer than this. */
   readonly writeStallMsMax: number;
   /** A leader resigns that was not run for longer than this. */
@@ -139,6 +143,8 @@ export interface CandidateRole {
 
 export interface LeaderRole {
   readonly kind: "leader";
+  /** When it began. */
+  readonly since: number;
   /** The entry that opened this term; once it is committed, so is everything before it. */
   readonly noopIndex: LogIndex;
   /** One for each peer, and for each that was removed and may not know it yet. */

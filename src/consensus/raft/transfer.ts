@@ -18,6 +18,9 @@ import { stallOf } from "./stall.js";
 import { isSettled, isVoter } from "./state.js";
 import { send } from "./turn.js";
 
+/** Leadership goes by priority only to a voter that lacks no more entries than this. */
+const lagMax = 128;
+
 /** `instruction` is answered when the transfer has ended; undefined if nobody asked for it. */
 export function beginTransfer(leading: Leading, to: ReplicaId | undefined, instruction: number | undefined): void {
   const { state, role, turn } = leading;
@@ -52,14 +55,15 @@ function giveUp(leading: Leading): void {
   if (transfer === undefined) return;
   role.transfer = undefined;
   if (transfer.instruction === undefined) role.hasFailedToHandOver = true;
-  if (role.resigning?.reason === "space") role.resigning = undefined;
+  const { reason } = role.resigning ?? {};
+  if (reason === "space" || reason === "priority") role.resigning = undefined;
   onPropose(leading, transfer.held);
   answer(leading, transfer.instruction, "NOT_TAKEN");
 }
 
 /**
  * On each tick: a leader that cannot do its work makes way, for a voter that it can offer leadership to, else for whoever stands. One whose
- * disk is full makes way for a voter with space alone.
+ * disk is full makes way for a voter with space alone, any other for one of a higher priority.
  */
 export function resignDue(leading: Leading): void {
   const { state, role, turn } = leading;
@@ -67,12 +71,40 @@ export function resignDue(leading: Leading): void {
   const stall = stallOf(state, turn.now, state.isExecutionStalled);
   if (stall === undefined && state.space === "ample") role.resigning = undefined;
   if (stall !== undefined) return resign(leading, stall);
-  if (state.space === "ample" || !isSettled(state) || turn.now < role.handOverAt) return;
+  if (!isSettled(state) || isChanging(state) || turn.now < role.handOverAt) return;
+  if (state.space === "ample") return handOver(leading, preferred(leading), "priority");
   const target = bestTarget(leading, undefined);
-  if (target === undefined || !canRelieve(state, target)) return;
-  role.handOverAt = turn.now + 2 * state.settings.electionTimeoutMsMax;
-  role.resigning = { reason: "space", term: state.term };
+  handOver(leading, target !== undefined && canRelieve(state, target) ? target : undefined, "space");
+}
+
+/** By this leader's choice: it goes on if leadership is not taken, and does not offer it again for a while. */
+function handOver(leading: Leading, target: Follower | undefined, reason: ResignReason): void {
+  const { state, role, turn } = leading;
+  if (target === undefined) return;
+  const { electionTimeoutMsMax, priorityStableMs } = state.settings;
+  role.handOverAt = turn.now + (reason === "space" ? 2 * electionTimeoutMsMax : priorityStableMs);
+  role.resigning = { reason, term: state.term };
   beginTransfer(leading, target.id, undefined);
+}
+
+/**
+ * The voter of the highest priority above the own that can lead and lacks little, once this leader has led for a while: so that one which
+ * comes and goes does not take leadership along each time. Elections do not look at priorities, so none is held up by them.
+ */
+function preferred(leading: Leading): Follower | undefined {
+  const { state, role, turn } = leading;
+  const { priority, priorityStableMs } = state.settings;
+  if (turn.now - role.since < priorityStableMs) return undefined;
+  let best: Follower | undefined;
+  for (const follower of role.followers.values()) {
+    const isHigher = follower.priority > (best?.priority ?? priority);
+    if (isHigher && canRelieve(state, follower) && isClose(leading, follower)) best = follower;
+  }
+  return best;
+}
+
+function isClose({ state, turn }: Leading, { progress, contactAt }: Follower): boolean {
+  return progress.match + lagMax >= state.log.lastIndex && contactAt >= turn.now - state.settings.electionTimeoutMsMin;
 }
 
 /** Leadership is offered once: if it is not taken, this replica follows whoever is elected. */
@@ -91,6 +123,7 @@ export function bestTarget({ state, role, turn }: Leading, to: ReplicaId | undef
   for (const follower of role.followers.values()) {
     if (to !== undefined && follower.id !== to) continue;
     if (!isVoter(state, follower.id) || state.unreachable.has(follower.id) || follower.contactAt < since) continue;
+    if (to === undefined && follower.priority === 0) continue;
     if (best === undefined || isBetter(follower, best)) best = follower;
   }
   return best;

@@ -38,6 +38,8 @@ const message: fc.Arbitrary<RaftMessage> = fc
       { ...reply, outcome: { kind: "accepted", match: i(b) } },
       { ...reply, outcome: { kind: "conflict", rejected: i(Math.max(1, b)), hint: last } },
       { ...reply, outcome: { kind: "outdated" } },
+      { ...reply, outcome: { kind: "accepted", match: i(b) }, space: yes ? "short" : "none" },
+      { ...reply, outcome: { kind: "accepted", match: i(b) }, priority: b === 1 ? 0 : b },
       { kind: "ReadIndex", term: top, id: a, byLease: true },
       { kind: "ReadIndexReply", term: top, id: a, index: yes ? i(b) : undefined },
       { kind: "TimeoutNow", term: top },
