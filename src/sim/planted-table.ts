@@ -122,8 +122,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     id: "R5",
     hazard: "an acknowledgement names the follower's last index instead of the verified one",
     file: "consensus/raft/follower.js",
-    from: "role.acknowledged = role.verified; promise(turn, role.leader, accepted(state, round, role.verified));",
-    to: "role.acknowledged = role.verified; promise(turn, role.leader, accepted(state, round, state.log.lastIndex));",
+    from: "role.acknowledged = role.verified; promise(turn, role.leader, accepted({ state, turn }, round, role.verified));",
+    to: "role.acknowledged = role.verified; promise(turn, role.leader, accepted({ state, turn }, round, state.log.lastIndex));",
   },
   {
     id: "R5-durable",
