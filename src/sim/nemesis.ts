@@ -137,6 +137,15 @@ function onDisk(
   };
 }
 
+function fillAll(world: World): Applied {
+  for (const { disk } of world.replicas) disk.setFull(true);
+  say(world, "fills all disks");
+  return () => {
+    for (const { disk } of world.replicas) disk.setFull(false);
+    say(world, "fills all disks: over");
+  };
+}
+
 /** Damage at rest, to what the log itself knows to be durable. */
 function damages(
   how: "flipRandomBit" | "loseWrite" | "misdirectWrite",
@@ -354,11 +363,15 @@ const apply: Readonly<Record<FaultKind, (world: World, fault: PlannedFault) => A
     ({ disk }) => disk.failReads(/./, 1),
     ({ disk }) => disk.failReads(/./, 0),
   ),
-  fullDisk: onDisk(
-    "fills the disk of",
-    ({ disk }) => disk.setFull(true),
-    ({ disk }) => disk.setFull(false),
-  ),
+  fullDisk(world, fault) {
+    // One full disk costs no client anything: there are others.
+    if (fault.draws[3] < 0.3) return fillAll(world);
+    return onDisk(
+      "fills the disk of",
+      ({ disk }) => disk.setFull(true),
+      ({ disk }) => disk.setFull(false),
+    )(world, fault);
+  },
   bitRot(world, fault) {
     return (fault.draws[3] < 0.3 ? rotCheckpoints(world, fault) : undefined) ?? damages("flipRandomBit")(world, fault);
   },

@@ -16,7 +16,7 @@ import { DiskError, type DirectoryLock, type Disk } from "../ports/disk.js";
 import type { Hash } from "../ports/hash.js";
 import { encodeHardStateFile, hardStateName, initialHardState } from "./hard-state.js";
 import type { Identity } from "./identity.js";
-import { decodeIdentity, encodeIdentity, identityBytesMax } from "./identity.js";
+import { decodeIdentity, encodeIdentity, identityBytesMax, notCounted } from "./identity.js";
 import { readRecoveryRecord } from "./recovery-record.js";
 import { createLog, logDirectoryName } from "./segments.js";
 
@@ -137,19 +137,25 @@ function takeOwn(
     );
   }
   if (disk.exists(`${path}/${disownedName}`)) return refuseDisowned(options);
-  const identity: Identity = { ...found, starts: found.starts + 1 };
-  try {
-    disk.writeFileAtomically(`${path}/${identityName}`, encodeIdentity(identity, hash));
-  } catch (cause) {
-    // Nobody counts on the count of starts yet, and a full disk must not keep a replica down that needs no space (hazard D12).
-    if (!(cause instanceof DiskError) || cause.code !== "full") throw cause;
-  }
+  const identity = countStart(options, found);
   const bootstrapping = `${path}/${bootstrappingName}`;
   if (disk.exists(bootstrapping)) disk.remove(bootstrapping);
   const record = readRecoveryRecord(disk, hash, path);
   // It only warns: a damaged one is no reason not to serve.
   const lost = record === undefined || record === "damaged" ? [] : record.lost;
   return { kind: "opened", path, identity, lost, disown: disowning(options), release: () => lock.release() };
+}
+
+/** A full disk must not keep a replica down that needs no space (hazard D12): that start has no number, so that no other has the same. */
+function countStart({ disk, hash, path }: DataDirectoryOptions, found: Identity): Identity {
+  try {
+    const identity: Identity = { ...found, starts: found.starts + 1 };
+    disk.writeFileAtomically(`${path}/${identityName}`, encodeIdentity(identity, hash));
+    return identity;
+  } catch (cause) {
+    if (!(cause instanceof DiskError) || cause.code !== "full") throw cause;
+    return { ...found, starts: notCounted };
+  }
 }
 
 function bootstrapOrRefuse(options: DataDirectoryOptions): DataDirectoryRefused | undefined {

@@ -26,7 +26,7 @@ export interface Identity {
   readonly incarnation: number;
   /** The members at bootstrap, equal on all founders; empty on a replica that joined later. */
   readonly membership: Membership;
-  /** Starts of this replica on this directory, the present one included: durable before the replica says a word. */
+  /** Starts of this replica on this directory, the present one included: durable before the replica says a word. Or `notCounted`. */
   readonly starts: number;
   /** Eight random bytes that every record of this directory's log carries. */
   readonly logIdentity: Uint8Array;
@@ -35,6 +35,9 @@ export interface Identity {
 export const identityBytesMax = 64 * 1024;
 const magic = 0x4449_5751; // "QWID"
 const version = 1;
+
+/** The disk had no space for the count of this start. */
+export const notCounted = 0;
 
 export function encodeIdentity(identity: Identity, hash: Hash): Uint8Array {
   invariant(identity.logIdentity.length === 8, "a log's identity is eight bytes");

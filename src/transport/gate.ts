@@ -15,6 +15,7 @@ import {
   type Hello,
   type Refused,
   type Welcome,
+  noDisk,
 } from "../wire/handshake.js";
 
 /** What a replica says of itself in every handshake. */
@@ -42,7 +43,7 @@ export interface Standing {
 export interface Life {
   readonly incarnation: number;
   readonly process: string;
-  /** Of its directory. */
+  /** Of its directory, as far as they were counted. */
   readonly starts: number;
 }
 
@@ -99,7 +100,7 @@ export function checkReplicaHello(hello: Hello, self: Identity, standing: Standi
 /**
  * Whether a process speaks for the disk that was heard before under its id, or for an older copy of it, or for one of two: then what it
  * promised may be forgotten, and it must neither vote nor acknowledge (hazards M9, M10). Starts are counted on disk, so each has a number
- * of its own; and a disk that has promised something has it at the next start.
+ * of its own, unless its disk was full; and a disk that has promised something has it at the next start.
  */
 export function checkDisk(
   { from, process, incarnation, found }: Pick<Hello, "from" | "process" | "incarnation" | "found">,
@@ -109,9 +110,10 @@ export function checkDisk(
   if (life === undefined || life.incarnation !== incarnation || life.process === process) return undefined;
   const { starts, term, lastIndex } = found;
   const no = (fact: string): Refused => refused("OLD_DISK", `Replica ${from} ${fact}.`);
-  if (starts === life.starts)
+  const isCounted = starts !== noDisk.starts;
+  if (isCounted && starts === life.starts)
     return no(`runs twice: another process was start ${starts} of the same disk, or of a copy`);
-  if (starts < life.starts)
+  if (isCounted && starts < life.starts)
     return no(`runs on an older copy of its disk: start ${life.starts} was heard, and this is ${starts}`);
   if (promised === undefined || term > promised.term) return undefined;
   if (term === promised.term && lastIndex >= promised.index) return undefined;

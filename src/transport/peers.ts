@@ -240,7 +240,10 @@ export class Peers {
 
   #adopt({ from: peer, process, incarnation, found }: Hello | Welcome, link: Link): void {
     const present = this.#open.get(peer);
-    this.#lives.set(peer, { incarnation, process, starts: found.starts });
+    // A start that could not be counted leaves the count where it was.
+    const known = this.#lives.get(peer);
+    const starts = known?.incarnation === incarnation ? Math.max(known.starts, found.starts) : found.starts;
+    this.#lives.set(peer, { incarnation, process, starts });
     this.#open.set(peer, { link, process, incarnation, heardAt: this.#options.clock.monotonic() });
     if (present !== undefined) {
       this.#options.disconnected(peer, "replaced by a newer connection");

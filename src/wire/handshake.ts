@@ -19,7 +19,7 @@ const magic = 0x5154_5251;
  * copy, or has lost something.
  */
 export interface FoundDisk {
-  /** Starts on this directory, this one included. */
+  /** Starts on this directory, this one included; 0: this one could not be counted, since the disk was full. */
   readonly starts: number;
   /** Of its hard state. */
   readonly term: Term;

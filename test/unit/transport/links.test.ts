@@ -122,6 +122,14 @@ describe("a disk that has forgotten", () => {
     expect(told).toContainEqual(expect.stringMatching(/^disowned: Replica . runs twice/));
   });
 
+  test("a start that a full disk could not count is told from no other; what was promised counts all the same (D12)", () => {
+    const known = { incarnation: 1, process: "p", starts: 5 };
+    const hello = { from: "c", process: "q", incarnation: 1 };
+    expect(checkDisk({ ...hello, found: found(0, 3, 100) }, known, promised)).toBeUndefined();
+    expect(checkDisk({ ...hello, found: found(0, 3, 99) }, known, promised)).toMatchObject({ code: "OLD_DISK" });
+    expect(checkDisk({ ...hello, found: found(6, 3, 100) }, { ...known, starts: 0 }, promised)).toBeUndefined();
+  });
+
   test("another directory under the same id has promised nothing", () => {
     const known = { incarnation: 1, process: "p", starts: 5 };
     const hello = { from: "c", process: "q", incarnation: 77, found: found(1, 0, 0) };
