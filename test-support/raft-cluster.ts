@@ -415,6 +415,7 @@ export class RaftCluster {
       case "barrierFailed":
         return this.#judge.onBarrierAnswered(effect.id, undefined);
       case "members":
+      case "resigned":
         return;
       case "instructed":
         this.outcomes.set(effect.id, effect.outcome);
