@@ -211,10 +211,9 @@ export class Cluster {
     else question?.resolve(message.output);
   }
 
-  /** It tells this more than once: when it leads, and when it has settled what was before. */
+  /** It tells this more than once: when it leads, when it has settled what was before, and when it goes on after a stop, deposed long ago. */
   #noteLeader(id, term) {
-    const last = this.leaders.at(-1);
-    if (last?.id !== id || last.term !== term) this.leaders.push({ id, term });
+    if (this.leaders.every((known) => known.id !== id || known.term !== term)) this.leaders.push({ id, term });
   }
 
   #killAll = () => {
