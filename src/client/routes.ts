@@ -163,13 +163,16 @@ export class Routes {
     this.#candidate = undefined;
   }
 
-  /** The one with the fewest failures that may be tried, in turn. */
+  /**
+   * Of those that may be tried, the one that was tried longest ago: so the one that serves is found within a round, whatever became of it
+   * earlier. How often each failed counts only for its pause.
+   */
   #choose(now: number): Endpoint | undefined {
     let chosen: Endpoint | undefined;
     for (let step = 0; step < this.#endpoints.length; step += 1) {
       const endpoint = this.#endpoints[(this.#turn + step) % this.#endpoints.length];
       if (endpoint === undefined || endpoint.avoidUntil > now) continue;
-      if (chosen === undefined || endpoint.failures < chosen.failures) chosen = endpoint;
+      if (chosen === undefined || endpoint.openedAt < chosen.openedAt) chosen = endpoint;
     }
     this.#turn = (this.#turn + 1) % this.#endpoints.length;
     return chosen;
@@ -208,5 +211,5 @@ export class Routes {
 }
 
 function endpointOf(address: string, told: boolean): Endpoint {
-  return { address, told, state: "closed", openedAt: 0, failures: 0, avoidUntil: 0, lastCause: undefined };
+  return { address, told, state: "closed", openedAt: -Infinity, failures: 0, avoidUntil: 0, lastCause: undefined };
 }

@@ -296,18 +296,19 @@ export class Engine {
   #onInstalled({ last, time, configuration }: InstalledState): void {
     this.#deliveredIndex = maxIndex(this.#deliveredIndex, last.index);
     this.#turn({ kind: "installed", checkpoint: last, time, configuration });
-    this.#parts.repair.forgetUpTo(last.index);
-    this.#afterRepair();
+    this.#onCheckpointed(last);
     this.#onApplied(last.index);
   }
 
   #repairTurn(): void {
-    const { repair, clock, log, send, dropped } = this.#parts;
+    const { repair, clock, log, send, toHost, dropped } = this.#parts;
     if (this.#broken !== undefined) return;
     for (const effect of repair.step(clock.monotonic())) {
       if (effect.kind === "send") send(effect.to, peerMessageTypes.repair, effect.payload);
       else if (effect.kind === "unavailable") {
         dropped("damaged entry", `no other replica has entry ${effect.index}: nothing after it is executed`);
+        // They may have given it back: then a checkpoint that covers it is there.
+        toHost({ kind: "fetchCheckpoint", index: effect.index });
       } else {
         log.repair(effect.entry, (failure) => {
           if (failure !== undefined) return this.#stepAside(failure);

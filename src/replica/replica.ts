@@ -313,6 +313,8 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
       this.#engine.tick();
       this.#host.tick();
       this.#instructions.tick();
+      // What was wanted may have come another way: entry by entry.
+      this.#transfer.done(this.#host.executedIndex);
       this.#transfer.step(this.#parts.clock.monotonic());
       if (this.#toEngine.length > 0) this.#again();
     });

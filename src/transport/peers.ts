@@ -1,10 +1,13 @@
 /**
- * The links between replicas: one per pair, dialed by the one whose id sorts first.
+ * The links between replicas: one per pair, dialed by the one whose id sorts first; by the other too when it has waited in vain.
  *
  * Owns: which link speaks for which peer, and dialing those who are members now. Leaves to others: what is said (`replica/engine.ts`). Two processes that speak under one id
  * are never both heard (hazard M10): while the link of the first is open and was heard from lately, the second is refused.
  * A link on which nothing comes any more is given up and dialed again, because TCP alone may take minutes to notice a network that
  * drops packets, and as long to go on when it no longer does.
+ *
+ * Who is called may not know the caller: a replica that was away while members changed is reached by a leader that was added since, and one
+ * that was removed while it was away calls to be told so (hazard E12). Of two calls that cross, that of the first id stays.
  */
 import { randomStream } from "../base/random.js";
 import type { ReplicaId } from "../model/ids.js";
@@ -79,6 +82,10 @@ export class Peers {
   readonly #dialers = new Map<ReplicaId, { readonly address: string; readonly dialer: Dialer }>();
   /** Members no longer, since when: their links stay open for a while, so that they can be told. */
   readonly #leaving = new Map<ReplicaId, number>();
+  /** Members whose ids sort before this one's, so that they should call. */
+  #callers: readonly Member[] = [];
+  /** Since when a caller has been away; it counts only while there is no link. */
+  readonly #awaySince = new Map<ReplicaId, number>();
   /** Accepted, not yet through the handshake. */
   readonly #waiting = new Set<Link>();
   #cancelCheck: () => void = () => {};
@@ -94,10 +101,12 @@ export class Peers {
     const { self, clock } = this.#options;
     for (const { id, peer } of members) {
       this.#leaving.delete(id);
-      if (self.id >= id || this.#dialers.get(id)?.address === peer) continue;
-      this.#dialers.get(id)?.dialer.stop();
-      this.#dialers.set(id, { address: peer, dialer: this.#dial(id, peer) });
+      if (self.id === id || this.#dialers.get(id)?.address === peer) continue;
+      this.#stopDialing(id);
+      if (self.id < id) this.#startDialing(id, peer);
+      else if (!this.#awaySince.has(id)) this.#awaySince.set(id, clock.monotonic());
     }
+    this.#callers = members.filter(({ id }) => id < self.id);
     for (const id of new Set([...this.#dialers.keys(), ...this.#open.keys()])) {
       const member = members.find((each) => each.id === id);
       const open = this.#open.get(id);
@@ -148,6 +157,8 @@ export class Peers {
           this.#waiting.delete(ready);
           peer = hello.from;
           this.#adopt(hello, ready);
+          // It calls again: so it need not be called.
+          if (peer < this.#options.self.id) this.#stopDialing(peer);
         },
         message: (from, type, payload) => this.#heard(peer, from, type, payload),
         drained: () => {},
@@ -179,15 +190,28 @@ export class Peers {
         if (heardAt < limit) link.close("broken");
         else link.send(aliveType, nothing);
       }
+      for (const { id, peer } of this.#callers) {
+        const isAway = !this.#open.has(id) && (this.#awaySince.get(id) ?? 0) < limit;
+        if (isAway && !this.#dialers.has(id)) this.#startDialing(id, peer);
+      }
       for (const [id, since] of this.#leaving) if (since < limit) this.#leave(id);
     });
   }
 
   #leave(id: ReplicaId): void {
     this.#leaving.delete(id);
+    this.#awaySince.delete(id);
+    this.#stopDialing(id);
+    this.#open.get(id)?.link.close("done");
+  }
+
+  #startDialing(id: ReplicaId, address: string): void {
+    this.#dialers.set(id, { address, dialer: this.#dial(id, address) });
+  }
+
+  #stopDialing(id: ReplicaId): void {
     this.#dialers.get(id)?.dialer.stop();
     this.#dialers.delete(id);
-    this.#open.get(id)?.link.close("done");
   }
 
   #dial(peer: ReplicaId, address: string): Dialer {
@@ -264,6 +288,7 @@ export class Peers {
   #lose(peer: ReplicaId, link: Link, cause: string): void {
     if (this.#open.get(peer)?.link !== link) return;
     this.#open.delete(peer);
+    this.#awaySince.set(peer, this.#options.clock.monotonic());
     this.#options.disconnected(peer, cause);
   }
 }

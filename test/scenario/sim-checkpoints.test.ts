@@ -2,7 +2,16 @@
 import { expect, test } from "vitest";
 
 import { hexOf } from "../../src/base/bytes.js";
-import { append, groupOf, network, quick, text, textOf, type Story } from "../../test-support/sim-stories.js";
+import {
+  append,
+  groupOf,
+  network,
+  quick,
+  recordsOf,
+  text,
+  textOf,
+  type Story,
+} from "../../test-support/sim-stories.js";
 
 /** A checkpoint after every 20 entries, of many chunks. */
 const checkpoints = { logEntriesMax: 20, logBytesMax: 1_000_000, chunkBytes: 64 } as const;
@@ -149,5 +158,33 @@ test("S10: all replicas make the same bytes of the same entry", () => {
   expect(roots[0]).toMatch(/^\d+ [0-9a-f]{64}$/);
   expect(new Set(roots).size).toBe(1);
   expect(new Set(group.replicas.map((id) => filesOf(group, id, /\.chunk$/).length)).size).toBe(1);
+  group.conclude();
+});
+
+// Damage was found behind the newest own checkpoint, and everybody else had given that entry back: nobody could repair it, and as the log went on
+// from there, nobody sent a checkpoint either (the sweep's seeds 12814 and 14560).
+test("D11, S6: a damaged entry that the others have given back comes as a checkpoint", () => {
+  const group = groupOf(5, { seed: 11, limits, plan: { network: network(4) } });
+  const leader = group.untilLeader();
+  const hurt = group.anyOther(leader);
+  append(group, 20);
+  // So long that the log has several segments: only whole ones are given back.
+  for (let count = 0; count < 16; count += 1)
+    group.ask({ command: "append", input: { key: "u", value: "u".repeat(2_000) } });
+  group.until("the leader to give back", () => group.raft(leader).log.start.index >= 40);
+  group.powerCut(hurt);
+  expect(recordsOf(group, hurt).at(-1)?.index).toBeGreaterThan(40);
+  // Its own checkpoint of entry 40 is as good as not written.
+  rot(group, hurt, /40\.manifest$/);
+  const record = recordsOf(group, hurt).find(({ index }) => index === 30);
+  if (record === undefined) throw new Error("Entry 30 is not in the log");
+  group.spoil(hurt).flipBit(record.path, record.bodyAt, 1);
+
+  group.start(hurt).untilQuiet();
+
+  expect(group.traceText(10_000)).toContain("no other replica has entry 30");
+  expect(fetched(group, hurt)).toBeGreaterThan(0);
+  expect(group.executed(hurt)).toBe(group.raft(group.untilLeader()).log.lastIndex);
+  group.until("it to be trusted again", () => group.raft(hurt).trust === "whole");
   group.conclude();
 });

@@ -26,6 +26,8 @@ export interface Decided {
   readonly entry: Entry;
   readonly executed: readonly Executed[];
   readonly by: ReplicaId;
+  /** The term of whoever executed it first: it was decided in this term at the latest, which may be a later one than its own. */
+  readonly term: number;
   /** True time of its first execution anywhere. */
   readonly at: number;
 }
@@ -92,9 +94,11 @@ export class OrderJudge {
     must(other === undefined || other === by, "V2", () => `${other} and ${by} both lead term ${term}`);
     if (other === by) return;
     this.#leaders.set(term, by);
-    for (const { entry } of this.decided) {
-      if (entry.term >= term) continue;
-      must(log.has(entry), "V4", () => `${by} leads term ${term} without entry ${entry.index} of term ${entry.term}`);
+    for (const { entry, term: decidedIn } of this.decided) {
+      if (decidedIn >= term) continue;
+      must(log.has(entry), "V4", () => {
+        return `${by} leads term ${term} without entry ${entry.index} of term ${entry.term}, which was decided in term ${decidedIn} at the latest`;
+      });
     }
   }
 
@@ -132,7 +136,8 @@ export class OrderJudge {
       return `${by} executes entry ${entry.index}, and ${this.decided.length} is the last that anybody executed`;
     });
     this.#checkDurable(by, entry);
-    this.decided.push({ entry, executed, by, at: this.#now() });
+    const term = this.#replicas.find(({ id }) => id === by)?.raft?.term ?? entry.term;
+    this.decided.push({ entry, executed, by, term, at: this.#now() });
     executed.forEach((each, ordinal) => this.#place(entry.index, ordinal, each));
   }
 

@@ -106,3 +106,27 @@ test("what is told of a link that was given up changes nothing", () => {
   expect(routes.onReady(opened?.address ?? "")).toBe("ignored");
   expect(routes.onClosed(opened?.address ?? "", "late", 2)).toBe("ignored");
 });
+
+// It preferred who had failed least: one that had failed often while it was down came last, and each of the others took its time to disappoint.
+test("after the current one is given up, the one that was tried longest ago is next, however often it has failed", () => {
+  const { routes, log } = routesOf(["a", "b", "c"]);
+  let now = 0;
+  const failNext = (): string => {
+    now += 60_000;
+    routes.connect(now);
+    const opened = log.at(-1)?.replace("open ", "") ?? "";
+    routes.onClosed(opened, "refused", now);
+    return opened;
+  };
+  const round = [failNext(), failNext(), failNext()];
+  expect([...round].sort()).toEqual(["a", "b", "c"]);
+  // The first of them fails twice more, as it was asked when nobody else could be.
+  const [first = ""] = round;
+  for (const endpoint of [first, first]) {
+    routes.hint(endpoint, now + 60_000);
+    routes.onClosed(endpoint, "refused", now + 60_000);
+    now += 60_000;
+  }
+
+  expect([failNext(), failNext(), failNext()]).toEqual([...round.slice(1), first]);
+});

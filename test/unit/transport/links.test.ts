@@ -41,7 +41,12 @@ function world(): World {
   return { clock, network: new MemoryNetwork(clock) };
 }
 
-function peersOf({ clock, network }: World, self: Identity, promised: Readonly<Record<string, Promised>> = {}) {
+function peersOf(
+  { clock, network }: World,
+  self: Identity,
+  promised: Readonly<Record<string, Promised>> = {},
+  reached = members,
+) {
   const events: string[] = [];
   const peers = new Peers({
     network,
@@ -66,7 +71,7 @@ function peersOf({ clock, network }: World, self: Identity, promised: Readonly<R
     disowned: (reason) => events.push(`disowned: ${reason}`),
     dropped: (reason) => events.push(`!${reason}`),
   });
-  peers.reach(members);
+  peers.reach(reached);
   network.listen(`peer-${self.id}:1`, (connect) => peers.accept(connect));
   return { peers, events };
 }
@@ -214,6 +219,25 @@ describe("between replicas", () => {
       ["+b", "-b", "+b"],
       ["+a", "-a", "+a"],
     ]);
+  });
+
+  test("the one whose id sorts last calls after a while if the other does not, and no longer once it does", () => {
+    const here = world();
+    const a = peersOf(here, identityOf("a"), {}, []);
+    const b = peersOf(here, identityOf("b"));
+    here.clock.advance(1_000);
+    expect(here.network.pairs).toHaveLength(0);
+    here.clock.advance(5_000);
+    expect([a.events.at(-1), b.events.at(-1)]).toEqual(["+b", "+a"]);
+
+    a.peers.reach(members);
+    here.clock.advance(5_000);
+    const calls = here.network.pairs.length;
+    b.peers.send("a", 1, Buffer.from("hello"));
+    here.clock.advance(60_000);
+
+    expect(a.events.at(-1)).toBe("b:1:hello");
+    expect(here.network.pairs).toHaveLength(calls);
   });
 
   test.each<[string, Partial<Identity>, string]>([
