@@ -1,11 +1,12 @@
 /**
- * Reading and writing bytes: little-endian fixed numbers, LEB128 variable-length unsigned numbers, UTF-8 text.
+ * Reading and writing bytes: little-endian fixed numbers, LEB128 variable-length unsigned numbers, text.
  *
  * Owns: growth of an output buffer, bounds of an input one. A reader never throws on foreign bytes: past the end it answers
  * zeros and `failed` turns true, so a decoder reads a whole message and checks once. Called by every codec.
  */
 import { invariant } from "./invariant.js";
 import { giveBack, takePart } from "./slab.js";
+import { readName, readUtf8, utf8Length, writeUtf8 } from "./utf8.js";
 
 const emptyBytes = new Uint8Array(0);
 /** A float on its way to or from bytes. */
@@ -46,21 +47,6 @@ export function hexOf(bytes: Uint8Array): string {
   let text = "";
   for (const byte of bytes) text += hexPairs[byte] ?? "";
   return text;
-}
-
-/** Bytes needed for `text` as UTF-8; a lone surrogate counts as the replacement character (3 bytes). */
-export function utf8Length(text: string): number {
-  let length = 0;
-  for (let at = 0; at < text.length; at += 1) {
-    const unit = text.charCodeAt(at);
-    if (unit < 0x80) length += 1;
-    else if (unit < 0x800) length += 2;
-    else if (isPairAt(text, at)) {
-      length += 4;
-      at += 1;
-    } else length += 3;
-  }
-  return length;
 }
 
 export function encodeUtf8(text: string): Uint8Array {
@@ -341,6 +327,15 @@ export class ByteReader {
     return text ?? "";
   }
 
+  /** As `text`, of one that was probably read before. */
+  name(): string {
+    const length = this.varint();
+    if (!this.#take(length)) return "";
+    const name = readName(this.#bytes, this.#at - length, this.#at);
+    if (name === undefined) this.fail();
+    return name ?? "";
+  }
+
   #take(length: number): boolean {
     if (this.#failed || this.#at + length > this.#end) {
       this.fail();
@@ -363,90 +358,4 @@ export function putU32(bytes: Uint8Array, at: number, value: number): void {
 export function u32At(bytes: Uint8Array, at: number): number {
   const low = (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16);
   return low + (bytes[at + 3] ?? 0) * 0x100_0000;
-}
-
-function isPairAt(text: string, at: number): boolean {
-  const high = text.charCodeAt(at);
-  if (high < 0xd800 || high > 0xdbff) return false;
-  const low = text.charCodeAt(at + 1);
-  return low >= 0xdc00 && low <= 0xdfff;
-}
-
-function writeUtf8(bytes: Uint8Array, start: number, text: string): void {
-  let to = start;
-  for (let at = 0; at < text.length; at += 1) {
-    let point = text.charCodeAt(at);
-    if (point < 0x80) {
-      bytes[to++] = point;
-      continue;
-    }
-    if (point >= 0xd800 && point <= 0xdfff) {
-      if (isPairAt(text, at)) {
-        point = 0x1_0000 + ((point - 0xd800) << 10) + (text.charCodeAt(at + 1) - 0xdc00);
-        at += 1;
-      } else point = 0xfffd;
-    }
-    if (point >= 0x1_0000) {
-      bytes[to++] = 0xf0 | (point >> 18);
-      bytes[to++] = 0x80 | ((point >> 12) & 0x3f);
-      bytes[to++] = 0x80 | ((point >> 6) & 0x3f);
-    } else if (point >= 0x800) {
-      bytes[to++] = 0xe0 | (point >> 12);
-      bytes[to++] = 0x80 | ((point >> 6) & 0x3f);
-    } else bytes[to++] = 0xc0 | (point >> 6);
-    bytes[to++] = 0x80 | (point & 0x3f);
-  }
-}
-
-/**
- * Joins whole pieces: added up character by character, a text is a tree of its parts in V8 and takes eight times the memory for as long as it
- * is kept.
- */
-function readUtf8(bytes: Uint8Array, from: number, to: number): string | undefined {
-  let text = "";
-  for (let at = from; at < to;) {
-    const units = new Array<number>(Math.min(to - at, pieceUnits));
-    let count = 0;
-    while (at < to && count < units.length) {
-      const first = bytes[at] ?? 0;
-      if (first < 0x80) {
-        units[count++] = first;
-        at += 1;
-        continue;
-      }
-      const length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-      const point = at + length > to ? undefined : readScalar(bytes, at, length);
-      if (point === undefined) return undefined;
-      at += length;
-      if (point >= 0x1_0000) {
-        units[count++] = 0xd800 | ((point - 0x1_0000) >> 10);
-        units[count++] = 0xdc00 | ((point - 0x1_0000) & 0x3ff);
-      } else units[count++] = point;
-    }
-    if (count < units.length) units.length = count;
-    text += String.fromCharCode.apply(undefined, units);
-  }
-  return text;
-}
-
-/** As many arguments as one call surely takes. */
-const pieceUnits = 1024;
-
-/** Of two bytes or more. */
-function readScalar(bytes: Uint8Array, at: number, length: number): number | undefined {
-  const first = bytes[at] ?? 0;
-  if (first < 0xc2 || first > 0xf4) return undefined;
-  let point = first & (0x7f >> length);
-  for (let next = 1; next < length; next += 1) {
-    const byte = bytes[at + next] ?? 0;
-    if ((byte & 0xc0) !== 0x80) return undefined;
-    point = (point << 6) | (byte & 0x3f);
-  }
-  return isShortestScalar(point, length) ? point : undefined;
-}
-
-function isShortestScalar(point: number, length: number): boolean {
-  if (point >= 0xd800 && point <= 0xdfff) return false;
-  if (point > 0x10_ffff) return false;
-  return length === 2 ? point >= 0x80 : length === 3 ? point >= 0x800 : point >= 0x1_0000;
 }

@@ -11,7 +11,7 @@
  *     call ──▶ window ──▶ one link ──▶ any replica ──▶ leader, order, execution
  *     answer ◀── reply ◀── the same link ◀── that replica's own execution
  */
-import { utf8Length } from "../base/bytes.js";
+import { utf8Length } from "../base/utf8.js";
 import { randomStream } from "../base/random.js";
 import { requestLimits } from "../model/request-limits.js";
 import type { ReplicaMessage } from "../model/request.js";

@@ -128,16 +128,6 @@ export function copyOut(value: unknown): unknown {
   return Object.freeze(copy);
 }
 
-/** Freezes what a decoder has just made and nobody else holds; answers whether there are bytes in it, which cannot be frozen. */
-export function freezeOwned(value: unknown): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  if (value instanceof Uint8Array) return true;
-  let hasBytes = false;
-  for (const item of Object.values(value)) if (freezeOwned(item)) hasBytes = true;
-  Object.freeze(value);
-  return hasBytes;
-}
-
 /** The setter of `__proto__` would change what the object is; to us it is a name like any other. */
 function setOwn(target: Record<string, unknown>, key: string, value: unknown): void {
   if (key !== "__proto__") target[key] = value;

@@ -9,10 +9,9 @@
  */
 import { ByteReader, ByteWriter } from "../base/bytes.js";
 import type { SortedKey } from "../api/state.js";
-import { quote, readValue, writeValue } from "../wire/canonical.js";
+import { quote, readFrozen, readValue, writeValue } from "../wire/canonical.js";
 import { entriesOf, type HashTrie, type TrieSnapshot } from "./hash-trie.js";
 import { admitKey } from "./key.js";
-import { freezeOwned } from "./plain.js";
 
 export interface NamedContent {
   readonly name: string;
@@ -77,8 +76,9 @@ function readGroup(reader: ByteReader, into: ReadonlyMap<string, HashTrie>, chun
   if (trie === undefined) throw refusal(chunk, `the machine has no collection ${quote(name)}`);
   for (let at = 0; at < count && !reader.failed; at += 1) {
     const key = readValue(reader);
-    const value = readValue(reader);
-    if (!reader.failed) trie.put(admitRead(key, name, chunk), value, freezeOwned(value));
+    const kept = { hasBytes: false };
+    const value = readFrozen(reader, kept);
+    if (!reader.failed) trie.put(admitRead(key, name, chunk), value, kept.hasBytes);
   }
 }
 

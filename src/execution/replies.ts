@@ -5,7 +5,7 @@
  * the tables. Everything here is deterministic, since replies are replicated state.
  */
 import type { Outcome } from "../api/low-level.js";
-import { utf8Length } from "../base/bytes.js";
+import { utf8Length } from "../base/utf8.js";
 import { invariant } from "../base/invariant.js";
 import type { RequestNumber, SessionId } from "../model/ids.js";
 import { requestLimits } from "../model/request-limits.js";

@@ -10,7 +10,8 @@
 import { randomBytes } from "node:crypto";
 
 import type { Door, DoorAnswer, DoorEvents, DoorIdempotency, DoorOutcome } from "../api/door.js";
-import { concatBytes, encodeUtf8, utf8Length } from "../base/bytes.js";
+import { concatBytes, encodeUtf8 } from "../base/bytes.js";
+import { utf8Length } from "../base/utf8.js";
 import { unreachable } from "../base/invariant.js";
 import { ClientCore } from "../client/client-core.js";
 import { defaultClientLimits, type ClientLimits } from "../client/limits.js";

@@ -99,7 +99,19 @@ export function decodeValue(bytes: Uint8Array): unknown {
 /** The next value; after bytes that are not canonical the reader has failed. */
 export function readValue(reader: ByteReader): unknown {
   const kind = reader.u8();
-  return kind === tag.undefined ? undefined : read(reader, kind, 0);
+  return kind === tag.undefined ? undefined : read(reader, kind, 0, undefined);
+}
+
+/** What was read to be kept. */
+export interface Kept {
+  /** There are bytes in it, which cannot be frozen. */
+  hasBytes: boolean;
+}
+
+/** As `readValue`, frozen whole but for bytes; notes in `kept` if there are some. */
+export function readFrozen(reader: ByteReader, kept: Kept): unknown {
+  const kind = reader.u8();
+  return kind === tag.undefined ? undefined : read(reader, kind, 0, kept);
 }
 
 /** Names a property or an index behind a path: `.name` where that can be written, `["any text"]` or `[3]` elsewhere. */
@@ -244,7 +256,7 @@ export function describeRefused(value: unknown): string {
 }
 
 /** Recursion is bounded by `canonicalDepthMax`, and each level takes at least one byte. */
-function read(reader: ByteReader, kind: number, depth: number): unknown {
+function read(reader: ByteReader, kind: number, depth: number, kept: Kept | undefined): unknown {
   switch (kind) {
     case tag.null:
       return null;
@@ -265,11 +277,12 @@ function read(reader: ByteReader, kind: number, depth: number): unknown {
     case tag.string:
       return reader.text();
     case tag.bytes:
+      if (kept !== undefined) kept.hasBytes = true;
       return reader.bytes().slice();
     case tag.array:
-      return depth < canonicalDepthMax ? readArray(reader, depth) : reader.fail();
+      return depth < canonicalDepthMax ? readArray(reader, depth, kept) : reader.fail();
     case tag.object:
-      return depth < canonicalDepthMax ? readObject(reader, depth) : reader.fail();
+      return depth < canonicalDepthMax ? readObject(reader, depth, kept) : reader.fail();
     default:
       return reader.fail();
   }
@@ -307,28 +320,28 @@ function readBigintBelowZero(reader: ByteReader): bigint {
   return -magnitude;
 }
 
-function readArray(reader: ByteReader, depth: number): unknown {
+function readArray(reader: ByteReader, depth: number, kept: Kept | undefined): unknown {
   const count = reader.varint();
   if (count > reader.remaining) return reader.fail();
   const items: unknown[] = [];
-  for (let at = 0; at < count && !reader.failed; at += 1) items.push(read(reader, reader.u8(), depth + 1));
-  return items;
+  for (let at = 0; at < count && !reader.failed; at += 1) items.push(read(reader, reader.u8(), depth + 1, kept));
+  return kept === undefined ? items : Object.freeze(items);
 }
 
-function readObject(reader: ByteReader, depth: number): unknown {
+function readObject(reader: ByteReader, depth: number, kept: Kept | undefined): unknown {
   const count = reader.varint();
   if (count > reader.remaining / 2) return reader.fail();
   const value: Record<string, unknown> = {};
   let previous: string | undefined;
   for (let at = 0; at < count && !reader.failed; at += 1) {
-    const key = reader.text();
+    const key = reader.name();
     if (previous !== undefined && key <= previous) return reader.fail();
     previous = key;
-    const item = read(reader, reader.u8(), depth + 1);
+    const item = read(reader, reader.u8(), depth + 1, kept);
     // The setter of `__proto__` would change what the object is; to us it is a name like any other.
     if (key === "__proto__")
       Object.defineProperty(value, key, { value: item, enumerable: true, writable: true, configurable: true });
     else value[key] = item;
   }
-  return value;
+  return kept === undefined ? value : Object.freeze(value);
 }

@@ -1,15 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import {
-  ByteReader,
-  ByteWriter,
-  compareBytes,
-  decodeUtf8,
-  encodeUtf8,
-  equalBytes,
-  utf8Length,
-} from "../../../src/base/bytes.js";
+import { ByteReader, ByteWriter, compareBytes, decodeUtf8, encodeUtf8, equalBytes } from "../../../src/base/bytes.js";
+import { utf8Length } from "../../../src/base/utf8.js";
 import { shortLivedBytes } from "../../../src/base/slab.js";
 
 const seed = 20261123;
@@ -148,6 +141,35 @@ describe("text", () => {
       }),
       { seed, numRuns: 2000 },
     );
+  });
+
+  test("a name is read as any text is, whichever names were read before it", () => {
+    // Few bytes, so that many names are found where another was kept, and the same ones come again.
+    const likely = fc.array(fc.constantFrom(0x41, 0x42, 0xc3, 0xa9, 0xe9), { maxLength: 5 });
+    fc.assert(
+      fc.property(fc.array(likely, { maxLength: 12 }), (lists) => {
+        for (const list of lists) {
+          const bytes = Uint8Array.from([list.length, ...list, 7]);
+          const [reader, other] = [new ByteReader(bytes), new ByteReader(bytes)];
+          expect(reader.name()).toBe(other.text());
+          expect(reader.failed).toBe(other.failed);
+          expect(reader.position).toBe(other.position);
+        }
+      }),
+      { seed, numRuns: 2000 },
+    );
+    const cut = new ByteReader(Uint8Array.from([3, 0x41]));
+    expect(cut.name()).toBe("");
+    expect(cut.failed).toBe(true);
+  });
+
+  test("a name may be long, or one that objects already have", () => {
+    for (const name of ["", "__proto__", "7", "a".repeat(64), "a".repeat(65), "a".repeat(300)])
+      for (let time = 0; time < 2; time += 1) {
+        const writer = new ByteWriter();
+        writer.text(name);
+        expect(new ByteReader(writer.peek()).name()).toBe(name);
+      }
   });
 });
 

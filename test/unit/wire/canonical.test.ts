@@ -1,12 +1,13 @@
 import { describe, expect, test } from "vitest";
 
-import { hexOf } from "../../../src/base/bytes.js";
+import { ByteReader, hexOf } from "../../../src/base/bytes.js";
 import {
   canonicalDepthMax,
   DecodeFailure,
   decodeValue,
   encodeValue,
   NotCanonical,
+  readFrozen,
 } from "../../../src/wire/canonical.js";
 
 const bytes = (...list: number[]): Uint8Array => Uint8Array.from(list);
@@ -62,6 +63,21 @@ describe("the form", () => {
     expect(Object.getPrototypeOf(decoded)).toBe(Object.prototype);
     expect("polluted" in {}).toBe(false);
   });
+});
+
+test("a value that is read to be kept is frozen whole, and says whether there are bytes in it", () => {
+  const read = (value: unknown): { readonly value: unknown; readonly hasBytes: boolean } => {
+    const kept = { hasBytes: false };
+    return { value: readFrozen(new ByteReader(encodeValue(value)), kept), hasBytes: kept.hasBytes };
+  };
+  const plain = { a: [1, { b: "c" }], d: [] };
+  const kept = read(plain);
+  expect(kept).toEqual({ value: plain, hasBytes: false });
+  const { a, d } = kept.value as { readonly a: readonly [number, object]; readonly d: object };
+  for (const part of [kept.value, a, a[1], d]) expect(Object.isFrozen(part)).toBe(true);
+
+  expect(read(undefined)).toEqual({ value: undefined, hasBytes: false });
+  expect(read([{ deep: bytes(1) }]).hasBytes).toBe(true);
 });
 
 describe("what has no form is refused with the path to it", () => {
