@@ -36,6 +36,20 @@ export type AdmitOutcome =
 export interface MachineEnvironment {
   readonly hash: Hash;
   readonly limits: MachineLimits;
+  /** Told of each forbidden use, right away: it only looks. */
+  readonly forbidden?: ((use: ForbiddenUse) => void) | undefined;
+}
+
+/** The code of a machine used what replicas do not see alike, and has failed by it. All but the stack is the same on every replica. */
+export interface ForbiddenUse {
+  /** Such as "command deposit". */
+  readonly where: string;
+  /** Such as "Date.now". */
+  readonly used: string;
+  readonly message: string;
+  readonly stack: string;
+  /** Of the entry; of the last one, for a query. */
+  readonly index: LogIndex;
 }
 
 export interface MachineInstance {
@@ -63,6 +77,8 @@ export interface MachineStatistics {
   readonly timersFailed: number;
   /** Which one, where and why. */
   readonly lastTimerFailure: string | undefined;
+  /** Of the clock, of randomness, and so on: each has failed. */
+  readonly forbiddenUses: number;
   /** In all, since the machine began: a part of its state. */
   readonly eventsEmitted: number;
 }

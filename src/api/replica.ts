@@ -84,6 +84,8 @@ export interface ReplicaCounters {
   readonly timersFailed: number;
   /** Since the machine began. */
   readonly eventsEmitted: number;
+  /** Of the clock, of randomness, and so on by the machine's code: each has failed. */
+  readonly forbiddenUses: number;
   readonly queriesAnswered: number;
   readonly proposalsPending: number;
   /** Bytes of the requests that wait here for an answer. */

@@ -5,8 +5,8 @@
  * message is its outcome, on every replica alike. Leaves to others: who asked, and whether it is asked for the first time
  * (`execution/`). Called through the low-level contract.
  *
- * Invariants M7 to M9 of `scope.ts`, M10: after each call the state is that of the commands that did not fail, and nothing else, and
- * M13: what was executed once can be executed again.
+ * Invariants M7 to M9 of `scope.ts`, M14 of `guard/guard.ts`, M10: after each call the state is that of the commands that did not fail, and
+ * nothing else, and M13: what was executed once can be executed again.
  */
 import { invariant, InvariantViolation, unreachable } from "../base/invariant.js";
 import { decodeUtf8, encodeUtf8 } from "../base/bytes.js";
@@ -22,8 +22,11 @@ import type {
 } from "../api/low-level.js";
 import type { CommandLimits, Sweep } from "../api/machine.js";
 import type { EventsAnswer, EventsQuestion } from "../model/events.js";
+import { noIndex, type LogIndex } from "../model/ids.js";
 import { isRejected } from "../api/rejected.js";
 import type { StateShape } from "../api/state.js";
+import { enterGuard, leaveGuard } from "../guard/guard.js";
+import { installGuard } from "../guard/install.js";
 import { DecodeFailure, decodeValue, encodeValue, NotCanonical, quote } from "../wire/canonical.js";
 import { createCommandContext, createQueryContext, createSweepContext, type Library } from "./command-context.js";
 import { chunksOf, digestOfContents, StateStore, type Declare } from "./state-store.js";
@@ -67,11 +70,13 @@ export class TypedInstance implements MachineInstance {
   readonly #library: Library;
   /** Agreed time of the last entry. */
   #time = 0;
+  #index: LogIndex = noIndex;
   /** A sweep that throws would be due for ever: it waits for the next entry instead. */
   #sweepFailed = false;
   #timersFired = 0;
   #timersFailed = 0;
   #lastTimerFailure: string | undefined;
+  #forbiddenUses = 0;
   /** Makes the state be that of the last mark again. */
   #goBack: (() => void) | undefined;
   /** Since the mark. */
@@ -81,9 +86,10 @@ export class TypedInstance implements MachineInstance {
   constructor(parts: MachineParts, environment: MachineEnvironment) {
     this.#parts = parts;
     this.#environment = environment;
+    installGuard();
     let timers: TimerTable | undefined;
     let events: EventLog | undefined;
-    this.#store = new StateStore(parts.declare, parts.limits, (collections) => {
+    this.#store = new StateStore(guardedDeclare(parts), parts.limits, (collections) => {
       if (parts.handlers.size > 0) timers = new TimerTable(collections, parts.handlers.keys());
       if (parts.events.length > 0) events = new EventLog(collections, parts.events, environment.limits);
       return { ...timers?.collections, ...events?.collections };
@@ -96,6 +102,7 @@ export class TypedInstance implements MachineInstance {
       timersFired: this.#timersFired,
       timersFailed: this.#timersFailed,
       lastTimerFailure: this.#lastTimerFailure,
+      forbiddenUses: this.#forbiddenUses,
       eventsEmitted: this.#serve(() => this.#library.events?.emitted ?? 0),
     };
   }
@@ -106,6 +113,7 @@ export class TypedInstance implements MachineInstance {
    */
   apply(batch: Batch): readonly Outcome[] {
     this.#time = batch.time;
+    this.#index = batch.index;
     const outcomes: Outcome[] = [];
     for (const step of this.#stepsOf(batch)) {
       const goBack = this.#markedBefore(step);
@@ -141,12 +149,15 @@ export class TypedInstance implements MachineInstance {
     if (run === undefined) return unknownName(this.#parts, name);
     const { scope, state } = this.#store;
     scope.begin("reading");
+    enterGuard("query", name);
     try {
       const output = run(state, decodeInput(input), createQueryContext(at, this.#parts.version));
       scope.checkBudgets();
-      return outcomeOf(output);
+      const outcome = outcomeOf(output);
+      throwForbidden();
+      return outcome;
     } catch (cause) {
-      return failureOf(cause);
+      return this.#failure(cause, at.index);
     } finally {
       scope.commit();
     }
@@ -189,11 +200,14 @@ export class TypedInstance implements MachineInstance {
     let sweepAt: number | undefined;
     if (sweep !== undefined && !this.#sweepFailed) {
       scope.begin("reading");
+      enterGuard("sweep of", this.#parts.name);
       try {
         // The state satisfies its own view: only the types of the views are narrower.
         sweepAt = sweep.dueAt(state as never);
+        throwForbidden();
       } catch (cause) {
-        failureOf(cause);
+        sweepAt = undefined;
+        this.#failure(cause, this.#index);
       } finally {
         scope.commit();
       }
@@ -227,12 +241,12 @@ export class TypedInstance implements MachineInstance {
         const run = commands.get(command.name);
         if (run === undefined) return unknownName(this.#parts, command.name);
         const context = createCommandContext(at, this.#library, command);
-        return this.#write(() => run(state, decodeInput(command.input), context), outcomeOf);
+        return this.#write(step, at, () => outcomeOf(run(state, decodeInput(command.input), context)));
       }
       case "timer":
         return this.#fire(step, at);
       case "sweep":
-        return this.#write(() => sweep?.run(state, createSweepContext(at, this.#library, "sweep")), doneOf);
+        return this.#write(step, at, () => doneOf(sweep?.run(state, createSweepContext(at, this.#library, "sweep"))));
       default:
         return unreachable(step);
     }
@@ -242,39 +256,53 @@ export class TypedInstance implements MachineInstance {
     const { name, key } = timer;
     const handler = this.#parts.handlers.get(name);
     const context = createSweepContext(at, this.#library, `timer ${name} ${key}`);
-    const outcome = this.#write(() => {
+    const outcome = this.#write(timer, at, () => {
       const stored = this.#library.timers?.take(timer, at.index);
       if (handler === undefined) throw new MachineMisuse(`Cannot fire ${name}: the machine does not know it`);
-      return stored === undefined ? undefined : handler(this.#store.state, stored.data, context);
-    }, doneOf);
+      return stored === undefined ? done : doneOf(handler(this.#store.state, stored.data, context));
+    });
     // Its roll-back has brought the timer back.
     if (outcome !== "overflowed" && outcome.status === "failed") this.#spend(timer, at);
     return outcome;
   }
 
   #spend(timer: DueTimer, at: Position): void {
-    this.#write(
-      () => this.#library.timers?.take(timer, at.index),
-      () => done,
-    );
+    this.#write(timer, at, () => {
+      this.#library.timers?.take(timer, at.index);
+      return done;
+    });
   }
 
   /** Runs what may write, and keeps what it wrote or takes it back. */
-  #write(run: () => unknown, endOf: (output: unknown) => Outcome): StepOutcome {
+  #write(step: Step, at: Position, run: () => Outcome): StepOutcome {
     const { scope } = this.#store;
     scope.begin("writing");
+    if (step.kind === "command") enterGuard("command", step.command.name);
+    else if (step.kind === "timer") enterGuard("timer", step.name);
+    else enterGuard("sweep of", this.#parts.name);
     try {
-      const output = run();
+      const outcome = run();
       scope.checkBudgets();
-      const outcome = endOf(output);
+      throwForbidden();
       if (scope.isTorn) throw new StackOverflow();
       scope.commit();
       return outcome;
     } catch (cause) {
+      leaveGuard();
       if (isOverflow(cause) || scope.isTorn) return "overflowed";
       scope.rollback();
-      return failureOf(cause);
+      return this.#failure(cause, at.index);
     }
+  }
+
+  /** Whoever used something forbidden has failed by that, whatever it did afterwards. */
+  #failure(cause: unknown, index: LogIndex): Outcome {
+    const forbidden = leaveGuard();
+    if (forbidden === undefined || cause instanceof InvariantViolation) return failureOf(cause);
+    this.#forbiddenUses += 1;
+    const { where, used, message, stack } = forbidden;
+    this.#environment.forbidden?.({ where, used, message, stack: stack ?? message, index });
+    return failureOf(forbidden);
   }
 
   /** What has no client to be answered. */
@@ -294,6 +322,25 @@ export class TypedInstance implements MachineInstance {
 function nameOf(step: Step): string {
   if (step.kind === "command") return step.command.name;
   return step.kind === "timer" ? `${step.name} ${quote(step.key)}` : "the sweep";
+}
+
+function throwForbidden(): void {
+  const forbidden = leaveGuard();
+  if (forbidden !== undefined) throw forbidden;
+}
+
+/** What a state begins with is its code's too. */
+function guardedDeclare({ name, declare }: MachineParts): Declare {
+  return (collections) => {
+    enterGuard("state of", name);
+    try {
+      const state = declare(collections);
+      throwForbidden();
+      return state;
+    } finally {
+      leaveGuard();
+    }
+  };
 }
 
 /** Nobody reads what a timer or a sweep returns, but a promise would go on after its end. */

@@ -13,6 +13,7 @@ import { fingerprintOf, type ReplicatedLimits } from "../api/config.js";
 import type {
   Command,
   LowLevelMachine,
+  MachineEnvironment,
   MachineFork,
   MachineInstance,
   MachineStatistics,
@@ -59,6 +60,8 @@ export interface ExecutorParts {
   readonly founders: Membership;
   /** Told of each entry and what its requests are answered, once it is executed: it only looks. */
   readonly executed?: ((entry: Entry, executed: readonly Executed[]) => void) | undefined;
+  /** See `MachineEnvironment`. */
+  readonly forbidden?: MachineEnvironment["forbidden"];
 }
 
 export interface ExecutorStatistics {
@@ -119,11 +122,11 @@ export class Executor {
   #commandsExecuted = 0;
   #commandsRepeated = 0;
 
-  constructor({ machine, hash, limits, founders, executed }: ExecutorParts) {
+  constructor({ machine, hash, limits, founders, executed, forbidden }: ExecutorParts) {
     this.#observe = executed;
     this.#configuration = { ...noEntry, membership: founders };
     this.#pace = new CheckpointPace(limits.checkpoints);
-    this.#machine = machine.open({ hash, limits: limits.machine });
+    this.#machine = machine.open({ hash, limits: limits.machine, forbidden });
     this.#eventNames = new Set(machine.eventNames ?? []);
     this.#hash = hash;
     this.#rules = hash.sha256(encodeUtf8(fingerprintOf(limits)));

@@ -14,7 +14,7 @@ import {
 } from "../api/config.js";
 import type { Door } from "../api/door.js";
 import { InstructionRefused } from "../api/errors.js";
-import type { LowLevelMachine } from "../api/low-level.js";
+import type { ForbiddenUse, LowLevelMachine } from "../api/low-level.js";
 import type { MemberChanges, Replica, ReplicaStatus, SnapshotStream } from "../api/replica.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import { isReplicaId, type ReplicaId } from "../model/ids.js";
@@ -63,6 +63,8 @@ export interface ReplicaOptions {
   readonly onHealth?: (health: EngineHealth) => void;
   /** The replica has stepped aside for good, for example because its disk failed: stop it. */
   readonly onBroken?: (reason: string) => void;
+  /** The machine's code used what replicas do not see alike; the command that did has failed, on every replica. */
+  readonly onForbiddenUse?: (use: ForbiddenUse) => void;
   readonly onPeer?: (peer: ReplicaId, isConnected: boolean, cause: string) => void;
   /** Something was dropped or refused before it could be answered. */
   readonly onDropped?: (reason: string, detail: string) => void;
@@ -107,7 +109,7 @@ async function open(
   options: ReplicaOptions & { readonly limits: Limits; readonly peerAddress: string },
   clock: Clock,
 ): Promise<Open> {
-  const toOpen = { ...options, join: options.join === true };
+  const toOpen = { ...options, join: options.join === true, forbidden: options.onForbiddenUse };
   const ports = { clock, disk: nodeDisk, network: nodeNetwork, hash: nodeHash, entropy: nodeEntropy };
   const observer: ReplicaObserver = {
     roleChanged: (role) => options.onRole?.(role),

@@ -52,6 +52,7 @@ export interface OpenReplicaOptions {
   readonly join: boolean;
   readonly limits: Limits;
   readonly executed?: ExecutorParts["executed"];
+  readonly forbidden?: ExecutorParts["forbidden"];
 }
 
 /** With its engine wherever that runs. */
@@ -264,13 +265,13 @@ interface LoadedState {
 /** The newest checkpoint on this disk that is whole. */
 function loadState(
   machine: LowLevelMachine,
-  { limits, members, executed }: OpenReplicaOptions,
+  { limits, members, executed, forbidden }: OpenReplicaOptions,
   { ports, directory }: Pick<HostParts, "ports" | "directory">,
 ): LoadedState {
   const { disk, hash } = ports;
   const checkpoints = new CheckpointStore({ disk, hash, directory: directory.path });
   const founders = membershipOf(directory, members);
-  const empty = (): Executor => new Executor({ machine, hash, limits, founders, executed });
+  const empty = (): Executor => new Executor({ machine, hash, limits, founders, executed, forbidden });
   for (const loaded of checkpoints.all) {
     const executor = empty();
     if (loadCheckpoint(executor, checkpoints, loaded) === undefined) {

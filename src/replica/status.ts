@@ -97,6 +97,7 @@ function countersOf({ host, executor, figures, transfer, ...sources }: StatusSou
     timersFired: machine?.timersFired ?? 0,
     timersFailed: machine?.timersFailed ?? 0,
     eventsEmitted: machine?.eventsEmitted ?? 0,
+    forbiddenUses: machine?.forbiddenUses ?? 0,
     entriesProposed: figures.entriesProposed,
     proposalsPending: host.pending,
     pendingBytes: host.pendingBytes,

@@ -12,6 +12,7 @@ import { createRequire } from "node:module";
 import { basename, dirname, extname, join, parse, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { LowLevelMachine } from "../api/low-level.js";
+import { installGuard } from "../guard/install.js";
 import { kv } from "../services/kv/index.js";
 import { CommandFailure, exitCodes, usageFailure } from "./exit-codes.js";
 import { bundledName } from "./options.js";
@@ -40,6 +41,8 @@ export async function loadMachine(prepared: string, given: string): Promise<LowL
 }
 
 async function importModule(path: string, given: string): Promise<unknown> {
+  // First, so that what the module takes from the platform while it is loaded is guarded already.
+  installGuard();
   try {
     return await import(pathToFileURL(path).href);
   } catch (cause) {

@@ -70,6 +70,11 @@ const counters: readonly (readonly [string, string, Read])[] = [
   ["timers_fired_total", "Timers of the machine fired.", (status) => status.counters.timersFired],
   ["timers_failed_total", "Timers whose handler threw.", (status) => status.counters.timersFailed],
   ["events_emitted_total", "Events emitted since the machine began.", (status) => status.counters.eventsEmitted],
+  [
+    "forbidden_uses_total",
+    "Uses of the clock, randomness and the like by the machine: each has failed.",
+    (status) => status.counters.forbiddenUses,
+  ],
   ["queries_answered_total", "Queries answered.", (status) => status.counters.queriesAnswered],
   ["disk_wal_writes_total", "Writes to the log.", (status) => status.counters.logWrites],
   ["disk_wal_fsyncs_total", "Flushes of the log.", (status) => status.counters.logSyncs],

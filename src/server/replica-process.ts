@@ -6,7 +6,7 @@
  * if there is one, over the channel that it opened; a replica whose parent is gone stops, so that none is left behind.
  */
 import { defaultEnginePlace, enginePlaces } from "../api/config.js";
-import type { LowLevelMachine } from "../api/low-level.js";
+import type { ForbiddenUse, LowLevelMachine } from "../api/low-level.js";
 import type { Replica } from "../api/replica.js";
 import { InvariantViolation } from "../base/invariant.js";
 import type { RoleView } from "../consensus/vocabulary.js";
@@ -129,6 +129,7 @@ function openReplica(settings: Settings, machine: LowLevelMachine, environment: 
     onBroken: environment.broken,
     onPeer: (peer, isConnected, cause) => logger.info({ peer, isConnected, cause }, "link to a replica changed"),
     onDropped: tellDropped(logger),
+    onForbiddenUse: tellForbidden(logger),
   });
 }
 
@@ -164,6 +165,17 @@ function tellDropped(logger: Logs["logger"]): (reason: string, detail: string) =
     }
     told.add(detail);
     logger.warn({ reason, detail }, "replicas refuse each other");
+  };
+}
+
+/** Once for each place: whoever asks for the command again would fill the log. */
+function tellForbidden(logger: Logs["logger"]): (use: ForbiddenUse) => void {
+  const told = new Set<string>();
+  return ({ where, used, message, stack, index }) => {
+    const place = `${where} ${used}`;
+    if (told.has(place) || told.size >= refusalsToldMax) return;
+    told.add(place);
+    logger.error({ index, where, used, stack }, message);
   };
 }
 

@@ -5,7 +5,7 @@
  * others: when faults come (`nemesis.ts`), what is right (`checkers/`). Owned by `world.ts`.
  */
 import type { Limits } from "../api/config.js";
-import type { LowLevelMachine } from "../api/low-level.js";
+import type { ForbiddenUse, LowLevelMachine } from "../api/low-level.js";
 import type { RaftState } from "../consensus/raft/state.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import type { Instruction, InstructionOutcome } from "../model/instruction.js";
@@ -14,6 +14,7 @@ import { DiskError } from "../ports/disk.js";
 import type { EngineHealth } from "../replica/channel.js";
 import { closeReplica, openReplica, type InlineReplica } from "../replica/open-replica.js";
 import type { OrderJudge } from "./checkers/order-judge.js";
+import { RuleBroken } from "./checkers/violation.js";
 import { Draw } from "./draw.js";
 import type { Markers } from "./markers.js";
 import { SimProcess } from "./process.js";
@@ -281,6 +282,7 @@ export class SimReplica {
           if (entry.kind === "time") markers.reach("an entry only moved the time");
           if (executor !== undefined) judge.onExecuted(this.id, entry, executed, () => executor.digest());
         },
+        forbidden: (use) => this.#parts.threw(this.id, new RuleBroken("V25", describeUse(use))),
       },
       {
         clock: process.clock,
@@ -345,4 +347,10 @@ export class SimReplica {
 
 function damageText(count: number): string {
   return count === 0 ? "" : `, ${count} of them damaged`;
+}
+
+/** With the line of the user's code, but without the folder that it lies in: a trace is the same everywhere. */
+function describeUse({ message, stack }: ForbiddenUse): string {
+  const frame = /^ +at .*[/(\\]([^/\\]+:\d+:\d+)\)?$/m.exec(stack)?.[1];
+  return frame === undefined ? message : `${message} (${frame})`;
 }

@@ -148,8 +148,18 @@ describe("a machine of one's own", () => {
     expect(status).toBe(0);
   });
 
-  test("is caught with Math.random, in a smaller run, and the command that is printed fails like it", () => {
+  test("is caught with Math.random, and shown its line of it", () => {
     const path = module("random.mjs", dice("Math.random()", ""));
+    const { status, stdout } = run(["--machine", path, "--json", ...calm]);
+    const [violation] = (JSON.parse(stdout) as SweepJson).violations;
+
+    expect(violation).toMatchObject({ seed: 1, rule: "V25" });
+    expect(violation?.fact).toMatch(/^Cannot use Math\.random in command roll: .* \(random\.mjs:\d+:\d+\)$/);
+    expect(status).toBe(1);
+  });
+
+  test("is caught with a counter of its module, in a smaller run, and the command that is printed fails like it", () => {
+    const path = module("counter.mjs", dice("globalThis.rolled = (globalThis.rolled ?? 0) + 1", ""));
     const { status, stdout } = run(["--machine", path, "--json", ...calm]);
     const [violation] = (JSON.parse(stdout) as SweepJson).violations;
 

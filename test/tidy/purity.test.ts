@@ -21,7 +21,9 @@ const banned: readonly (readonly [pattern: RegExp, instead: string])[] = [
 /** Types only: what an edge keeps. `Promise` is a type there, never a value. */
 const mayNamePromise = /^src\/api\//;
 /** Files whose weak maps are keyed by objects of this process and only looked up: nothing observes when an entry goes. */
-const mayKeepWeakly: ReadonlySet<string> = new Set<string>([]);
+const mayKeepWeakly: ReadonlySet<string> = new Set(["src/guard/install.ts"]);
+/** It stands between machines and the platform, and reaches that by names. */
+const mayReachPlatform: ReadonlySet<string> = new Set(["src/guard/install.ts"]);
 
 export function isPure(path: string): boolean {
   return path.startsWith("src/") && !/^src\/(node|server)\//.test(path);
@@ -44,6 +46,7 @@ function isAllowed(source: Source, word: string, at: number): boolean {
   if (/[.#]\s*$/.test(source.bare.slice(0, at)) && !word.startsWith("Math") && !word.startsWith("toLocale"))
     return word !== "localeCompare";
   if (word === "Promise") return mayNamePromise.test(source.path) && /^Promise(Like)?\s*</.test(source.bare.slice(at));
+  if (word === "globalThis") return mayReachPlatform.has(source.path);
   return word.startsWith("Weak") && word !== "WeakRef" && mayKeepWeakly.has(source.path);
 }
 

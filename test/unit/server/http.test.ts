@@ -128,6 +128,7 @@ const status: ReplicaStatus = {
     commandsRepeated: 5,
     timersFired: 17,
     timersFailed: 18,
+    forbiddenUses: 35,
     eventsEmitted: 19,
     queriesAnswered: 6,
     proposalsPending: 7,
