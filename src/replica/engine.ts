@@ -296,7 +296,8 @@ export class Engine {
   #onInstalled({ last, time, configuration }: InstalledState): void {
     this.#deliveredIndex = maxIndex(this.#deliveredIndex, last.index);
     this.#turn({ kind: "installed", checkpoint: last, time, configuration });
-    this.#onCheckpointed(last);
+    this.#parts.repair.forgetUpTo(last.index);
+    this.#afterRepair();
     this.#onApplied(last.index);
   }
 
