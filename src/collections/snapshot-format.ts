@@ -18,6 +18,13 @@ export interface NamedContent {
   readonly content: TrieSnapshot;
 }
 
+export interface NamedEntry {
+  /** Of the collection. */
+  readonly name: string;
+  readonly key: unknown;
+  readonly value: unknown;
+}
+
 /** Nothing was changed. */
 export class SnapshotRefused extends Error {
   override readonly name = "SnapshotRefused";
@@ -66,6 +73,32 @@ export function readChunks(chunks: Iterable<Uint8Array>, into: ReadonlyMap<strin
     if (reader.failed) throw refusal(number, "it ends early or is not canonical");
     number += 1;
   }
+}
+
+/** What the chunks of a snapshot hold, for whoever compares two. Ends early in a chunk that is not in this version's form. */
+export function* entriesInChunks(chunks: Iterable<Uint8Array>): IterableIterator<NamedEntry> {
+  for (const chunk of chunks) {
+    const reader = new ByteReader(chunk);
+    if (reader.u8() !== formatVersion) continue;
+    while (reader.remaining > 0 && !reader.failed) {
+      const name = reader.text();
+      for (let left = reader.u32(); left > 0 && !reader.failed; left -= 1)
+        yield { name, key: readValue(reader), value: readValue(reader) };
+    }
+  }
+}
+
+/** A snapshot of these entries, in this order: installed, it is the same state, put together in another way. */
+export function chunkOfEntries(entries: readonly NamedEntry[]): Uint8Array {
+  const writer = new ByteWriter(chunkBytes);
+  writer.u8(formatVersion);
+  for (const { name, key, value } of entries) {
+    writer.text(name);
+    writer.u32(1);
+    writeValue(writer, key);
+    writeValue(writer, value);
+  }
+  return writer.finish();
 }
 
 function readGroup(reader: ByteReader, into: ReadonlyMap<string, HashTrie>, chunk: number): void {

@@ -25,7 +25,7 @@ import type { EventsAnswer, EventsQuestion } from "../model/events.js";
 import { noIndex, type LogIndex } from "../model/ids.js";
 import { isRejected } from "../api/rejected.js";
 import type { StateShape } from "../api/state.js";
-import { enterGuard, leaveGuard } from "../guard/guard.js";
+import { enterGuard, guardedCode, leaveGuard } from "../guard/guard.js";
 import { installGuard } from "../guard/install.js";
 import { DecodeFailure, decodeValue, encodeValue, NotCanonical, quote } from "../wire/canonical.js";
 import { createCommandContext, createQueryContext, createSweepContext, type Library } from "./command-context.js";
@@ -298,7 +298,8 @@ export class TypedInstance implements MachineInstance {
   /** Whoever used something forbidden has failed by that, whatever it did afterwards. */
   #failure(cause: unknown, index: LogIndex): Outcome {
     const forbidden = leaveGuard();
-    if (forbidden === undefined || cause instanceof InvariantViolation) return failureOf(cause);
+    if (forbidden === undefined || cause instanceof InvariantViolation)
+      return failureOf(isChangeOfFrozen(cause) ? new FrozenChanged(guardedCode()) : cause);
     this.#forbiddenUses += 1;
     const { where, used, message, stack } = forbidden;
     this.#environment.forbidden?.({ where, used, message, stack: stack ?? message, index });
@@ -345,11 +346,25 @@ function guardedDeclare({ name, declare }: MachineParts): Declare {
 
 /** Nobody reads what a timer or a sweep returns, but a promise would go on after its end. */
 function doneOf(output: unknown): Outcome {
-  if (isThenable(output)) throw new MachineMisuse("Cannot wait for a promise: timers and sweeps are synchronous");
+  refuseThenable(output, "Cannot wait for a promise: timers and sweeps are synchronous");
   return done;
 }
 
 class MachineMisuse extends Error {}
+
+class FrozenChanged extends Error {
+  constructor(where: string) {
+    super(`Cannot change a value in ${where}: what collections give is frozen. Make a changed copy, and set that`);
+  }
+}
+
+/** In V8's words, which differ between its versions: so replicas answer with ours. */
+function isChangeOfFrozen(cause: unknown): boolean {
+  return (
+    cause instanceof TypeError &&
+    /object is not extensible|^Cannot (assign to read only|delete|redefine) property/.test(cause.message)
+  );
+}
 
 /** The command caught what the engine threw. */
 class StackOverflow extends Error {}
@@ -367,7 +382,7 @@ function decodeInput(input: Uint8Array): unknown {
 
 function outcomeOf(output: unknown): Outcome {
   if (isRejected(output)) return { status: "rejected", code: asText(output.code), data: encodeOutput(output.data) };
-  if (isThenable(output)) throw new MachineMisuse("Cannot answer with a promise: commands and queries are synchronous");
+  refuseThenable(output, "Cannot answer with a promise: commands and queries are synchronous");
   return { status: "ok", output: encodeOutput(output) };
 }
 
@@ -380,8 +395,15 @@ function encodeOutput(output: unknown): Uint8Array {
   }
 }
 
-function isThenable(value: unknown): boolean {
-  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+/**
+ * A promise goes on behind the command, and most likely fails as it writes. That is heard here, by nobody: a failure that nobody
+ * hears would end the process, of every replica that executes the command.
+ */
+function refuseThenable(value: unknown, message: string): void {
+  if (typeof value !== "object" || value === null || !("then" in value) || typeof value.then !== "function") return;
+  if (Object.prototype.toString.call(value) === "[object Promise]")
+    Reflect.apply(value.then, value, [undefined, () => undefined]);
+  throw new MachineMisuse(message);
 }
 
 function unknownName({ name }: MachineParts, asked: string): Outcome {

@@ -52,6 +52,11 @@ export function leaveGuard(): NotDeterministic | undefined {
   return caught;
 }
 
+/** The code that runs, or ran last, as in "command deposit". */
+export function guardedCode(): string {
+  return `${kind} ${name}`;
+}
+
 /** Whether a machine's code runs now. */
 export function isMachineRunning(): boolean {
   return isGuarded;
@@ -74,7 +79,7 @@ export function unguarded<Result>(run: () => Result): Result {
  * @throws NotDeterministic
  */
 export function forbid(forbidden: Forbidden, entry: unknown): never {
-  const error = new NotDeterministic(`${kind} ${name}`, forbidden);
+  const error = new NotDeterministic(guardedCode(), forbidden);
   caught ??= error;
   // Writing a stack down may read files (source maps), which the machine has not asked for.
   unguarded(() => {

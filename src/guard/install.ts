@@ -213,6 +213,8 @@ function guardDate(): void {
   };
   const prototype = valueOf(original, "prototype");
   dressed(guard, original);
+  // A test framework's is a class made of the platform's, and inherits `parse` and `UTC`.
+  Object.setPrototypeOf(guard, Object.getPrototypeOf(original) as object);
   Object.defineProperty(guard, "prototype", { value: prototype, writable: false });
   replace(globalThis, "Date", guard);
   if (isObject(prototype) && valueOf(prototype, "constructor") === original) replace(prototype, "constructor", guard);

@@ -6,6 +6,7 @@
  */
 import { Command, CommanderError } from "commander";
 import { quorateVersion } from "../node/version.js";
+import { checkDeterminismCommand } from "./commands/check-determinism.js";
 import { checkHistoryCommand } from "./commands/check-history.js";
 import { checkpointCommand } from "./commands/checkpoint.js";
 import { configCommand } from "./commands/config.js";
@@ -40,6 +41,7 @@ async function main(): Promise<void> {
     recoverCommand,
     configCommand,
     simCommand,
+    checkDeterminismCommand,
     checkHistoryCommand,
   ])
     program.addCommand(make(exit));

@@ -1,8 +1,16 @@
 /**
  * `quorate/sim`: a whole cluster from one seed, for your own machine.
  *
- * Owns: what is public of the simulator. `simulate` runs one seed with faults, `scenario` is a story told by hand.
+ * Owns: what is public of the simulator. `simulate` runs one seed with faults, `scenario` is a story told by hand, `checkDeterminism` compares
+ * copies of one machine.
  */
+export {
+  checkDeterminism,
+  DeterminismFailed,
+  type CheckDeterminismOptions,
+  type DeterminismDifference,
+  type DeterminismReport,
+} from "./check-determinism.js";
 export {
   simulate,
   simulateStandard,

@@ -2,7 +2,7 @@
  * What simulated clients ask: given by the user, typed by the machine, or guessed.
  *
  * Owns: the shape of a workload, and the guess for a machine that comes without one. The guess tries inputs on a scratch instance and
- * keeps those that the machine does not fail on: field names come from the machine's own source (`inputFields`), values from a few
+ * keeps those that the machine does not fail on, or only because it uses something forbidden: field names come from the machine's own source (`inputFields`), values from a few
  * kinds. It is a beginning, not a substitute: a workload that knows the service finds more. Called by `simulate.ts`.
  */
 import type { CommandsIn, QueriesIn, Read } from "../api/client-types.js";
@@ -66,7 +66,7 @@ export function plainWorkload(workload: (draw: Draw) => object): PlainWorkload {
 
 /** Three commands to one query, as far as there are queries. */
 export function guessWorkload(machine: LowLevelMachine): PlainWorkload {
-  const scratch = machine.open({ hash: simHash, limits: defaultLimits.machine });
+  const scratch = new Scratch(machine);
   const commands = machine.commandNames.map((name) => ({
     name,
     inputs: guessInputs(machine, scratch, name, "command"),
@@ -96,13 +96,13 @@ const triesMax = 1_000;
 /** Every guess that the machine executes or rejects; a plain guess if it fails on all. */
 function guessInputs(
   machine: LowLevelMachine,
-  scratch: MachineInstance,
+  scratch: Scratch,
   name: string,
   kind: PlainAsk["kind"],
 ): readonly MakeValue[] {
   const fields = machine.inputFields?.(name) ?? [];
   const accepted: MakeValue[] = [];
-  const accepts = (value: unknown): boolean => tryOn(scratch, name, kind, value);
+  const accepts = (value: unknown): boolean => scratch.accepts(name, kind, value);
   if (fields.length > 0) {
     const count = Math.min(triesMax, kinds.length ** fields.length);
     for (let choice = 0; choice < count; choice += 1) {
@@ -123,11 +123,26 @@ function guessInputs(
   return accepted.length > 0 ? accepted : [() => undefined];
 }
 
-/** Twice, on a state that remembers the first: a key of the wrong kind is often taken once. */
-function tryOn(scratch: MachineInstance, name: string, kind: PlainAsk["kind"], value: unknown): boolean {
-  const input = encodeValue(value);
-  const at = { index: 1 as LogIndex, time: 0 };
-  if (kind === "query") return scratch.query(name, input, at).status !== "failed";
-  const commands = [0, 1].map((ordinal) => ({ ordinal, session: firstSession, name, input }));
-  return scratch.apply({ ...at, commands }).every(({ status }) => status !== "failed");
+class Scratch {
+  readonly #instance: MachineInstance;
+  #forbiddenUses = 0;
+
+  constructor(machine: LowLevelMachine) {
+    this.#instance = machine.open({
+      hash: simHash,
+      limits: defaultLimits.machine,
+      forbidden: () => (this.#forbiddenUses += 1),
+    });
+  }
+
+  /** Twice, on a state that remembers the first: a key of the wrong kind is often taken once. */
+  accepts(name: string, kind: PlainAsk["kind"], value: unknown): boolean {
+    const input = encodeValue(value);
+    const at = { index: 1 as LogIndex, time: 0 };
+    const usesBefore = this.#forbiddenUses;
+    const commands = [0, 1].map((ordinal) => ({ ordinal, session: firstSession, name, input }));
+    const outcomes =
+      kind === "query" ? [this.#instance.query(name, input, at)] : this.#instance.apply({ ...at, commands });
+    return this.#forbiddenUses > usesBefore || outcomes.every(({ status }) => status !== "failed");
+  }
 }

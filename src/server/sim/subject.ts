@@ -6,7 +6,7 @@
  */
 import { pathToFileURL } from "node:url";
 import { standard, type RunOptions } from "../../sim/simulate.js";
-import { guessWorkload, plainWorkload } from "../../sim/workload.js";
+import { guessWorkload, plainWorkload, type PlainWorkload } from "../../sim/workload.js";
 import { usageFailure } from "../exit-codes.js";
 import { loadMachine } from "../machine-module.js";
 import { bundledName } from "../options.js";
@@ -17,12 +17,22 @@ export interface Subject extends Pick<RunOptions, "machine" | "workload"> {
   readonly isGuessed: boolean;
 }
 
+export interface OwnSubject extends Pick<Subject, "machine" | "isGuessed"> {
+  readonly workload: PlainWorkload;
+}
+
 export async function loadSubject(file: MachineFile | undefined): Promise<Subject> {
   if (file === undefined) return { ...standard, isGuessed: false };
+  const { machine, workload, isGuessed } = await loadOwn(file);
+  return { machine, workload: () => workload, isGuessed };
+}
+
+/** A user's. */
+export async function loadOwn(file: MachineFile): Promise<OwnSubject> {
   const machine = await loadMachine(file.prepared, file.given);
   const given = await exportedWorkload(file);
   const workload = given === undefined ? guessWorkload(machine) : plainWorkload(given);
-  return { machine, workload: () => workload, isGuessed: given === undefined };
+  return { machine, workload, isGuessed: given === undefined };
 }
 
 async function exportedWorkload({ given, prepared }: MachineFile): Promise<((draw: unknown) => object) | undefined> {

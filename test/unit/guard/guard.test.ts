@@ -292,6 +292,27 @@ describe("outside of commands", () => {
     expect(harness.run(() => Math.random())).toContain("Cannot use Math.random in command uses");
   });
 
+  test("a Date that a test framework puts in its place is guarded too, and goes on as it was", () => {
+    const Before = Date;
+    class Fake extends Before {
+      static override now(): number {
+        return 7;
+      }
+    }
+    globalThis.Date = Fake as DateConstructor;
+    const harness = new Harness();
+
+    expect(harness.run(() => Date.now())).toContain("Cannot use Date.now in command uses");
+    expect(harness.run(() => Date.parse("Jan 1"))).toContain("Cannot use Date.parse in local time in command uses");
+    expect([Date.now(), Date.UTC(1970, 0, 1), Date.parse("1970-01-01"), new Date(7) instanceof Before]).toEqual([
+      7,
+      0,
+      0,
+      true,
+    ]);
+    globalThis.Date = Before;
+  });
+
   test("the environment can be set", () => {
     const { env } = process;
     process.env = { ...env, QUORATE_TEST: "1" };

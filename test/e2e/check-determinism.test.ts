@@ -1,0 +1,82 @@
+/** `quorate check-determinism` as a user runs it: what differs between processes, reports, bad input, exit codes. */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { repositoryRoot } from "../../test-support/source.js";
+
+const folder = mkdtempSync(join(tmpdir(), "quorate-determinism-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function run(...words: readonly string[]) {
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ["dist/server/main.js", "check-determinism", ...words],
+    { cwd: repositoryRoot, encoding: "utf8" },
+  );
+  return { status, stdout, stderr };
+}
+
+const bad = (name: string): string => `test-support/bad-machines/${name}.ts`;
+
+function commandsFile(...lines: readonly string[]): string {
+  const path = join(folder, "commands.jsonl");
+  writeFileSync(path, lines.join("\n"));
+  return path;
+}
+
+describe("quorate check-determinism", { timeout: 120_000 }, () => {
+  test("of a good machine lists the ways in which it was the same, another Node included", () => {
+    const { status, stdout } = run("examples/01-bank/bank.ts", "--count", "200", "--node", process.execPath);
+
+    expect(stdout).toMatch(/^200 guessed commands of bank: equal outputs and states\n {2}the first time\n/);
+    expect(stdout).toContain(`  with ${process.execPath}\n`);
+    expect(status).toBe(0);
+  });
+
+  test("finds what a module remembers of its process: the time zone, the year, the environment (N2)", () => {
+    const { status, stdout } = run(bad("setup"), "--commands", commandsFile('{"command":"open"}'));
+
+    expect(stdout).toMatch(/^Command 1 is not deterministic: open\(\) gives another output\n {2}in one process:/);
+    expect(stdout).toMatch(/ {2}in another time zone and language: ".* -\d+"\n/);
+    expect(stdout).toMatch(/ {2}state at\[0\]: ".*", and then ".*"\n/);
+    expect(status).toBe(1);
+  });
+
+  test("shows the line of a forbidden use, and names promises", () => {
+    const clock = run(bad("clock"), "--count", "5");
+    const promise = run(bad("promise"), "--count", "5", "--json");
+
+    expect(clock.stdout).toMatch(
+      /^NotDeterministic: Cannot use Date\.now in command bid: .*\n +at bid .*clock\.js:\d+/,
+    );
+    expect(clock.status).toBe(1);
+    expect(JSON.parse(promise.stdout)).toMatchObject({ promises: ["command add"] });
+    expect(promise.status).toBe(1);
+  });
+
+  test("asks queries of the file in between", () => {
+    const lines = ['{"command":"add"}', '{"query":"count"}', '{"command":"add"}', "", '{"command":"add"}'];
+    const { stdout } = run(bad("cache"), "--commands", commandsFile(...lines), "--json");
+
+    expect(JSON.parse(stdout)).toMatchObject({
+      difference: { place: 4, outputs: ["3", "2"], ways: ["the first time", "with the queries in between"] },
+    });
+  });
+
+  test.each<[string, readonly string[], string]>([
+    ["a file that is not there", ["nowhere.js"], "there is no such file"],
+    ["a line that is no command", [bad("clock"), "--commands", commandsFile('{"ask":1}')], "Cannot read line 1"],
+    ["no command at all", [bad("clock"), "--commands", "/dev/null"], "there is no command in"],
+    ["a Node that is none", [bad("clock"), "--node", "/bin/true"], "it is no Node that can be run"],
+    ["a count of nothing", [bad("clock"), "--count", "0"], "expected a whole number from 1"],
+  ])("with %s is wrong usage", (_, words, message) => {
+    // Written anew: all rows are made before the first runs.
+    if (words.includes(join(folder, "commands.jsonl"))) commandsFile('{"ask":1}');
+    const { status, stderr } = run(...words);
+
+    expect(stderr).toContain(message);
+    expect(status).toBe(2);
+  });
+});
