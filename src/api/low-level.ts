@@ -61,6 +61,11 @@ export interface MachineInstance {
   fork(): MachineFork;
   /** Replaces the whole state by what `chunks` of a fork hold. */
   install(chunks: Iterable<Uint8Array>): void;
+  /**
+   * As `install`, in steps of a few milliseconds, between which batches and queries come: they see the state as it was until the last step
+   * replaces all of it. Without it a replica stands still while it installs.
+   */
+  installing?(chunks: Iterable<Uint8Array>): Generator<void, void>;
   /** Equal for equal states, whatever their history. 32 bytes. */
   digest(): Uint8Array;
   /** The earliest agreed time at which the state wants an entry although nobody asks for one. */

@@ -8,6 +8,7 @@
  * Called by `state-store.ts`. Chunks come from a checkpoint that was certified before it was installed; the decoder believes nothing anyway.
  */
 import { ByteReader, ByteWriter } from "../base/bytes.js";
+import type { Steps } from "../base/steps.js";
 import type { SortedKey } from "../api/state.js";
 import { quote, readFrozen, readValue, writeValue } from "../wire/canonical.js";
 import { entriesOf, type HashTrie, type TrieSnapshot } from "./hash-trie.js";
@@ -62,8 +63,8 @@ function beginGroup(writer: ByteWriter, name: string): { readonly at: number; co
   return { at, count: 0 };
 }
 
-/** Adds what the chunks hold to the tries of those names. @throws SnapshotRefused */
-export function readChunks(chunks: Iterable<Uint8Array>, into: ReadonlyMap<string, HashTrie>): void {
+/** Adds what the chunks hold to the tries of those names, a chunk in each step. @throws SnapshotRefused */
+export function* readChunks(chunks: Iterable<Uint8Array>, into: ReadonlyMap<string, HashTrie>): Steps<void> {
   let number = 0;
   for (const chunk of chunks) {
     const reader = new ByteReader(chunk);
@@ -72,6 +73,7 @@ export function readChunks(chunks: Iterable<Uint8Array>, into: ReadonlyMap<strin
     while (reader.remaining > 0) readGroup(reader, into, number);
     if (reader.failed) throw refusal(number, "it ends early or is not canonical");
     number += 1;
+    yield;
   }
 }
 

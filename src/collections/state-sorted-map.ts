@@ -4,12 +4,13 @@
  * Owns: the interface over a table and the order of its keys beside it. Values and digests are the table's.
  */
 import { invariant } from "../base/invariant.js";
+import type { Steps } from "../base/steps.js";
 import type { Immutable, KeyRange, SortedKey, StateSortedMap } from "../api/state.js";
 import type { HashTrie, TrieEntry } from "./hash-trie.js";
 import { admitKey, compareKeys } from "./key.js";
 import { KeyOrder, keysDownward, keysUpward, type OrderNode, type UpperBound } from "./key-order.js";
 import { pairOf } from "./state-map.js";
-import type { KeyFollower, Table } from "./table.js";
+import { keysPerStep, type KeyFollower, type Table } from "./table.js";
 
 /** Keeps the order in step with the keys of the table. */
 export class OrderFollower implements KeyFollower {
@@ -25,6 +26,18 @@ export class OrderFollower implements KeyFollower {
 
   cleared(): void {
     this.order.clear();
+  }
+
+  *prepare(entries: Iterable<TrieEntry>): Steps<() => void> {
+    const order = new KeyOrder();
+    let count = 0;
+    for (const { key } of entries) {
+      order.insert(key);
+      count += 1;
+      if (count % keysPerStep === 0) yield;
+    }
+    const root = order.snapshot();
+    return () => this.order.restore(root);
   }
 
   mark(): () => void {

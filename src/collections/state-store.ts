@@ -6,6 +6,7 @@
  */
 import { ByteWriter } from "../base/bytes.js";
 import { invariant } from "../base/invariant.js";
+import { doAll, type Steps } from "../base/steps.js";
 import type { CommandLimits } from "../api/machine.js";
 import type { Collection, Collections, Key, SortedKey, StateShape } from "../api/state.js";
 import type { Hash } from "../ports/hash.js";
@@ -17,7 +18,7 @@ import { TableList } from "./state-list.js";
 import { TableMap } from "./state-map.js";
 import { TableSet } from "./state-set.js";
 import { OrderFollower, TableSortedMap } from "./state-sorted-map.js";
-import { Table } from "./table.js";
+import { keysPerStep, Table } from "./table.js";
 import { digestOfTrie } from "./trie-digest.js";
 
 export type Declare = (collections: Collections) => StateShape;
@@ -68,27 +69,36 @@ export class StateStore {
 
   /** Replaces everything, or nothing. @throws SnapshotRefused */
   install(chunks: Iterable<Uint8Array>): void {
+    doAll(this.installing(chunks));
+  }
+
+  /** As `install`, all of it in the last step. @throws SnapshotRefused */
+  *installing(chunks: Iterable<Uint8Array>): Steps<void> {
     const contents = new Map<string, HashTrie>();
     for (const { table, initial } of this.#declared) {
       const content = new HashTrie();
       content.restore(initial);
       contents.set(table.name, content);
     }
-    readChunks(chunks, contents);
-    const complete = this.#declared.map(({ table, kind }) => {
+    yield* readChunks(chunks, contents);
+    const installs: (() => void)[] = [];
+    for (const { table, kind } of this.#declared) {
       const content = contents.get(table.name);
       invariant(content !== undefined, "every declared collection has its content");
-      if (kind === "list" && !hasEveryIndex(content)) {
+      if (kind === "list" && !(yield* hasEveryIndex(content))) {
         throw new SnapshotRefused(`Cannot install the snapshot: the list ${table.name} has gaps`);
       }
-      return { table, content };
-    });
-    for (const { table, content } of complete) table.install(content.snapshot());
+      installs.push(yield* table.prepare(content.snapshot()));
+    }
+    for (const install of installs) install();
   }
 }
 
-function hasEveryIndex(content: HashTrie): boolean {
-  for (let at = 0; at < content.size; at += 1) if (content.get(at) === undefined) return false;
+function* hasEveryIndex(content: HashTrie): Steps<boolean> {
+  for (let at = 0; at < content.size; at += 1) {
+    if (content.get(at) === undefined) return false;
+    if (at % keysPerStep === keysPerStep - 1) yield;
+  }
   return true;
 }
 

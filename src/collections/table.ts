@@ -4,6 +4,7 @@
  * Owns: the path of a read and of a write through scope, trie and journal. Leaves to others: the interfaces that users see.
  */
 import type { SortedKey } from "../api/state.js";
+import type { Steps } from "../base/steps.js";
 import type { Hash } from "../ports/hash.js";
 import { NotCanonical, pathStep, quote } from "../wire/canonical.js";
 import { entriesOf, HashTrie, type TrieEntry, type TrieSnapshot } from "./hash-trie.js";
@@ -16,9 +17,14 @@ export interface KeyFollower {
   inserted(key: SortedKey): void;
   removed(key: SortedKey): void;
   cleared(): void;
+  /** Answers what makes it follow these keys alone. */
+  prepare(entries: Iterable<TrieEntry>): Steps<() => void>;
   /** As `Table.mark`. */
   mark(): () => void;
 }
+
+/** Of looking at keys one by one, when many are read at once. */
+export const keysPerStep = 1_000;
 
 export class Table {
   /** Given by the state that declares it, right after all collections were made. */
@@ -110,12 +116,13 @@ export class Table {
     if (previous !== undefined && entry === undefined) this.#follower?.removed(key);
   }
 
-  /** The whole content becomes that of a snapshot; nothing of it can be undone. */
-  install(content: TrieSnapshot): void {
-    this.trie.restore(content);
-    if (this.#follower === undefined) return;
-    this.#follower.cleared();
-    for (const entry of entriesOf(content.root)) this.#follower.inserted(entry.key);
+  /** Answers what makes the whole content that of a snapshot; nothing of it can be undone. */
+  *prepare(content: TrieSnapshot): Steps<() => void> {
+    const follow = this.#follower === undefined ? undefined : yield* this.#follower.prepare(entriesOf(content.root));
+    return () => {
+      this.trie.restore(content);
+      follow?.();
+    };
   }
 
   digest(hash: Hash): Uint8Array {

@@ -10,6 +10,7 @@
  */
 import { invariant, InvariantViolation, unreachable } from "../base/invariant.js";
 import { decodeUtf8, encodeUtf8 } from "../base/bytes.js";
+import { doAll, type Steps } from "../base/steps.js";
 import type {
   Batch,
   Command,
@@ -182,7 +183,11 @@ export class TypedInstance implements MachineInstance {
   }
 
   install(chunks: Iterable<Uint8Array>): void {
-    this.#store.install(chunks);
+    doAll(this.installing(chunks));
+  }
+
+  *installing(chunks: Iterable<Uint8Array>): Steps<void> {
+    yield* this.#store.installing(chunks);
     this.#goBack = undefined;
     this.#sweepFailed = false;
   }

@@ -30,6 +30,10 @@ export class AgeOrder<Thing extends Aged<Thing>> {
     return this.#oldest;
   }
 
+  get newest(): Thing | undefined {
+    return this.#newest;
+  }
+
   append(thing: Thing): void {
     invariant(thing.older === undefined && thing.newer === undefined, "a thing is in the order once");
     this.#stamp += 1;

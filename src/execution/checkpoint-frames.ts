@@ -7,6 +7,7 @@
  *   frame  part u8, length varint, bytes;  parts in their order: sessions, keys, reports, members, machine
  */
 import { ByteReader, ByteWriter, concatBytes } from "../base/bytes.js";
+import type { Steps } from "../base/steps.js";
 import { noEntry } from "../model/entry.js";
 import type { AgreedTime, LogIndex } from "../model/ids.js";
 import type { Configuration } from "../model/membership.js";
@@ -33,14 +34,14 @@ export function* framesOf(fork: ExecutorFork): Generator<Uint8Array, void> {
   }
 }
 
-/** Puts the state of these chunks in place of the executor's. Why not, if they are not in this form: then nothing may be executed on. */
-export function installFrames(
+/** As `Executor.installing`, of the chunks of a whole state. */
+export function* installFrames(
   executor: Executor,
   at: { readonly index: LogIndex; readonly time: AgreedTime },
   chunks: Iterable<Uint8Array>,
-): string | undefined {
+): Steps<string | undefined> {
   const frames = new FrameWalk(chunks);
-  const objection = executor.install({
+  const objection = yield* executor.installing({
     ...at,
     sessions: frames.of("sessions"),
     keys: frames.of("keys"),

@@ -21,6 +21,7 @@ import type {
 } from "../api/low-level.js";
 import { ByteWriter, concatBytes, encodeUtf8 } from "../base/bytes.js";
 import { InvariantViolation, unreachable } from "../base/invariant.js";
+import type { Steps } from "../base/steps.js";
 import type { Report } from "../model/checkpoint.js";
 import { noEntry, type Entry } from "../model/entry.js";
 import type { EventsAnswer, EventsQuestion } from "../model/events.js";
@@ -40,7 +41,7 @@ import { decodeConfiguration, encodeConfiguration } from "./member-codec.js";
 import { newRunning, replyOf, settledReply } from "./replies.js";
 import type { Kept, Running } from "./replies.js";
 import { ReportTable } from "./report-table.js";
-import { freezeKeys, freezeSessions, installKeys, installSessions } from "./session-codec.js";
+import { freezeKeys, freezeSessions, readKeys, readSessions } from "./session-codec.js";
 import { SessionTable } from "./session-table.js";
 import type { Resolution, SessionCounts } from "./session-table.js";
 import type { SessionView } from "./session-view.js";
@@ -107,6 +108,7 @@ export class Executor {
   readonly #machine: MachineInstance;
   readonly #eventNames: ReadonlySet<string>;
   readonly #hash: Hash;
+  readonly #limits: ReplicatedLimits;
   /** Of the limits by which this replica executes: where they differ, states will. */
   readonly #rules: Uint8Array;
   readonly #sessions: SessionTable;
@@ -129,6 +131,7 @@ export class Executor {
     this.#machine = machine.open({ hash, limits: limits.machine, forbidden });
     this.#eventNames = new Set(machine.eventNames ?? []);
     this.#hash = hash;
+    this.#limits = limits;
     this.#rules = hash.sha256(encodeUtf8(fingerprintOf(limits)));
     this.#sessions = new SessionTable(limits.sessions);
     this.#keys = new IdempotencyTable(limits.idempotency);
@@ -255,27 +258,41 @@ export class Executor {
     };
   }
 
-  /** Replaces everything. Answers why not, if the chunks are not in this version's form: then nothing may be executed on. */
-  install(state: ExecutorState): string | undefined {
-    checkWhole(this.#midEntry);
-    this.#broken = "Cannot execute: a checkpoint was not installed whole.";
-    if (!installSessions(this.#sessions, state.sessions))
-      return "Cannot install a checkpoint: its sessions are malformed.";
-    if (!installKeys(this.#keys, state.time, state.keys)) return "Cannot install a checkpoint: its keys are malformed.";
-    if (!this.#reports.install(state.reports)) return "Cannot install a checkpoint: its reports are malformed.";
+  /**
+   * Replaces everything in its last step, and goes on as before until then. Answers why not, if the chunks are not in this version's form: then
+   * nothing may be executed on.
+   */
+  *installing(state: ExecutorState): Steps<string | undefined> {
+    const objection = yield* this.#installing(state);
+    if (objection !== undefined) this.#broken = "Cannot execute: a checkpoint was not installed.";
+    return objection;
+  }
+
+  *#installing(state: ExecutorState): Steps<string | undefined> {
+    const sessions = yield* readSessions(this.#limits.sessions, state.sessions);
+    if (sessions === undefined) return "Cannot install a checkpoint: its sessions are malformed.";
+    const keys = yield* readKeys(this.#limits.idempotency, state.time, state.keys);
+    if (keys === undefined) return "Cannot install a checkpoint: its keys are malformed.";
+    const reports = new ReportTable();
+    if (!reports.install(state.reports)) return "Cannot install a checkpoint: its reports are malformed.";
     const configuration = decodeConfiguration(state.members);
     if (configuration === undefined) return "Cannot install a checkpoint: its members are malformed.";
-    if (configuration.index > noIndex) this.#configuration = configuration;
     try {
-      this.#machine.install(state.machine);
+      if (this.#machine.installing === undefined) this.#machine.install(state.machine);
+      else yield* this.#machine.installing(state.machine);
     } catch (cause) {
       if (cause instanceof InvariantViolation || !(cause instanceof Error)) throw cause;
       return `Cannot install a checkpoint: ${cause.message}`;
     }
+    // The machine has just become that of the checkpoint: so does the rest, in the same step.
+    checkWhole(this.#midEntry);
+    this.#sessions.become(sessions);
+    this.#keys.become(keys);
+    this.#reports.become(reports);
+    if (configuration.index > noIndex) this.#configuration = configuration;
     this.#pace.restart();
     this.#index = state.index;
     this.#time = state.time;
-    this.#broken = undefined;
     return undefined;
   }
 

@@ -88,15 +88,27 @@ export class IdempotencyTable {
     return this.#byAge;
   }
 
-  replace(time: AgreedTime, keys: Iterable<HeldKey>): void {
-    this.#byKey = new Map();
-    this.#byAge = new AgeOrder();
-    this.#bytes = 0;
-    this.#time = time;
-    for (const held of keys) {
-      this.#insert(held);
-      this.#bytes += heldBytes(held);
-    }
+  /** A table as a codec reads it: its keys follow, in the order of `contents`. */
+  static begun(limits: IdempotencyLimits, time: AgreedTime): IdempotencyTable {
+    const table = new IdempotencyTable(limits);
+    table.#time = time;
+    return table;
+  }
+
+  /** The next key that a codec has read; false if it cannot be the next. */
+  restore(held: HeldKey): boolean {
+    if (held.expiresAt < (this.#byAge.newest?.expiresAt ?? 0)) return false;
+    this.#insert(held);
+    this.#bytes += heldBytes(held);
+    return true;
+  }
+
+  /** Takes over what the other holds. */
+  become(other: IdempotencyTable): void {
+    this.#byKey = other.#byKey;
+    this.#byAge = other.#byAge;
+    this.#bytes = other.#bytes;
+    this.#time = other.#time;
   }
 
   #live(held: HeldKey | undefined): HeldKey | undefined {

@@ -73,6 +73,12 @@ export class ReportTable {
     return true;
   }
 
+  /** Takes over what the other holds. */
+  become(other: ReportTable): void {
+    this.#certificate = other.#certificate;
+    this.#reports = other.#reports;
+  }
+
   #bound(): void {
     const indexes = [...new Set(this.#reports.map(({ index }) => index))].sort((left, right) => left - right);
     const oldest = indexes.at(-indexesMax);

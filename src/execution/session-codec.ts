@@ -11,18 +11,18 @@
  *   keys         first chunk: version u8 (1)
  *     key        expiresAt varint, principal text, key text, digest 32, reply
  */
+import type { IdempotencyLimits, SessionLimits } from "../api/config.js";
 import { ByteReader, ByteWriter } from "../base/bytes.js";
+import type { Steps } from "../base/steps.js";
 import { nextRequest, requestNumber, sessionId } from "../model/ids.js";
 import type { AgreedTime, RequestNumber, SessionId } from "../model/ids.js";
 import { requestLimits } from "../model/request-limits.js";
 import { readText } from "../wire/bounded.js";
 import { readReply, writeReply } from "../wire/reply-codec.js";
 import type { Aged, AgeView } from "./age-order.js";
-import { newHeldKey } from "./idempotency-table.js";
-import type { HeldKey, IdempotencyTable } from "./idempotency-table.js";
+import { IdempotencyTable, newHeldKey, type HeldKey } from "./idempotency-table.js";
 import { isTombstone, refused, replyBytes, settledReply } from "./replies.js";
-import { newSession } from "./session-table.js";
-import type { Session, SessionTable } from "./session-table.js";
+import { newSession, SessionTable, type Session } from "./session-table.js";
 
 const version = 1;
 /** A chunk is closed by the session or key that reaches this. */
@@ -43,38 +43,40 @@ export function freezeSessions(table: SessionTable): FrozenTable {
   return freeze(header.finish(), sessions.view(writeSession));
 }
 
-/** Whether the chunks were in their form; if not, the table is as before. */
-export function installSessions(table: SessionTable, chunks: Iterable<Uint8Array>): boolean {
-  let header: { readonly nextId: SessionId; readonly time: AgreedTime } | undefined;
-  const sessions: Session[] = [];
+/** What the chunks hold, one in each step; undefined if they are not in their form. */
+export function* readSessions(limits: SessionLimits, chunks: Iterable<Uint8Array>): Steps<SessionTable | undefined> {
+  let table: SessionTable | undefined;
   for (const chunk of chunks) {
     const reader = new ByteReader(chunk);
-    if (header === undefined) {
-      header = readHeader(reader);
-      if (header === undefined) return false;
-    } else if (!readAll(reader, readSession, sessions)) return false;
+    if (table === undefined) {
+      const header = readHeader(reader);
+      if (header === undefined) return undefined;
+      table = SessionTable.begun(limits, header.nextId, header.time);
+    } else if (!restoreAll(reader, readSession, table)) return undefined;
+    yield;
   }
-  if (header === undefined || !areConsistent(sessions, header.nextId)) return false;
-  table.replace(header.nextId, header.time, sessions);
-  return true;
+  return table;
 }
 
 export function freezeKeys(table: IdempotencyTable): FrozenTable {
   return freeze(new Uint8Array([version]), table.contents().view(writeKey));
 }
 
-export function installKeys(table: IdempotencyTable, time: AgreedTime, chunks: Iterable<Uint8Array>): boolean {
-  let started = false;
-  const keys: HeldKey[] = [];
+/** As `readSessions`. */
+export function* readKeys(
+  limits: IdempotencyLimits,
+  time: AgreedTime,
+  chunks: Iterable<Uint8Array>,
+): Steps<IdempotencyTable | undefined> {
+  let table: IdempotencyTable | undefined;
   for (const chunk of chunks) {
-    if (!started) {
-      if (chunk.length !== 1 || chunk[0] !== version) return false;
-      started = true;
-    } else if (!readAll(new ByteReader(chunk), readKey, keys)) return false;
+    if (table === undefined) {
+      if (chunk.length !== 1 || chunk[0] !== version) return undefined;
+      table = IdempotencyTable.begun(limits, time);
+    } else if (!restoreAll(new ByteReader(chunk), readKey, table)) return undefined;
+    yield;
   }
-  if (!started || !isSortedByExpiry(keys)) return false;
-  table.replace(time, keys);
-  return true;
+  return table;
 }
 
 function freeze<Thing extends Aged<Thing>>(header: Uint8Array, view: AgeView<Thing>): FrozenTable {
@@ -92,11 +94,14 @@ function* chunksOf<Thing extends Aged<Thing>>(header: Uint8Array, view: AgeView<
   if (writer.length > 0) yield writer.finish();
 }
 
-function readAll<Thing>(reader: ByteReader, read: (reader: ByteReader) => Thing | undefined, into: Thing[]): boolean {
+function restoreAll<Thing>(
+  reader: ByteReader,
+  read: (reader: ByteReader) => Thing | undefined,
+  table: { restore(thing: Thing): boolean },
+): boolean {
   while (reader.remaining > 0) {
     const thing = read(reader);
-    if (thing === undefined || reader.failed) return false;
-    into.push(thing);
+    if (thing === undefined || reader.failed || !table.restore(thing)) return false;
   }
   return reader.complete;
 }
@@ -163,16 +168,6 @@ function readTombstones(reader: ByteReader, session: Session): boolean {
   }
   session.tombstonesAhead = count;
   return true;
-}
-
-function areConsistent(sessions: readonly Session[], nextId: SessionId): boolean {
-  const ids = new Set(sessions.map((session) => session.id));
-  if (ids.size !== sessions.length || !isSortedByExpiry(sessions)) return false;
-  return sessions.every((session) => session.id < nextId);
-}
-
-function isSortedByExpiry(things: readonly { readonly expiresAt: AgreedTime }[]): boolean {
-  return things.every((thing, at) => at === 0 || (things[at - 1]?.expiresAt ?? 0) <= thing.expiresAt);
 }
 
 function writeKey(writer: ByteWriter, held: HeldKey): void {

@@ -191,19 +191,32 @@ export class SessionTable implements SessionView {
     return { nextId: this.#nextId, time: this.#time, sessions: this.#byAge };
   }
 
-  /** Replaces everything by what a codec has read, in the order of `contents`. */
-  replace(nextId: SessionId, time: AgreedTime, sessions: Iterable<Session>): void {
-    this.#byId = new Map();
-    this.#byOpener = new Map();
-    this.#byAge = new AgeOrder();
-    this.#replyBytes = 0;
-    this.#nextId = nextId;
-    this.#time = time;
-    for (const session of sessions) {
-      checkSession(session);
-      this.#insert(session);
-      this.#replyBytes += session.replyBytes;
-    }
+  /** A table as a codec reads it: its sessions follow, in the order of `contents`. */
+  static begun(limits: SessionLimits, nextId: SessionId, time: AgreedTime): SessionTable {
+    const table = new SessionTable(limits);
+    table.#nextId = nextId;
+    table.#time = time;
+    return table;
+  }
+
+  /** The next session that a codec has read; false if it cannot be the next. */
+  restore(session: Session): boolean {
+    if (session.id >= this.#nextId || this.#byId.has(session.id)) return false;
+    if (session.expiresAt < (this.#byAge.newest?.expiresAt ?? 0)) return false;
+    checkSession(session);
+    this.#insert(session);
+    this.#replyBytes += session.replyBytes;
+    return true;
+  }
+
+  /** Takes over what the other holds. */
+  become(other: SessionTable): void {
+    this.#byId = other.#byId;
+    this.#byOpener = other.#byOpener;
+    this.#byAge = other.#byAge;
+    this.#nextId = other.#nextId;
+    this.#replyBytes = other.#replyBytes;
+    this.#time = other.#time;
   }
 
   #find(id: SessionId): Session | undefined {

@@ -2,13 +2,15 @@
  * The decided entries of one replica on their way through the executor.
  *
  * Owns: the queue before it, the slices of one turn, the positions at which checkpoints are taken, and putting a fetched checkpoint in the
- * place of what is missing. Leaves to others: what an entry means (`execution/`), who is answered (`replica/host.ts`).
+ * place of what is missing, in slices as well: until the last of them everything goes on over the older state. Leaves to others: what an entry means (`execution/`), who is answered (`replica/host.ts`).
  */
 import type { ExecutionLimits } from "../api/config.js";
+import type { Steps } from "../base/steps.js";
 import type { Executed, Executor } from "../execution/executor.js";
 import type { Checkpoint } from "../model/checkpoint.js";
 import type { Entry } from "../model/entry.js";
 import type { LogIndex } from "../model/ids.js";
+import type { Clock } from "../ports/clock.js";
 import type { CheckpointStore } from "../storage/checkpoint-store.js";
 import type { ToEngine } from "./channel.js";
 import type { Checkpointer } from "./checkpointer.js";
@@ -19,6 +21,7 @@ export interface ExecutionParts {
   readonly execution: ExecutionLimits;
   readonly checkpoints: CheckpointStore;
   readonly checkpointer: Checkpointer;
+  readonly clock: Clock;
   readonly toEngine: (message: ToEngine) => void;
   /** Asks for another turn, soon. */
   readonly again: () => void;
@@ -29,10 +32,21 @@ export interface ExecutionParts {
   readonly broken: (reason: string) => void;
 }
 
+/** A slice of installing ends after this, or after so many steps: other work goes first. */
+const sliceMs = 2;
+const sliceSteps = 4;
+
+interface Installing {
+  readonly checkpoint: Checkpoint;
+  readonly steps: Steps<string | undefined>;
+}
+
 export class Execution {
   readonly #parts: ExecutionParts;
   #committed: Entry[] = [];
   #index: LogIndex;
+  #installing: Installing | undefined;
+  #isStopped = false;
 
   constructor(parts: ExecutionParts) {
     this.#parts = parts;
@@ -42,6 +56,11 @@ export class Execution {
   /** Everything up to here is executed. */
   get index(): LogIndex {
     return this.#index;
+  }
+
+  /** Another checkpoint is of no use before this one is in its place. */
+  get isInstalling(): boolean {
+    return this.#installing !== undefined;
   }
 
   /** What an installed checkpoint covers may still come: it was on its way. */
@@ -73,16 +92,44 @@ export class Execution {
     if (this.#committed.length > 0) again();
   }
 
-  /** What was delivered behind the checkpoint goes on from there. */
+  /**
+   * This checkpoint was fetched and is durable: its state takes the place of an older one, and what was delivered behind it goes on from there.
+   */
   install(checkpoint: Checkpoint): void {
-    const { executor, checkpoints, toEngine, again, broken } = this.#parts;
-    const { last, time } = checkpoint;
-    if (last.index > this.#index) {
-      const objection = loadCheckpoint(executor, checkpoints, checkpoint);
+    if (this.#isStopped) return;
+    const { executor, checkpoints } = this.#parts;
+    const installing = { checkpoint, steps: loadCheckpoint(executor, checkpoints, checkpoint) };
+    this.#installing = installing;
+    this.#installOn(installing);
+  }
+
+  /** Nothing is installed from now on. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#installing = undefined;
+  }
+
+  #installOn(installing: Installing): void {
+    if (this.#installing !== installing) return;
+    const { last } = installing.checkpoint;
+    const { clock, broken } = this.#parts;
+    // What was missing may have come in the log meanwhile.
+    if (last.index <= this.#index) return this.#installed(installing.checkpoint);
+    const end = clock.monotonic() + sliceMs;
+    for (let step = 0; step < sliceSteps && clock.monotonic() < end; step += 1) {
+      const { done, value: objection } = installing.steps.next();
+      if (done !== true) continue;
       if (objection !== undefined) return broken(objection);
       this.#index = last.index;
       this.#committed = this.#committed.filter(({ index }) => index > last.index);
+      return this.#installed(installing.checkpoint);
     }
+    clock.nextTurn(() => this.#installOn(installing));
+  }
+
+  #installed({ last, time }: Checkpoint): void {
+    const { executor, toEngine, again } = this.#parts;
+    this.#installing = undefined;
     toEngine({ kind: "installed", last, time, configuration: executor.configuration });
     again();
   }

@@ -13,9 +13,8 @@ import { Intake } from "../admission/intake.js";
 import type { AdmissionLimits, ExecutionLimits } from "../api/config.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import type { Executed, Executor } from "../execution/executor.js";
-import type { Checkpoint } from "../model/checkpoint.js";
 import type { Entry } from "../model/entry.js";
-import type { LogIndex, ReplicaId } from "../model/ids.js";
+import type { ReplicaId } from "../model/ids.js";
 import type { AdmissionRefusal, ReplicaMessage, RequestKey } from "../model/request.js";
 import type { Clock } from "../ports/clock.js";
 import type { Hash } from "../ports/hash.js";
@@ -97,6 +96,7 @@ export class Host {
       execution,
       checkpoints,
       checkpointer: this.#checkpointer,
+      clock,
       toEngine,
       again,
       executed: (entry, each) => this.#onExecuted(entry, each),
@@ -117,8 +117,8 @@ export class Host {
     return this.#checkpointer;
   }
 
-  get executedIndex(): LogIndex {
-    return this.#execution.index;
+  get execution(): Execution {
+    return this.#execution;
   }
 
   get queriesAnswered(): number {
@@ -173,11 +173,6 @@ export class Host {
     this.#queries.stop();
   }
 
-  /** This checkpoint was fetched and is durable: its state takes the place of an older one. */
-  install(checkpoint: Checkpoint): void {
-    if (!this.#broken) this.#execution.install(checkpoint);
-  }
-
   /** Called in a turn, and `turnEnd` after it in the same one. */
   handle(message: ToThisHost): void {
     switch (message.kind) {
@@ -192,8 +187,7 @@ export class Host {
       case "forwarded":
         return this.#onForwarded(message.from, message.payload);
       case "broken":
-        this.#broken = true;
-        return this.#parts.broken(message.reason, message.isDisowned);
+        return this.#halt(message.reason, message.isDisowned);
       default:
         return unreachable(message);
     }
@@ -229,6 +223,7 @@ export class Host {
   /** Nothing more is written to disk. */
   stop(): void {
     this.#checkpointer.stop();
+    this.#execution.stop();
   }
 
   get #isClosed(): boolean {
@@ -346,10 +341,11 @@ export class Host {
     return refusal;
   }
 
-  #halt(reason: string): void {
+  #halt(reason: string, isDisowned = false): void {
     this.#broken = true;
+    this.#execution.stop();
     this.#queries.stop();
-    this.#parts.broken(reason, false);
+    this.#parts.broken(reason, isDisowned);
   }
 }
 

@@ -9,6 +9,7 @@ import { fingerprintOf, type Limits } from "../api/config.js";
 import type { LowLevelMachine } from "../api/low-level.js";
 import { hexOf } from "../base/bytes.js";
 import { seedOf } from "../base/random.js";
+import { doAll } from "../base/steps.js";
 import type { RaftState } from "../consensus/raft/state.js";
 import { Executor, type ExecutorParts } from "../execution/executor.js";
 import { maxIndex, noIndex, type LogIndex, type ReplicaId, type Term } from "../model/ids.js";
@@ -274,7 +275,7 @@ function loadState(
   const empty = (): Executor => new Executor({ machine, hash, limits, founders, executed, forbidden });
   for (const loaded of checkpoints.all) {
     const executor = empty();
-    if (loadCheckpoint(executor, checkpoints, loaded) === undefined) {
+    if (doAll(loadCheckpoint(executor, checkpoints, loaded)) === undefined) {
       return { checkpoints, executor, loaded };
     }
   }

@@ -143,7 +143,7 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
     });
     // The log begins behind what could be loaded: a peer's checkpoint is needed before anything else.
     const { logStart } = parts;
-    if (this.#host.executedIndex < logStart) this.#transfer.want(logStart);
+    if (this.#host.execution.index < logStart) this.#transfer.want(logStart);
     this.#scheduleTick();
   }
 
@@ -250,7 +250,7 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
         this.#again();
       },
       fetched: (checkpoint) => {
-        this.#host.install(checkpoint);
+        this.#host.execution.install(checkpoint);
         this.#transfer.done(checkpoint.last.index);
       },
       dropped: (reason, detail) => this.#drop(reason, detail),
@@ -300,7 +300,8 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
   #handle(message: ToHost): void {
     if (message.kind === "health") return this.#onHealth(message.health);
     if (message.kind === "instructed") return this.#instructions.instructed(message.id, message.outcome);
-    if (message.kind === "fetchCheckpoint") return this.#transfer.want(message.index);
+    if (message.kind === "fetchCheckpoint")
+      return this.#host.execution.isInstalling ? undefined : this.#transfer.want(message.index);
     if (message.kind !== "forwarded" || message.as === "host") return this.#host.handle(message);
     const { as, from, payload } = message;
     if (as === "instruction") return this.#instructions.receive(from, payload);
@@ -314,7 +315,7 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
       this.#host.tick();
       this.#instructions.tick();
       // What was wanted may have come another way: entry by entry.
-      this.#transfer.done(this.#host.executedIndex);
+      this.#transfer.done(this.#host.execution.index);
       this.#transfer.step(this.#parts.clock.monotonic());
       if (this.#toEngine.length > 0) this.#again();
     });

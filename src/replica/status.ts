@@ -34,7 +34,8 @@ const lagMax = 10_000;
 
 export function statusOf(sources: StatusSources): CoreStatus {
   const { identity, host, executor, figures, membership, broken, health } = sources;
-  const { role, executedIndex } = host;
+  const { role } = host;
+  const executedIndex = host.execution.index;
   const checks = {
     log: broken === undefined,
     leader: role?.leader !== undefined,

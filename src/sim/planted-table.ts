@@ -433,9 +433,9 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: "S8",
     hazard: "a checkpoint is installed without its sessions",
-    file: "execution/session-codec.js",
-    from: "table.replace(header.nextId, header.time, sessions);",
-    to: "table.replace(header.nextId, header.time, []);",
+    file: "execution/executor.js",
+    from: "this.#sessions.become(sessions);",
+    to: "",
   },
   {
     id: "D14",

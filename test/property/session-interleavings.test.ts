@@ -4,6 +4,7 @@
  */
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
+import { doAll } from "../../src/base/steps.js";
 import type { Executed } from "../../src/execution/executor.js";
 import type { Request } from "../../src/model/request.js";
 import { command, execute, keepAlive, replicaWith, resolve, sessionOf, textOf } from "../../test-support/order.js";
@@ -143,7 +144,7 @@ test("two replicas that execute the same order are equal after each entry, also 
         if (at === middle % entries.length) {
           const fork = one.executor.fork();
           other = replicaWith(limits);
-          expect(other.executor.install({ ...fork, machine: [...fork.machine.chunks()] })).toBeUndefined();
+          expect(doAll(other.executor.installing({ ...fork, machine: [...fork.machine.chunks()] }))).toBeUndefined();
         }
         expect(execute(other, at, entry)).toEqual(execute(one, at, entry));
       });

@@ -1,5 +1,6 @@
 /** Hazards C2, C3, C6, S8, S10: the session table is the same everywhere, bounded, and part of what a checkpoint restores. */
 import { expect, test } from "vitest";
+import { doAll } from "../../src/base/steps.js";
 import type { ExecutorFork } from "../../src/execution/executor.js";
 import {
   ask,
@@ -15,7 +16,7 @@ import {
 
 function restored(fork: ExecutorFork): OrderedReplica {
   const replica = replicaWith({});
-  const objection = replica.executor.install({ ...fork, machine: [...fork.machine.chunks()] });
+  const objection = doAll(replica.executor.installing({ ...fork, machine: [...fork.machine.chunks()] }));
   if (objection !== undefined) throw new Error(objection);
   return replica;
 }
@@ -84,7 +85,7 @@ test("the order of last use survives a restore, so that the same session is evic
   ask(replica, 0, command(a, 1, "x"));
   const fork = replica.executor.fork();
   const other = replicaWith(limits);
-  other.executor.install({ ...fork, machine: [...fork.machine.chunks()] });
+  doAll(other.executor.installing({ ...fork, machine: [...fork.machine.chunks()] }));
 
   for (const each of [replica, other]) opened(each, 0, "d");
 
@@ -162,7 +163,7 @@ test("S7: chunks that are not in their form are refused, and then nothing is exe
     const other = replicaWith({});
     const isWhole = at + 1 === sessions.length;
 
-    const objection = other.executor.install({ ...fork, machine, sessions: cut });
+    const objection = doAll(other.executor.installing({ ...fork, machine, sessions: cut }));
 
     expect(objection === undefined).toBe(isWhole);
     expect(other.executor.broken === undefined).toBe(isWhole);

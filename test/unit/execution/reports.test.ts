@@ -1,5 +1,6 @@
 /** Reports of checkpoints: the same verdict on every replica, at the same entry. */
 import { describe, expect, test } from "vitest";
+import { doAll } from "../../../src/base/steps.js";
 import { installFrames, framesOf } from "../../../src/execution/checkpoint-frames.js";
 import { Executor } from "../../../src/execution/executor.js";
 import { ReportTable } from "../../../src/execution/report-table.js";
@@ -96,7 +97,7 @@ test("the frames of a fork give the same state to another executor, and equal st
     limits: limitsWith({}),
     founders: { members: [] },
   });
-  const objection = installFrames(other, { index: replica.executor.executedIndex, time: 9 }, frames);
+  const objection = doAll(installFrames(other, { index: replica.executor.executedIndex, time: 9 }, frames));
 
   expect(objection).toBeUndefined();
   expect(other.digest()).toEqual(replica.executor.digest());
@@ -115,7 +116,7 @@ test("who the members are outlives the entries that said it (M6)", () => {
   execute(replica, 1, []);
   replica.executor.execute(rawEntry(2, 1, { kind: "configuration", payload: encodeMembership({ members }) }));
   const other = replicaWith({}).executor;
-  installFrames(other, { index: indexOf(2), time: 1 }, [...framesOf(replica.executor.fork())]);
+  doAll(installFrames(other, { index: indexOf(2), time: 1 }, [...framesOf(replica.executor.fork())]));
 
   expect(other.configuration).toEqual(replica.executor.configuration);
   expect(other.configuration).toMatchObject({ index: 2, membership: { members } });
@@ -128,7 +129,7 @@ test("frames that are cut off, or of a part that nobody knows, are refused", () 
   for (const wrong of [frames.slice(1), [...frames, new Uint8Array([99, 0])], [new Uint8Array([0, 200, 1])]]) {
     const executor = replicaWith({}).executor;
 
-    expect(installFrames(executor, at, wrong)).toMatch(/Cannot install a checkpoint/);
+    expect(doAll(installFrames(executor, at, wrong))).toMatch(/Cannot install a checkpoint/);
   }
 });
 
@@ -146,7 +147,7 @@ describe("a checkpoint is due", () => {
       if (restarted.executor.isCheckpointDue && index > 14) again.push(index);
       if (index !== 14) continue;
       restarted = replicaWith(limits);
-      installFrames(restarted.executor, { index: indexOf(14), time: 14 }, [...framesOf(whole.executor.fork())]);
+      doAll(installFrames(restarted.executor, { index: indexOf(14), time: 14 }, [...framesOf(whole.executor.fork())]));
     }
 
     expect(positions).toEqual([7, 14, 21, 28]);
