@@ -2,15 +2,24 @@
  * A cluster of real processes whose members change while clients write: whatever was acknowledged is there once, on the members of the
  * end, none of which need be one of the beginning.
  */
-import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { connect } from "../../src/node/create-client.js";
 import { kv } from "../../src/services/kv/index.js";
-import { choosePorts } from "../../src/server/free-ports.js";
 import { quorateMain, until } from "../../test-support/dev-cluster.js";
+import {
+  endpointFlags,
+  flagOf,
+  memberFlags,
+  placesOf,
+  quorate,
+  statusOf,
+  untilReady,
+  type Place,
+} from "../../test-support/places.js";
 
 const folder = mkdtempSync(join(tmpdir(), "quorate-member-"));
 const running = new Map<string, ChildProcess>();
@@ -20,63 +29,11 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-interface Place {
-  readonly id: string;
-  readonly peer: string;
-  readonly client: string;
-  readonly http: string;
-}
-
-async function placesOf(ids: string): Promise<readonly Place[]> {
-  const ports = await choosePorts(0, ids.length * 3, new Set());
-  return [...ids].map((id, at) => {
-    const [peer, client, http] = [0, 1, 2].map((kind) => `127.0.0.1:${ports[at * 3 + kind]}`);
-    return { id, peer: peer ?? "", client: client ?? "", http: http ?? "" };
-  });
-}
-
-const flagOf = ({ id, peer, client }: Place): string => `${id}=${peer},${client}`;
-
 function start(place: Place, known: readonly Place[], how: "--bootstrap" | "--join"): void {
-  const members = known.flatMap((each) => ["--member", flagOf(each)]);
-  const flags = ["--id", place.id, "--cluster-id", "shop", "--data", join(folder, place.id), how];
-  const child = spawn(process.execPath, [quorateMain, "start", ...flags, ...members, "--listen-http", place.http], {
-    stdio: "ignore",
-  });
+  const flags = [...memberFlags(place, known), "--cluster-id", "shop", "--data", join(folder, place.id), how];
+  const child = spawn(process.execPath, [quorateMain, "start", ...flags], { stdio: "ignore" });
   running.set(place.id, child);
 }
-
-/** Beside this process, so that the writers go on. */
-function quorate(
-  verb: readonly string[],
-  endpoints: readonly Place[],
-): Promise<{ readonly code: number; readonly text: string }> {
-  const asked = endpoints.map(({ http }) => http).join(",");
-  const flags = [quorateMain, ...verb, "--endpoints", asked];
-  return new Promise((resolve) => {
-    execFile(process.execPath, flags, { timeout: 90_000 }, (failure, stdout, stderr) => {
-      resolve({ code: failure === null ? 0 : Number(failure.code), text: stdout + stderr });
-    });
-  });
-}
-
-interface Status {
-  readonly leader?: string;
-  readonly ready: boolean;
-  readonly term: number;
-  readonly members: readonly { readonly id: string; readonly role: string }[];
-}
-
-async function statusOf({ http }: Place): Promise<Status | undefined> {
-  const answer = await fetch(`http://${http}/v1/status`, { signal: AbortSignal.timeout(1000) }).catch(() => undefined);
-  return answer === undefined ? undefined : ((await answer.json()) as Status);
-}
-
-const untilReady = (places: readonly Place[]): Promise<boolean> =>
-  until("every replica is ready", async () => {
-    const statuses = await Promise.all(places.map(statusOf));
-    return statuses.every((status) => status?.ready === true) ? true : undefined;
-  });
 
 test("a cluster under writes gains d, loses a, and counts exactly", { timeout: 240_000 }, async () => {
   const places = await placesOf("abcd");
@@ -95,26 +52,29 @@ test("a cluster under writes gains d, loses a, and counts exactly", { timeout: 2
       acknowledged += 1;
     }
   });
-  const pass = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-  await pass(300);
+  const goOn = async (): Promise<void> => {
+    const before = acknowledged;
+    await until("writes", async () => (acknowledged > before + 100 ? true : undefined));
+  };
+  await goOn();
 
   start(d, [a, b, c, d], "--join");
-  const added = await quorate(["member", "add", flagOf(d)], founders);
-  expect(added).toMatchObject({ code: 0, text: expect.stringContaining("d votes") });
-  await pass(300);
-  expect(await quorate(["member", "add", flagOf(d)], founders)).toMatchObject({ code: 1 });
-  expect(await quorate(["transfer", "a"], [d])).toMatchObject({ code: 0 });
-  await pass(300);
-  const removed = await quorate(["member", "remove", "a"], [b, c, d]);
-  expect(removed).toMatchObject({ code: 0, text: "a was removed\n" });
-  await pass(300);
+  const added = await quorate("member", "add", flagOf(d), ...endpointFlags(founders));
+  expect(added).toMatchObject({ code: 0, out: expect.stringContaining("d votes") });
+  await goOn();
+  expect(await quorate("member", "add", flagOf(d), ...endpointFlags(founders))).toMatchObject({ code: 1 });
+  expect(await quorate("transfer", "a", ...endpointFlags([d]))).toMatchObject({ code: 0 });
+  await goOn();
+  const removed = await quorate("member", "remove", "a", ...endpointFlags([b, c, d]));
+  expect(removed).toMatchObject({ code: 0, out: "a was removed\n" });
+  await goOn();
   running.get("a")?.kill("SIGTERM");
   await untilReady([b, c, d]);
-  await pass(300);
+  await goOn();
   isStopping = true;
   await Promise.all(writers);
 
-  const listed = (await quorate(["member", "list"], [b, c, d])).text;
+  const listed = (await quorate("member", "list", ...endpointFlags([b, c, d]))).out;
   expect(listed).toMatch(/^b .*\n(?:.*\n)*/m);
   expect(listed).not.toMatch(/^a /m);
   const ofD = await connect(kv, { endpoints: [d.client], timeoutMs: 30_000 });
@@ -162,8 +122,8 @@ test("a disk is wiped under writes, and its replica is replaced with one command
   await goOn(200);
 
   start(r, places, "--join");
-  const replaced = await quorate(["member", "replace", flagOf(r)], [p, q]);
-  expect(replaced).toMatchObject({ code: 0, text: expect.stringContaining("r votes") });
+  const replaced = await quorate("member", "replace", flagOf(r), ...endpointFlags([p, q]));
+  expect(replaced).toMatchObject({ code: 0, out: expect.stringContaining("r votes") });
   await untilReady(places);
   await goOn(200);
   // It counts: without another one, the two decide.

@@ -2,15 +2,15 @@
  * A cluster of real processes loses a majority for good, and the survivors go on by the commands that an operator types: what they had is
  * there, what is printed as gone is gone, and a replica that was lost and comes back can speak with nobody.
  */
-import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { connect } from "../../src/node/create-client.js";
-import { choosePorts } from "../../src/server/free-ports.js";
 import { kv } from "../../src/services/kv/index.js";
 import { quorateMain, until } from "../../test-support/dev-cluster.js";
+import { flagOf, memberFlags, placesOf, quorate, statusOf, untilReady, type Place } from "../../test-support/places.js";
 
 const folder = mkdtempSync(join(tmpdir(), "quorate-recover-"));
 const running = new Map<string, { readonly child: ChildProcess; readonly log: () => string }>();
@@ -20,28 +20,10 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-interface Place {
-  readonly id: string;
-  readonly peer: string;
-  readonly client: string;
-  readonly http: string;
-}
-
-async function placesOf(ids: string): Promise<readonly Place[]> {
-  const ports = await choosePorts(0, ids.length * 3, new Set());
-  return [...ids].map((id, at) => {
-    const [peer, client, http] = [0, 1, 2].map((kind) => `127.0.0.1:${ports[at * 3 + kind]}`);
-    return { id, peer: peer ?? "", client: client ?? "", http: http ?? "" };
-  });
-}
-
-const flagOf = ({ id, peer, client }: Place): string => `${id}=${peer},${client}`;
 const dataOf = ({ id }: Place): string => join(folder, id);
 
 function startFlags(place: Place, known: readonly Place[], clusterId: string): string[] {
-  const members = known.flatMap((each) => ["--member", flagOf(each)]);
-  const flags = ["--id", place.id, "--cluster-id", clusterId, "--data", dataOf(place), "--listen-http", place.http];
-  return ["start", ...flags, ...members];
+  return ["start", ...memberFlags(place, known), "--cluster-id", clusterId, "--data", dataOf(place)];
 }
 
 function start(place: Place, known: readonly Place[], clusterId: string, how: readonly string[] = []): void {
@@ -62,38 +44,6 @@ async function stop(places: readonly Place[], signal: NodeJS.Signals): Promise<v
   });
   await Promise.all(exits);
 }
-
-interface Said {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-function quorate(...words: readonly string[]): Promise<Said> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, [quorateMain, ...words], { timeout: 90_000 }, (failure, out, err) => {
-      resolve({ code: failure === null ? 0 : Number(failure.code), out, err });
-    });
-  });
-}
-
-interface Status {
-  readonly leader?: string;
-  readonly ready: boolean;
-  readonly lastIndex: number;
-  readonly members: readonly { readonly id: string; readonly role: string }[];
-}
-
-async function statusOf({ http }: Place): Promise<Status | undefined> {
-  const answer = await fetch(`http://${http}/v1/status`, { signal: AbortSignal.timeout(1000) }).catch(() => undefined);
-  return answer === undefined ? undefined : ((await answer.json()) as Status);
-}
-
-const untilReady = (places: readonly Place[]): Promise<boolean> =>
-  until("every replica is ready", async () => {
-    const statuses = await Promise.all(places.map(statusOf));
-    return statuses.every((status) => status?.ready === true) ? true : undefined;
-  });
 
 test("three of five are lost: the two others go on, and say what may be gone", { timeout: 240_000 }, async () => {
   const places = await placesOf("abcdef");

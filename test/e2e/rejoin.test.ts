@@ -2,15 +2,23 @@
  * Real replicas whose disks were wiped, put back to an older copy, or copied and started twice: each is noticed, says what to do, and comes
  * back as another by the command that it names.
  */
-import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { connect } from "../../src/node/create-client.js";
-import { choosePorts } from "../../src/server/free-ports.js";
 import { kv } from "../../src/services/kv/index.js";
 import { quorateMain, until } from "../../test-support/dev-cluster.js";
+import {
+  endpointFlags,
+  memberFlags,
+  placesOf,
+  quorate,
+  statusOf,
+  untilReady,
+  type Place,
+} from "../../test-support/places.js";
 
 const folder = mkdtempSync(join(tmpdir(), "quorate-rejoin-"));
 const children: ChildProcess[] = [];
@@ -20,34 +28,17 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-interface Place {
-  readonly id: string;
-  readonly peer: string;
-  readonly client: string;
-  readonly http: string;
-}
-
 interface Process {
   readonly child: ChildProcess;
   readonly log: () => string;
   readonly exited: Promise<number | null>;
 }
 
-async function placesOf(ids: readonly string[]): Promise<readonly Place[]> {
-  const ports = await choosePorts(0, ids.length * 3, new Set());
-  return ids.map((id, at) => {
-    const [peer, client, http] = [0, 1, 2].map((kind) => `127.0.0.1:${ports[at * 3 + kind]}`);
-    return { id, peer: peer ?? "", client: client ?? "", http: http ?? "" };
-  });
-}
-
 const dataOf = (id: string): string => join(folder, id);
-const flagOf = ({ id, peer, client }: Place): string => `${id}=${peer},${client}`;
 
 function start(place: Place, known: readonly Place[], how: readonly string[] = [], data = dataOf(place.id)): Process {
-  const members = known.flatMap((each) => ["--member", flagOf(each)]);
-  const flags = ["--id", place.id, "--cluster-id", "shop", "--data", data, "--listen-http", place.http];
-  const child = spawn(process.execPath, [quorateMain, "start", ...flags, ...members, ...how], {
+  const flags = [...memberFlags(place, known), "--cluster-id", "shop", "--data", data];
+  const child = spawn(process.execPath, [quorateMain, "start", ...flags, ...how], {
     stdio: ["ignore", "ignore", "pipe"],
   });
   children.push(child);
@@ -61,36 +52,12 @@ async function stop({ child, exited }: Process, signal: NodeJS.Signals = "SIGKIL
   await exited;
 }
 
-function quorate(...words: readonly string[]): Promise<{ readonly code: number; readonly text: string }> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, [quorateMain, ...words], { timeout: 90_000 }, (failure, out, err) => {
-      resolve({ code: failure === null ? 0 : Number(failure.code), text: out + err });
-    });
-  });
-}
-
-interface Status {
-  readonly ready: boolean;
-  readonly lastIndex: number;
-}
-
-async function statusOf({ http }: Place): Promise<Status | undefined> {
-  const answer = await fetch(`http://${http}/v1/status`, { signal: AbortSignal.timeout(1000) }).catch(() => undefined);
-  return answer === undefined ? undefined : ((await answer.json()) as Status);
-}
-
-const untilReady = (places: readonly Place[]): Promise<boolean> =>
-  until("every replica is ready", async () => {
-    const statuses = await Promise.all(places.map(statusOf));
-    return statuses.every((status) => status?.ready === true) ? true : undefined;
-  });
-
 test("M8, M9, M10: wiped, put back, started twice", { timeout: 240_000 }, async () => {
   const places = await placesOf(["a", "b", "c", "a"]);
   const [a, b, c, elsewhere] = places;
   if (a === undefined || b === undefined || c === undefined || elsewhere === undefined) throw new Error("four places");
   const founders = [a, b, c];
-  const endpoints = ["--endpoints", founders.map(({ http }) => http).join(",")];
+  const endpoints = endpointFlags(founders);
   const first = start(a, founders, ["--bootstrap"]);
   start(b, founders, ["--bootstrap"]);
   let third = start(c, founders, ["--bootstrap"]);
@@ -113,7 +80,7 @@ test("M8, M9, M10: wiped, put back, started twice", { timeout: 240_000 }, async 
   expect(await wiped.exited).toBe(3);
   expect(wiped.log()).toContain("quorate member replace c, and start it with --join");
   third = start(c, founders, ["--join"]);
-  expect(await quorate("member", "replace", "c", ...endpoints)).toMatchObject({ code: 0, text: /c votes/ });
+  expect(await quorate("member", "replace", "c", ...endpoints)).toMatchObject({ code: 0, out: /c votes/ });
   await untilReady(founders);
 
   // Put back to an older copy: its peers remember more of it. It steps aside, and does not start again.
@@ -134,7 +101,7 @@ test("M8, M9, M10: wiped, put back, started twice", { timeout: 240_000 }, async 
   expect(again.log()).toContain("Erase it, run quorate member replace c, and start it with --join");
   rmSync(dataOf("c"), { recursive: true });
   third = start(c, founders, ["--join"]);
-  expect(await quorate("member", "replace", "c", ...endpoints)).toMatchObject({ code: 0, text: /c votes/ });
+  expect(await quorate("member", "replace", "c", ...endpoints)).toMatchObject({ code: 0, out: /c votes/ });
   await untilReady(founders);
 
   // A copy that runs beside it elsewhere: nobody takes two for one, and the second is told.
