@@ -1,9 +1,18 @@
-/** `quorate check-determinism` as a user runs it: what differs between processes, reports, bad input, exit codes. */
+/**
+ * `quorate check-determinism` as a user runs it: what differs between processes, reports, bad input, exit codes. And what a replica on
+ * real disks says of a forbidden use.
+ */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { startReplica } from "quorate/server";
+import type { ForbiddenUse, LowLevelMachine } from "../../src/api/low-level.js";
+import { connect } from "../../src/node/create-client.js";
+import { choosePorts } from "../../src/server/free-ports.js";
+import clock from "../../test-support/bad-machines/clock.js";
+import counter from "../../test-support/bad-machines/counter.js";
 import { repositoryRoot } from "../../test-support/source.js";
 
 const folder = mkdtempSync(join(tmpdir(), "quorate-determinism-"));
@@ -25,6 +34,54 @@ function commandsFile(...lines: readonly string[]): string {
   writeFileSync(path, lines.join("\n"));
   return path;
 }
+
+/** One replica on its own. */
+async function alone(machine: LowLevelMachine, onForbiddenUse: (use: ForbiddenUse) => void = () => undefined) {
+  const [peer = "", client = ""] = (await choosePorts(0, 2, new Set())).map((port) => `127.0.0.1:${port}`);
+  const dataDir = join(folder, machine.name);
+  const members = [{ id: "a", role: "voter" as const, incarnation: 1, peer, client }];
+  const replica = await startReplica(machine, {
+    id: "a",
+    clusterId: machine.name,
+    dataDir,
+    members,
+    bootstrap: true,
+    onForbiddenUse,
+  });
+  return { replica, dataDir, endpoints: [client] };
+}
+
+describe("a replica", { timeout: 120_000 }, () => {
+  test("answers a command that reads the clock with what to use instead, and tells its own program the line", async () => {
+    const told: ForbiddenUse[] = [];
+    const { replica, endpoints } = await alone(clock, (use) => told.push(use));
+    const client = await connect(clock, { endpoints });
+
+    await expect(client.bid({ who: "anna" })).rejects.toThrow(
+      "Cannot use Date.now in command bid: replicas execute at different times. Use context.now, the agreed time",
+    );
+    expect(told).toMatchObject([{ where: "command bid", used: "Date.now" }]);
+    expect(told[0]?.stack.split("\n")[1]).toMatch(/at .*clock\.ts:\d+/);
+    expect(replica.status().counters.forbiddenUses).toBe(1);
+    await client.$close();
+    await replica.stop();
+  });
+
+  test("has a log whose commands can be checked once it is stopped", async () => {
+    const { replica, dataDir, endpoints } = await alone(counter);
+    const client = await connect(counter, { endpoints });
+    for (const who of ["anna", "bert", "cleo"]) await client.take({ who });
+    await client.$close();
+    const held = run(bad("counter"), "--data", dataDir);
+    await replica.stop();
+    const { status, stdout } = run(bad("counter"), "--data", dataDir);
+
+    expect(held.status).toBe(3);
+    expect(stdout).toContain('Command 1 is not deterministic: take({ who: "anna" }) gives another output\n');
+    expect(stdout).toContain("3 commands of counter: not deterministic");
+    expect(status).toBe(1);
+  });
+});
 
 describe("quorate check-determinism", { timeout: 120_000 }, () => {
   test("of a good machine lists the ways in which it was the same, another Node included", () => {

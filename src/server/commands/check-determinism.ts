@@ -9,12 +9,14 @@ import { Command, InvalidArgumentError, Option as Flag } from "commander";
 import { describeFaults } from "../../sim/check-determinism.js";
 import { readAsk } from "../determinism/commands-file.js";
 import { compare, type Comparison } from "../determinism/compare.js";
+import { commandsInLog } from "../determinism/log-commands.js";
 import { exitCodes, usageFailure } from "../exit-codes.js";
 import { prepareMachine } from "../machine-module.js";
 import type { Exit } from "./exit.js";
 
 interface Given {
   readonly commands?: string;
+  readonly data?: string;
   readonly count: number;
   readonly seed: number;
   readonly node?: string;
@@ -29,8 +31,9 @@ export function checkDeterminismCommand(exit: Exit): Command {
     )
     .argument("<file>", "a module whose default export is a machine, .js or .ts")
     .option("--commands <file>", 'one a line as JSON: {"command": "bid", "input": …}; queries are asked in between')
+    .addOption(new Flag("--data <dir>", "the commands in the log of a replica that does not run").conflicts("commands"))
     .addOption(
-      new Flag("--count <count>", "without --commands: how many are drawn from the module's workload, or guessed")
+      new Flag("--count <count>", "how many are drawn from the module's workload, or guessed, or taken from the log")
         .argParser(wholeFrom(1))
         .default(1_000),
     )
@@ -38,9 +41,9 @@ export function checkDeterminismCommand(exit: Exit): Command {
     .option("--node <path>", "compare with this other Node as well")
     .option("--json", "print one JSON document");
   return command.action(async (file: string) => {
-    const { commands, count, seed, node, json } = command.opts<Given>();
+    const { commands, data, count, seed, node, json } = command.opts<Given>();
     if (node !== undefined) checkNode(node);
-    const lines = commands === undefined ? undefined : readLines(commands);
+    const lines = commands === undefined ? await linesOfLog(data, count) : readLines(commands);
     const machine = { given: file, prepared: prepareMachine(file) };
     const comparison = await compare({ machine, lines, count, seed, node });
     const faults = faultsOf(comparison);
@@ -61,6 +64,13 @@ function render(comparison: Comparison, faults: readonly string[]): string {
   const executed = `${commands} ${isGuessed ? "guessed " : ""}commands of ${machine}`;
   if (faults.length > 0) return `${faults.join("\n\n")}\n\n${executed}: not deterministic`;
   return `${executed}: equal outputs and states\n${ways.map((way) => `  ${way}`).join("\n")}`;
+}
+
+async function linesOfLog(data: string | undefined, count: number): Promise<readonly string[] | undefined> {
+  if (data === undefined) return undefined;
+  const lines = await commandsInLog(data, count);
+  if (lines.length === 0) throw usageFailure(`Cannot compare: there is no command in the log in ${data}`);
+  return lines;
 }
 
 function readLines(file: string): readonly string[] {
