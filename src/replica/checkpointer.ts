@@ -1,7 +1,7 @@
 /**
  * Takes checkpoints while execution goes on, reports them, and learns which are certified.
  *
- * Owns: the pace of writing (a slice, a write, a slice), and what becomes of a checkpoint: written, published, reported through the log,
+ * Owns: the pace of writing (a slice, a rest, a slice, a write), and what becomes of a checkpoint: written, published, reported through the log,
  * certified by f + 1 equal reports, and only then worth giving log back for. Leaves to others: after which entries (`execution/`), files
  * (`storage/checkpoint-store.ts`). Called by `replica/host.ts`. One is written at a time; a position that comes meanwhile is passed over,
  * by this replica alone. One that finds no space on the disk waits for it, until there is a newer position to begin at (hazard D12).
@@ -37,8 +37,9 @@ export interface CheckpointerParts {
   readonly diverged: (reason: string) => void;
 }
 
-/** Encoding goes on for this long before other work goes first. */
-const sliceMs = 3;
+/** Encoding goes on for this long, or for one frame, and then rests: a request passes many turns, and each would be longer by a slice. */
+const sliceMs = 1;
+const restMs = 2;
 /** A report that is not executed by then was lost on its way. */
 const reportAgainMs = 1_000;
 /** A write that found no space, or a certificate that could not be written, is tried again after this. */
@@ -129,7 +130,7 @@ export class Checkpointer {
       making.chunk.raw(value);
       if (making.chunk.length >= chunkBytes) return this.#emit(making, () => this.#slice());
     }
-    clock.nextTurn(() => this.#slice());
+    clock.after(restMs, () => this.#slice());
   }
 
   /** Writes what is encoded as a chunk, unless one with these bytes is there. */
