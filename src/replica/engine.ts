@@ -162,9 +162,12 @@ export class Engine {
   #turn(input: Input<RaftMessage>): void {
     if (this.#broken !== undefined) return;
     const now = this.#parts.clock.monotonic();
-    for (const each of [...this.#health.look(now), input]) {
-      for (const effect of step(this.#parts.state, each, now)) this.#perform(effect);
-    }
+    for (const each of this.#health.look(now)) this.#step(each, now);
+    this.#step(input, now);
+  }
+
+  #step(input: Input<RaftMessage>, now: number): void {
+    for (const effect of step(this.#parts.state, input, now)) this.#perform(effect);
   }
 
   #perform(effect: RaftEffect): void {

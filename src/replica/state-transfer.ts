@@ -93,11 +93,11 @@ export class StateTransfer {
 
   step(now: number): void {
     const { limits } = this.#parts;
-    const peers = this.#parts.peers();
     const passed = this.#lastStep === undefined ? 0 : now - this.#lastStep;
     this.#lastStep = now;
     this.#allowance = Math.min(limits.bytesPerSecondMax, this.#allowance + (passed / 1000) * limits.bytesPerSecondMax);
     if (this.#wanted === undefined) return;
+    const peers = this.#parts.peers();
     for (const [peer, { what, at }] of this.#asked) {
       if (now - at < limits.replyMs && peers.includes(peer)) continue;
       this.#asked.delete(peer);

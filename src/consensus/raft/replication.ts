@@ -76,6 +76,7 @@ function noteSpace(follower: Follower, space: LogSpace): void {
 
 /** The newest entry that a majority has on disk, if it is of our own term; with it, everything before. */
 export function advanceCommit(state: RaftState, role: LeaderRole): void {
+  if (state.commitIndex === state.log.lastIndex) return;
   const reached = reachedByMajorities(state.voterSets, (id) => reachedBy(state, role, id));
   const index = minIndex(reached, state.log.lastIndex);
   if (index <= state.commitIndex || state.log.termAt(index) !== state.term) return;
