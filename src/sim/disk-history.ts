@@ -79,8 +79,8 @@ function withRange(ranges: readonly ByteRange[], from: number, to: number): Byte
 }
 
 export class WriteHistory {
-  /** The last writes but for fills, oldest first. */
-  recent: WriteRecord[] = [];
+  /** Oldest first. Twice as many as are kept at most, since to drop one from the front moves all others. */
+  readonly #recent: WriteRecord[] = [];
   /** Behind this byte nothing was ever written but zeros that made the file longer. */
   writtenEnd = 0;
   #settled: ByteRange[] = [];
@@ -91,6 +91,21 @@ export class WriteHistory {
   /** Sorted and apart. */
   get settled(): readonly ByteRange[] {
     return this.#settled;
+  }
+
+  /** The last writes but for fills, oldest first. */
+  get recent(): readonly WriteRecord[] {
+    return this.#recent.slice(-recentMax);
+  }
+
+  began(write: WriteRecord): void {
+    const recent = this.#recent;
+    this.writtenEnd = Math.max(this.writtenEnd, write.end);
+    recent.push(write);
+    const left = recent.at(-1 - recentMax);
+    // What is not followed any more cannot become settled, since nobody would see it overwritten.
+    if (left?.isSettled === false) left.live = [];
+    if (recent.length >= 2 * recentMax) recent.splice(0, recent.length - recentMax);
   }
 
   /** Where the file is now. */
@@ -176,13 +191,7 @@ export class WriteLedger {
     };
     if (content.isFill) return write;
     this.#unreported.push(write);
-    history.writtenEnd = Math.max(history.writtenEnd, end);
-    history.recent.push(write);
-    if (history.recent.length > recentMax) {
-      const oldest = history.recent.shift();
-      // What is not followed any more cannot become settled, since nobody would see it overwritten.
-      if (oldest?.isSettled === false) oldest.live = [];
-    }
+    history.began(write);
     return write;
   }
 

@@ -4,7 +4,7 @@
  * Owns: the list, and how each is noticed from outside: the product is not changed for it. Leaves to others: making them happen (swarm,
  * nemesis). A sweep prints which were never reached.
  */
-import type { LogIndex, ReplicaId, Term } from "../model/ids.js";
+import type { LogIndex, Term } from "../model/ids.js";
 import type { RaftState, Role } from "../consensus/raft/state.js";
 import type { ClientStatus } from "../client/client-core.js";
 import type { InlineReplica } from "../replica/open-replica.js";
@@ -59,7 +59,8 @@ export const markerNames = [
 
 export type Marker = (typeof markerNames)[number];
 
-interface Seen {
+/** What a replica was when it was looked at last. */
+export interface Seen {
   readonly role: Role["kind"];
   readonly term: Term;
   readonly lastIndex: LogIndex;
@@ -67,7 +68,6 @@ interface Seen {
 
 export class Markers {
   readonly reached = new Set<Marker>();
-  readonly #seen = new Map<ReplicaId, Seen>();
 
   reach(marker: Marker): void {
     this.reached.add(marker);
@@ -80,15 +80,19 @@ export class Markers {
     else this.reach("an unknown outcome was resolved as not executed");
   }
 
-  /** After each callback of a replica: so it must be cheap. */
-  look(id: ReplicaId, raft: RaftState): void {
-    const before = this.#seen.get(id);
+  /** After each callback of a replica: so it must be cheap. Answers what to give as `before` the next time; undefined at first. */
+  look(before: Seen | undefined, raft: RaftState): Seen {
     const { role, term, log } = raft;
     const { lastIndex } = log;
     if (before !== undefined && before.role === role.kind && before.term === term && before.lastIndex === lastIndex)
-      return;
-    this.#seen.set(id, { role: role.kind, term, lastIndex });
-    if (before === undefined) return;
+      return before;
+    if (before !== undefined) this.#changed(before, raft);
+    return { role: role.kind, term, lastIndex };
+  }
+
+  #changed(before: Seen, raft: RaftState): void {
+    const { role, term, log } = raft;
+    const { lastIndex } = log;
     if (before.role !== role.kind) this.#roleChanged(before, role.kind, term);
     if (lastIndex > before.lastIndex && log.start.index > before.lastIndex) this.reach("a checkpoint replaced a log");
     if (lastIndex < before.lastIndex) this.reach("a follower replaced a conflicting tail");
@@ -100,11 +104,6 @@ export class Markers {
       if (progress.mode === "probe" && progress.next <= progress.match + 1 && progress.match > 0)
         this.reach("a follower refused entries that do not follow its log");
     }
-  }
-
-  /** A process is gone, and what it knew with it. */
-  forget(id: ReplicaId): void {
-    this.#seen.delete(id);
   }
 
   /** At the end of a replica's process, and of the run. */

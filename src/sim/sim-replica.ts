@@ -16,7 +16,7 @@ import { closeReplica, openReplica, type InlineReplica } from "../replica/open-r
 import type { OrderJudge } from "./checkers/order-judge.js";
 import { RuleBroken } from "./checkers/violation.js";
 import { Draw } from "./draw.js";
-import type { Markers } from "./markers.js";
+import type { Markers, Seen } from "./markers.js";
 import { SimProcess } from "./process.js";
 import type { Scheduler } from "./scheduler.js";
 import { ProcessEnded, type SimDisk } from "./sim-disk.js";
@@ -58,6 +58,8 @@ export class SimReplica {
   #process: SimProcess | undefined;
   #opened: InlineReplica | undefined;
   #raft: RaftState | undefined;
+  /** Of its process. */
+  #seen: Seen | undefined;
   #starts = 0;
   #isFounded = false;
   /** Its directory is that of a replica that was, or waits to be, added. */
@@ -220,7 +222,7 @@ export class SimReplica {
     if (process === undefined) return;
     this.#parts.trace.add(this.id, what);
     this.report();
-    this.#parts.markers.forget(this.id);
+    this.#seen = undefined;
     process.kill();
     this.#parts.network.onProcessEnd(process, how);
     this.#process = undefined;
@@ -341,7 +343,7 @@ export class SimReplica {
     const { role, term } = raft;
     if (role.kind === "candidate") this.#parts.judge.onVotes(this.id, term, role.granted);
     if (role.kind === "leader") this.#parts.judge.onLeader(this.id, raft);
-    this.#parts.markers.look(this.id, raft);
+    this.#seen = this.#parts.markers.look(this.#seen, raft);
   }
 }
 

@@ -12,7 +12,7 @@ import type { LogIndex } from "../../model/ids.js";
 import type { QueryOutcome, Reply } from "../../model/request.js";
 import { decodeBatch } from "../../wire/request-codec.js";
 import type { Floor, Operation } from "../operation.js";
-import { equalPlain } from "./equal.js";
+import { equalExecuted, equalPlain, equalReplies } from "./equal.js";
 import { ReadJudge, seesEverything } from "./read-levels.js";
 import { describeReply, type Decided, type OrderJudge } from "./order-judge.js";
 import { must, RuleBroken } from "./violation.js";
@@ -64,7 +64,7 @@ export class ClientJudge {
         `${nameOf(operation)} is answered with ${describeReply(reply)}, and nobody executed request ${key.number} of session ${key.session}`,
       );
     }
-    must(equalPlain(position.reply, reply), "V7", () => {
+    must(equalReplies(position.reply, reply), "V7", () => {
       return `${nameOf(operation)} is answered with ${describeReply(reply)}, and the order has ${describeReply(position.reply)} at ${position.index}`;
     });
     must(isBehind(position, operation.floor), "V10", () => {
@@ -106,7 +106,7 @@ export class ClientJudge {
     for (const operation of queries.get(0) ?? []) checkQuery(executor, operation);
     for (const { entry, executed, by } of this.#order.decided) {
       const again = executor.execute(entry);
-      must(equalPlain(executed, again), "V6", () => {
+      must(equalExecuted(executed, again), "V6", () => {
         const at = executed.findIndex((each, place) => !equalPlain(each, again[place]));
         return `entry ${entry.index} executed alone gives ${describeReply(again[at]?.reply)} for its request ${at}, and ${by} gave ${describeReply(executed[at]?.reply)}`;
       });
@@ -121,31 +121,36 @@ export class ClientJudge {
    */
   checkCounts(): void {
     const executed = executedInputs(this.#order.decided);
-    const answered = new Map<string, Operation[]>();
-    const possible = new Map<string, number>();
+    const counted = new Map<string, { answered: number; possible: number; readonly operations: Operation[] }>();
     for (const operation of this.operations) {
       if (operation.kind !== "command") continue;
       const key = inputKey(operation.name, operation.input);
-      if (operation.end?.kind === "answered") answered.set(key, [...(answered.get(key) ?? []), operation]);
+      let counts = counted.get(key);
+      if (counts === undefined) counted.set(key, (counts = { answered: 0, possible: 0, operations: [] }));
+      counts.operations.push(operation);
+      if (operation.end?.kind === "answered") counts.answered += 1;
       if (operation.end?.kind === "answered" || operation.end?.kind === "unknown" || operation.end === undefined)
-        possible.set(key, (possible.get(key) ?? 0) + 1);
+        counts.possible += 1;
     }
-    for (const operation of this.operations) {
-      if (operation.kind !== "command") continue;
-      const key = inputKey(operation.name, operation.input);
+    for (const [key, { answered: least, possible: most, operations }] of counted) {
       const count = executed.get(key) ?? 0;
-      const most = possible.get(key) ?? 0;
-      const isNever = operation.end?.kind === "refused" || operation.end?.kind === "notExecuted";
-      must(count <= most, isNever ? "V9" : "V8", () => {
-        return `${nameOf(operation)} (${operation.end?.kind}): its input is executed ${count} times, and at most ${most} may be`;
-      });
-      const least = answered.get(key)?.length ?? 0;
-      must(count >= least, "V7", () => `${nameOf(operation)}: ${least} were answered and ${count} executed`);
+      checkCount(count, least, most, operations);
     }
   }
 
   #raise(floor: Floor): void {
     if (isBehind(floor, this.#floor)) this.#floor = { index: floor.index, ordinal: floor.ordinal };
+  }
+}
+
+/** How often an input was executed, and how often it was answered and may have been executed. */
+function checkCount(count: number, least: number, most: number, operations: readonly Operation[]): void {
+  for (const operation of operations) {
+    const isNever = operation.end?.kind === "refused" || operation.end?.kind === "notExecuted";
+    must(count <= most, isNever ? "V9" : "V8", () => {
+      return `${nameOf(operation)} (${operation.end?.kind}): its input is executed ${count} times, and at most ${most} may be`;
+    });
+    must(count >= least, "V7", () => `${nameOf(operation)}: ${least} were answered and ${count} executed`);
   }
 }
 

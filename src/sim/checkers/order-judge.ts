@@ -13,7 +13,7 @@ import type { Entry } from "../../model/entry.js";
 import type { LogIndex, ReplicaId } from "../../model/ids.js";
 import { voterSetsOf } from "../../model/membership.js";
 import type { Reply } from "../../model/request.js";
-import { equalPlain } from "./equal.js";
+import { equalExecuted, equalPlain } from "./equal.js";
 import { must } from "./violation.js";
 
 /** What the judge may see of a replica, dead or alive: of a dead one, as it was last. */
@@ -157,7 +157,7 @@ export class OrderJudge {
     must(isSameEntry(first, entry), "V3", () => {
       return `at ${entry.index} ${other} executes ${describeEntry(first)} and ${by} executes ${describeEntry(entry)}`;
     });
-    must(equalPlain(expected, executed), "V6", () => {
+    must(equalExecuted(expected, executed), "V6", () => {
       const at = expected.findIndex((each, place) => !equalPlain(each, executed[place]));
       return `the outputs of entry ${entry.index} differ at its request ${at}: ${describeReply(expected[at]?.reply)} on ${other}, ${describeReply(executed[at]?.reply)} on ${by}`;
     });
