@@ -241,7 +241,7 @@ function drawLimits(draw: Draw, clients: number): Limits {
 
 function drawSessions(draw: Draw, clients: number): Limits["sessions"] {
   return {
-    sessionsMax: draw.pick([2 * clients + 2, 4 * clients, 1_000]),
+    sessionsMax: draw.pick([clients + 2, 4 * clients, 1_000]),
     expiryMs: draw.pick([1_000, 5_000, 60_000]),
     expirationsPerEntryMax: draw.pick([1, 16]),
     repliesMax: draw.pick([16, 64, 1_024]),
