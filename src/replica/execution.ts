@@ -9,7 +9,7 @@ import type { Steps } from "../base/steps.js";
 import type { Executed, Executor } from "../execution/executor.js";
 import type { Checkpoint } from "../model/checkpoint.js";
 import type { Entry } from "../model/entry.js";
-import type { LogIndex } from "../model/ids.js";
+import { maxIndex, noIndex, type LogIndex } from "../model/ids.js";
 import type { Clock } from "../ports/clock.js";
 import type { CheckpointStore } from "../storage/checkpoint-store.js";
 import type { ToEngine } from "./channel.js";
@@ -58,9 +58,9 @@ export class Execution {
     return this.#index;
   }
 
-  /** Another checkpoint is of no use before this one is in its place. */
-  get isInstalling(): boolean {
-    return this.#installing !== undefined;
+  /** Everything up to here is executed, or is being put in its place. */
+  get coming(): LogIndex {
+    return maxIndex(this.#index, this.#installing?.checkpoint.last.index ?? noIndex);
   }
 
   /** What an installed checkpoint covers may still come: it was on its way. */

@@ -300,8 +300,10 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
   #handle(message: ToHost): void {
     if (message.kind === "health") return this.#onHealth(message.health);
     if (message.kind === "instructed") return this.#instructions.instructed(message.id, message.outcome);
-    if (message.kind === "fetchCheckpoint")
-      return this.#host.execution.isInstalling ? undefined : this.#transfer.want(message.index);
+    if (message.kind === "fetchCheckpoint") {
+      if (message.index > this.#host.execution.coming) this.#transfer.want(message.index);
+      return;
+    }
     if (message.kind !== "forwarded" || message.as === "host") return this.#host.handle(message);
     const { as, from, payload } = message;
     if (as === "instruction") return this.#instructions.receive(from, payload);
