@@ -1,7 +1,8 @@
 /** A state of one collection of each kind, for tests that look at the collections alone. */
 import type { CommandLimits } from "../src/api/machine.js";
 import type { StateCell, StateList, StateMap, StateSet, StateSortedMap } from "../src/api/state.js";
-import { chunksOf, digestOfContents, StateStore } from "../src/collections/state-store.js";
+import type { Fingerprint } from "../src/base/fingerprint.js";
+import { chunksOf, digestOfContents, fingerprintOfContents, StateStore } from "../src/collections/state-store.js";
 import type { NamedContent } from "../src/collections/snapshot-format.js";
 import { hexOf } from "../src/base/bytes.js";
 import { nodeHash } from "../src/node/hash.js";
@@ -68,11 +69,14 @@ export class CollectionStore {
   }
 
   digest(): string {
-    return hexOf(this.#store.digest(nodeHash));
+    return `${hexOf(this.#store.digest(nodeHash))} ${textOf(this.#store.fingerprint())}`;
   }
 }
 
-export const forkDigest = (fork: readonly NamedContent[]): string => hexOf(digestOfContents(fork, nodeHash));
+/** Both that audits compare and that checkpoints do: what holds for one holds for the other. */
+export const forkDigest = (fork: readonly NamedContent[]): string =>
+  `${hexOf(digestOfContents(fork, nodeHash))} ${textOf(fingerprintOfContents(fork))}`;
+const textOf = ({ high, low }: Fingerprint): string => `${high}:${low}`;
 export const forkChunks = (fork: readonly NamedContent[]): Uint8Array[] => [...chunksOf(fork)];
 
 /** All that a reader can see, in the order in which it is seen. */

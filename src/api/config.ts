@@ -66,6 +66,16 @@ export interface MachineLimits {
   readonly eventsBytesMax: number;
 }
 
+/** At which positions replicas are compared (`execution/audit-table.ts`). */
+export interface AuditLimits {
+  /** Requests after which there is a position. */
+  readonly everyCommands: number;
+  /** After the first request behind a position there is another within this time, by agreed time. */
+  readonly everyMs: number;
+  /** Who has not reported on a position after this long, by agreed time, was not checked. */
+  readonly reportMs: number;
+}
+
 /** What must be the same on every replica: execution depends on it, or a promise that one makes and another counts on. */
 export interface ReplicatedLimits {
   readonly checkpoints: CheckpointLimits;
@@ -73,6 +83,7 @@ export interface ReplicatedLimits {
   readonly idempotency: IdempotencyLimits;
   readonly lease: LeaseLimits;
   readonly machine: MachineLimits;
+  readonly audit: AuditLimits;
 }
 
 /** Elections and replication (`consensus/raft`). */
@@ -239,6 +250,11 @@ export const defaultLimits: Limits = {
     eventsMax: 65_536,
     eventsBytesMax: 33_554_432,
   },
+  audit: {
+    everyCommands: 1_000,
+    everyMs: 1_000,
+    reportMs: 5_000,
+  },
   raft: {
     heartbeatMs: 100,
     electionTimeoutMsMin: 1_000,
@@ -314,6 +330,7 @@ export function checkLimits(limits: Limits): string | undefined {
     checkCounts("idempotency", limits.idempotency) ??
     checkLease(limits) ??
     checkCounts("machine", limits.machine) ??
+    checkCounts("audit", limits.audit) ??
     checkCounts("raft", limits.raft) ??
     checkCounts("admission", limits.admission) ??
     checkCounts("execution", limits.execution) ??
@@ -330,8 +347,8 @@ export function checkLimits(limits: Limits): string | undefined {
 
 /** Equal for replicas that execute alike: every replicated limit in a fixed order. */
 export function fingerprintOf(limits: ReplicatedLimits): string {
-  const { checkpoints, sessions, idempotency, lease, machine } = limits;
-  return [checkpoints, sessions, idempotency, lease, machine].map(textOf).join(";");
+  const { checkpoints, sessions, idempotency, lease, machine, audit } = limits;
+  return [checkpoints, sessions, idempotency, lease, machine, audit].map(textOf).join(";");
 }
 
 function checkSessions(limits: SessionLimits): string | undefined {

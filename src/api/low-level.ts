@@ -5,6 +5,7 @@
  * its state in a store of its own. Everything here is synchronous and deterministic: the same calls in the same order give
  * the same answers, digests and chunks on every replica.
  */
+import type { Fingerprint } from "../base/fingerprint.js";
 import type { EventsAnswer, EventsQuestion } from "../model/events.js";
 import type { AgreedTime, LogIndex, SessionId } from "../model/ids.js";
 import type { Hash } from "../ports/hash.js";
@@ -68,6 +69,11 @@ export interface MachineInstance {
   installing?(chunks: Iterable<Uint8Array>): Generator<void, void>;
   /** Equal for equal states, whatever their history. 32 bytes. */
   digest(): Uint8Array;
+  /**
+   * Equal for equal states, whatever their history, and cheap: audits ask for it every few hundred commands. Without it they compare what
+   * commands answer, and not the state.
+   */
+  fingerprint?(): Fingerprint;
   /** The earliest agreed time at which the state wants an entry although nobody asks for one. */
   dueAt(): AgreedTime | undefined;
   /** The events of a name in `eventNames`, in order. */

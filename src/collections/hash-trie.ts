@@ -9,8 +9,10 @@
  * Invariants: M1 the shape follows from the keys alone: a branch other than the root has two or more leaves below it, and keys
  * of one position share a bucket sorted by key. M2 a node that a snapshot can reach never changes, but for its cached digest.
  */
+import { FingerprintSum, noFingerprint, type Fingerprint } from "../base/fingerprint.js";
 import { invariant } from "../base/invariant.js";
 import type { SortedKey } from "../api/state.js";
+import { fingerprintOfEntry } from "./entry-fingerprint.js";
 import { compareKeys, isSameKey, positionBits, positionOf } from "./key.js";
 
 export interface TrieEntry {
@@ -44,6 +46,7 @@ export interface TrieBranch {
 export interface TrieSnapshot {
   readonly root: TrieBranch;
   readonly size: number;
+  readonly fingerprint: Fingerprint;
 }
 
 const levelBits = 5;
@@ -53,6 +56,12 @@ export class HashTrie {
   #epoch = 1;
   #root: TrieBranch = createBranch(1);
   #size = 0;
+  readonly #sum = new FingerprintSum();
+
+  /** Of the whole content. What goes is taken out as it is then: an entry that changed by itself leaves its trace. */
+  get fingerprint(): Fingerprint {
+    return this.#sum;
+  }
 
   get size(): number {
     return this.#size;
@@ -78,6 +87,13 @@ export class HashTrie {
   }
 
   putEntry(entry: TrieEntry): TrieEntry | undefined {
+    const previous = this.#place(entry);
+    this.#sum.add(fingerprintOfEntry(entry.key, entry.value));
+    if (previous !== undefined) this.#sum.remove(fingerprintOfEntry(previous.key, previous.value));
+    return previous;
+  }
+
+  #place(entry: TrieEntry): TrieEntry | undefined {
     let branch = this.#ownRoot();
     for (let level = 0; level < levelCount; level += 1) {
       const bit = bitOf(entry.position, level);
@@ -104,13 +120,14 @@ export class HashTrie {
     if (entry === undefined) return undefined;
     this.#removeBelow(this.#ownRoot(), entry, 0);
     this.#size -= 1;
+    this.#sum.remove(fingerprintOfEntry(entry.key, entry.value));
     return entry;
   }
 
   /** The content as it is now; later changes leave it alone. O(1). */
   snapshot(): TrieSnapshot {
     this.#epoch += 1;
-    return { root: this.#root, size: this.#size };
+    return this.view();
   }
 
   /** Replaces the whole content. The snapshot stays what it is. */
@@ -118,16 +135,19 @@ export class HashTrie {
     this.#epoch += 1;
     this.#root = snapshot.root;
     this.#size = snapshot.size;
+    this.#sum.set(snapshot.fingerprint);
   }
 
   clear(): void {
     this.#root = createBranch(this.#epoch);
     this.#size = 0;
+    this.#sum.set(noFingerprint);
   }
 
   /** For the digest, which may cache what it finds. Valid until the next change. */
   view(): TrieSnapshot {
-    return { root: this.#root, size: this.#size };
+    const { high, low } = this.#sum;
+    return { root: this.#root, size: this.#size, fingerprint: { high, low } };
   }
 
   #putAtLeaf(

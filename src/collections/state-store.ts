@@ -5,6 +5,7 @@
  * the bytes of a snapshot (`snapshot-format.ts`). Called by `typed-machine.ts`.
  */
 import { ByteWriter } from "../base/bytes.js";
+import { Mixer, type Fingerprint } from "../base/fingerprint.js";
 import { invariant } from "../base/invariant.js";
 import { doAll, type Steps } from "../base/steps.js";
 import type { CommandLimits } from "../api/machine.js";
@@ -67,6 +68,11 @@ export class StateStore {
     );
   }
 
+  /** Equal for equal states, like the digest, and costs the same however large they are. */
+  fingerprint(): Fingerprint {
+    return fingerprintOfContents(this.#declared.map(({ table }) => ({ name: table.name, content: table.trie.view() })));
+  }
+
   /** Replaces everything, or nothing. @throws SnapshotRefused */
   install(chunks: Iterable<Uint8Array>): void {
     doAll(this.installing(chunks));
@@ -111,6 +117,12 @@ export function digestOfContents(contents: readonly NamedContent[], hash: Hash):
     writer.raw(digestOfTrie(content.root, hash));
   }
   return hash.sha256(writer.peek());
+}
+
+export function fingerprintOfContents(contents: readonly NamedContent[]): Fingerprint {
+  const mixer = new Mixer().begin();
+  for (const { name, content } of contents) mixer.text(name).number(content.size).fingerprint(content.fingerprint);
+  return mixer.end();
 }
 
 export function chunksOf(contents: readonly NamedContent[]): Iterable<Uint8Array> {

@@ -8,6 +8,7 @@
  * Invariants M7 to M9 of `scope.ts`, M14 of `guard/guard.ts`, M10: after each call the state is that of the commands that did not fail, and
  * nothing else, and M13: what was executed once can be executed again.
  */
+import type { Fingerprint } from "../base/fingerprint.js";
 import { invariant, InvariantViolation, unreachable } from "../base/invariant.js";
 import { decodeUtf8, encodeUtf8 } from "../base/bytes.js";
 import { doAll, type Steps } from "../base/steps.js";
@@ -194,6 +195,10 @@ export class TypedInstance implements MachineInstance {
 
   digest(): Uint8Array {
     return this.#store.digest(this.#environment.hash);
+  }
+
+  fingerprint(): Fingerprint {
+    return this.#store.fingerprint();
   }
 
   dueAt(): number | undefined {

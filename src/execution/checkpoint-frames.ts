@@ -4,17 +4,20 @@
  * Owns: the frames and their order. Leaves to others: the bytes of each part (`session-codec.ts`, `report-table.ts`, the machine), cutting the
  * stream into chunks (`replica/checkpointer.ts`). Equal states give equal frames on every replica (hazard S10).
  *
- *   frame  part u8, length varint, bytes;  parts in their order: sessions, keys, reports, members, machine
+ *   frame  part u8, length varint, bytes;  parts in their order: sessions, keys, reports, members, machine, audits (none in those of a version before audits)
  */
 import { ByteReader, ByteWriter, concatBytes } from "../base/bytes.js";
+import { noFingerprint } from "../base/fingerprint.js";
 import type { Steps } from "../base/steps.js";
 import { noEntry } from "../model/entry.js";
 import type { AgreedTime, LogIndex } from "../model/ids.js";
 import type { Configuration } from "../model/membership.js";
 import type { Executor, ExecutorFork } from "./executor.js";
+import { encodeAudits } from "./audit-table-codec.js";
+import { newAuditState } from "./audit-table.js";
 import { decodeConfiguration, encodeConfiguration } from "./member-codec.js";
 
-const parts = ["sessions", "keys", "reports", "members", "machine"] as const;
+const parts = ["sessions", "keys", "reports", "members", "machine", "audits"] as const;
 type Part = (typeof parts)[number];
 
 interface Frame {
@@ -48,6 +51,7 @@ export function* installFrames(
     reports: frames.of("reports"),
     members: frames.of("members"),
     machine: frames.of("machine"),
+    audits: frames.of("audits"),
   });
   return (
     objection ??
@@ -67,7 +71,7 @@ export function configurationIn(chunks: Iterable<Uint8Array>): Configuration | u
   return frames.isDone ? decodeConfiguration(members) : undefined;
 }
 
-/** The same chunk for another cluster: the members in it are the founders, whoever they are there. */
+/** The same chunk for another cluster: the members in it are the founders, whoever they are there, and nothing was compared there yet. */
 export function withoutMembers(chunk: Uint8Array): Uint8Array {
   const reader = new ByteReader(chunk);
   const writer = new ByteWriter(chunk.length);
@@ -75,9 +79,14 @@ export function withoutMembers(chunk: Uint8Array): Uint8Array {
     const at = reader.u8();
     const bytes = reader.bytes();
     writer.u8(at);
-    writer.bytes(parts[at] === "members" ? concatBytes(encodeConfiguration(founders)) : bytes);
+    writer.bytes(elsewhere(parts[at]) ?? bytes);
   }
   return writer.finish();
+}
+
+function elsewhere(part: Part | undefined): Uint8Array | undefined {
+  if (part === "members") return concatBytes(encodeConfiguration(founders));
+  return part === "audits" ? concatBytes(encodeAudits(noFingerprint, newAuditState())) : undefined;
 }
 
 const founders = { ...noEntry, membership: { members: [] } };

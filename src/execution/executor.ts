@@ -22,7 +22,6 @@ import type {
 import { ByteWriter, concatBytes, encodeUtf8 } from "../base/bytes.js";
 import { InvariantViolation, unreachable } from "../base/invariant.js";
 import type { Steps } from "../base/steps.js";
-import type { Report } from "../model/checkpoint.js";
 import { noEntry, type Entry } from "../model/entry.js";
 import type { EventsAnswer, EventsQuestion } from "../model/events.js";
 import { noIndex } from "../model/ids.js";
@@ -32,8 +31,10 @@ import type { Configuration, Membership } from "../model/membership.js";
 import { keyOf } from "../model/request.js";
 import type { CommandRequest, Reply, Request, RequestKey } from "../model/request.js";
 import type { Hash } from "../ports/hash.js";
+import { decodeAuditReport } from "../wire/audit-codec.js";
 import { decodeReport } from "../wire/checkpoint-codec.js";
 import { decodeBatch } from "../wire/request-codec.js";
+import { Audits, type Audited } from "./audits.js";
 import { CheckpointPace } from "./checkpoint-pace.js";
 import { IdempotencyTable } from "./idempotency-table.js";
 import { checkNextEntry, checkOutcomes, checkWhole } from "./invariants.js";
@@ -83,6 +84,7 @@ export interface ExecutorFork {
   readonly keys: Iterable<Uint8Array>;
   readonly reports: readonly Uint8Array[];
   readonly members: readonly Uint8Array[];
+  readonly audits: readonly Uint8Array[];
   release(): void;
 }
 
@@ -95,6 +97,8 @@ export interface ExecutorState {
   readonly keys: Iterable<Uint8Array>;
   readonly reports: Iterable<Uint8Array>;
   readonly members: Iterable<Uint8Array>;
+  /** None in a checkpoint of a version before audits. */
+  readonly audits: Iterable<Uint8Array>;
 }
 
 /** A request of the entry at hand, with what it will be answered. */
@@ -116,6 +120,7 @@ export class Executor {
   readonly #reports = new ReportTable();
   #configuration: Configuration;
   readonly #pace: CheckpointPace;
+  readonly #audits: Audits;
   readonly #observe: ExecutorParts["executed"];
   #index: LogIndex = noIndex;
   #time: AgreedTime = 0;
@@ -129,6 +134,7 @@ export class Executor {
     this.#configuration = { ...noEntry, membership: founders };
     this.#pace = new CheckpointPace(limits.checkpoints);
     this.#machine = machine.open({ hash, limits: limits.machine, forbidden });
+    this.#audits = new Audits(limits.audit);
     this.#eventNames = new Set(machine.eventNames ?? []);
     this.#hash = hash;
     this.#limits = limits;
@@ -145,6 +151,11 @@ export class Executor {
   /** Replicas' reports of their checkpoints, as far as they are executed. */
   get reports(): ReportTable {
     return this.#reports;
+  }
+
+  /** What replicas have at the same positions, and the verdicts, as of the last executed entry. */
+  get audits(): Audits {
+    return this.#audits;
   }
 
   /** The members by the executed entries: of the founding ones index and term are 0. */
@@ -191,6 +202,7 @@ export class Executor {
     checkWhole(this.#midEntry);
     if (this.#broken !== undefined) return [];
     checkNextEntry(entry, this.#index, this.#time);
+    this.#audits.begin(entry, this.#machine);
     const requests = this.#requestsOf(entry);
     if (typeof requests === "string") {
       this.#broken = requests;
@@ -205,6 +217,7 @@ export class Executor {
     const executed = this.#executeAll(requests);
     this.#sessions.trim();
     this.#pace.count(entry, this.#reports.certificate?.bytes ?? 0);
+    this.#audits.executed(entry, executed, this.#audited);
     this.#midEntry = false;
     this.#observe?.(entry, executed);
     return executed;
@@ -225,7 +238,8 @@ export class Executor {
 
   /** The earliest agreed time at which something is due although no client asks: then a `time` entry is wanted. */
   dueAt(): AgreedTime | undefined {
-    return earliest(earliest(this.#machine.dueAt(), this.#sessions.dueAt()), this.#keys.dueAt());
+    const tables = earliest(this.#sessions.dueAt(), this.#keys.dueAt());
+    return earliest(earliest(this.#machine.dueAt(), tables), this.#audits.dueAt());
   }
 
   /** Equal for equal replicated states: index, agreed time, machine, sessions, keys, limits. 32 bytes. Costs a walk through the tables. */
@@ -250,6 +264,7 @@ export class Executor {
       keys: keys.chunks,
       reports: this.#reports.encode(),
       members: encodeConfiguration(this.#configuration),
+      audits: this.#audits.encode(),
       release: () => {
         machine.release();
         sessions.release();
@@ -290,6 +305,7 @@ export class Executor {
     this.#keys.become(keys);
     this.#reports.become(reports);
     if (configuration.index > noIndex) this.#configuration = configuration;
+    if (!this.#audits.install(state.audits)) return "Cannot install a checkpoint: its audits are malformed.";
     this.#pace.restart();
     this.#index = state.index;
     this.#time = state.time;
@@ -307,7 +323,7 @@ export class Executor {
       case "batch":
         return decodeBatch(payload) ?? unknownForm(entry);
       case "report":
-        return this.#report(decodeReport(payload)) ?? unknownForm(entry);
+        return this.#report(payload) ?? unknownForm(entry);
       case "configuration":
         return this.#configure(entry, decodeMembership(payload)) ?? unknownForm(entry);
       case "version":
@@ -317,9 +333,12 @@ export class Executor {
     }
   }
 
-  #report(report: Report | undefined): readonly Request[] | undefined {
-    if (report === undefined) return undefined;
-    this.#reports.add(report);
+  #report(payload: Uint8Array): readonly Request[] | undefined {
+    const audit = decodeAuditReport(payload);
+    const report = audit === undefined ? decodeReport(payload) : undefined;
+    if (audit !== undefined) this.#audits.add(audit);
+    else if (report !== undefined) this.#reports.add(report);
+    else return undefined;
     return [];
   }
 
@@ -328,6 +347,17 @@ export class Executor {
     if (membership === undefined) return undefined;
     this.#configuration = { index, term, membership };
     return [];
+  }
+
+  get #audited(): Audited {
+    return {
+      machine: this.#machine,
+      sessions: this.#sessions,
+      keys: this.#keys,
+      reports: this.#reports,
+      configuration: this.#configuration,
+      rules: this.#rules,
+    };
   }
 
   #executeAll(requests: readonly Request[]): readonly Executed[] {
@@ -435,6 +465,7 @@ function digestOf(hash: Hash, rules: Uint8Array, parts: ExecutorFork): Uint8Arra
   writer.raw(digestOfChunks(hash, parts.keys));
   writer.raw(digestOfChunks(hash, parts.reports));
   writer.raw(digestOfChunks(hash, parts.members));
+  writer.raw(digestOfChunks(hash, parts.audits));
   return hash.sha256(writer.peek());
 }
 

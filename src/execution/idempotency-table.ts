@@ -7,15 +7,17 @@
  */
 import type { IdempotencyLimits } from "../api/config.js";
 import { equalBytes } from "../base/bytes.js";
+import type { Fingerprint } from "../base/fingerprint.js";
 import type { AgreedTime } from "../model/ids.js";
 import type { IdempotencyKey, Reply } from "../model/request.js";
+import { AgeFingerprint, mixKept, type Counted } from "./age-fingerprint.js";
 import { AgeOrder } from "./age-order.js";
 import type { Aged } from "./age-order.js";
 import { checkWithin } from "./invariants.js";
 import { refused, replyBytes } from "./replies.js";
 import type { Kept, Running } from "./replies.js";
 
-export interface HeldKey extends Aged<HeldKey> {
+export interface HeldKey extends Aged<HeldKey>, Counted {
   readonly principal: string;
   readonly key: string;
   readonly digest: Uint8Array;
@@ -27,6 +29,9 @@ export class IdempotencyTable {
   readonly #limits: IdempotencyLimits;
   #byKey = new Map<string, HeldKey>();
   #byAge = new AgeOrder<HeldKey>();
+  #fingerprint = new AgeFingerprint<HeldKey>((mixer, { expiresAt, principal, key, digest, kept }) => {
+    mixKept(mixer.number(expiresAt).text(principal).text(key).bytes(digest), kept);
+  });
   #bytes = 0;
   #time: AgreedTime = 0;
 
@@ -83,6 +88,11 @@ export class IdempotencyTable {
     this.#bytes += heldBytes(held);
   }
 
+  /** Equal for equal keys. Costs as much as what changed since it was asked for last. */
+  fingerprint(): Fingerprint {
+    return this.#fingerprint.of(this.#byAge);
+  }
+
   /** For the codec: from the first to expire on. */
   contents(): AgeOrder<HeldKey> {
     return this.#byAge;
@@ -99,6 +109,7 @@ export class IdempotencyTable {
   restore(held: HeldKey): boolean {
     if (held.expiresAt < (this.#byAge.newest?.expiresAt ?? 0)) return false;
     this.#insert(held);
+    this.#fingerprint.restored(held);
     this.#bytes += heldBytes(held);
     return true;
   }
@@ -107,6 +118,7 @@ export class IdempotencyTable {
   become(other: IdempotencyTable): void {
     this.#byKey = other.#byKey;
     this.#byAge = other.#byAge;
+    this.#fingerprint = other.#fingerprint;
     this.#bytes = other.#bytes;
     this.#time = other.#time;
   }
@@ -125,12 +137,13 @@ export class IdempotencyTable {
   #remove(held: HeldKey): void {
     this.#byKey.delete(nameOf(held.principal, held.key));
     this.#byAge.remove(held);
+    this.#fingerprint.removed(held);
     this.#bytes -= heldBytes(held);
   }
 }
 
-export function newHeldKey(held: Omit<HeldKey, keyof Aged<HeldKey>>): HeldKey {
-  return { ...held, older: undefined, newer: undefined, stamp: 0 };
+export function newHeldKey(held: Omit<HeldKey, keyof Aged<HeldKey> | keyof Counted>): HeldKey {
+  return { ...held, older: undefined, newer: undefined, stamp: 0, countedHigh: 0, countedLow: 0 };
 }
 
 /** A key counts once its reply is known; until the entry ends it is one of a bounded number. */

@@ -15,14 +15,14 @@ import type { IdempotencyLimits, SessionLimits } from "../api/config.js";
 import { ByteReader, ByteWriter } from "../base/bytes.js";
 import type { Steps } from "../base/steps.js";
 import { nextRequest, requestNumber, sessionId } from "../model/ids.js";
-import type { AgreedTime, RequestNumber, SessionId } from "../model/ids.js";
+import type { AgreedTime, SessionId } from "../model/ids.js";
 import { requestLimits } from "../model/request-limits.js";
 import { readText } from "../wire/bounded.js";
 import { readReply, writeReply } from "../wire/reply-codec.js";
 import type { Aged, AgeView } from "./age-order.js";
 import { IdempotencyTable, newHeldKey, type HeldKey } from "./idempotency-table.js";
 import { isTombstone, refused, replyBytes, settledReply } from "./replies.js";
-import { newSession, SessionTable, type Session } from "./session-table.js";
+import { newSession, SessionTable, tombstonesOf, type Session } from "./session-table.js";
 
 const version = 1;
 /** A chunk is closed by the session or key that reaches this. */
@@ -126,11 +126,6 @@ function writeSession(writer: ByteWriter, session: Session): void {
   }
   writer.varint(session.tombstonesAhead);
   for (const number of tombstonesOf(session)) writer.varint(number);
-}
-
-function tombstonesOf(session: Session): RequestNumber[] {
-  if (session.tombstonesAhead === 0) return [];
-  return [...session.replies.keys()].filter((number) => number >= session.next).sort((left, right) => left - right);
 }
 
 function readSession(reader: ByteReader): Session | undefined {

@@ -9,10 +9,12 @@
  * by age serves both expiry and eviction. Keeps X3, X5.
  */
 import type { SessionLimits } from "../api/config.js";
+import type { Fingerprint, Mixer } from "../base/fingerprint.js";
 import { invariant } from "../base/invariant.js";
 import { firstRequest, firstSession, nextRequest, nextSession } from "../model/ids.js";
 import type { AgreedTime, RequestNumber, SessionId } from "../model/ids.js";
 import type { CommandRequest, ExecutedRefusal, Reply, Request } from "../model/request.js";
+import { AgeFingerprint, mixKept, type Counted } from "./age-fingerprint.js";
 import { AgeOrder } from "./age-order.js";
 import type { Aged } from "./age-order.js";
 import { checkSession, checkWithin } from "./invariants.js";
@@ -20,7 +22,7 @@ import { isTombstone, refused, replyBytes } from "./replies.js";
 import type { Kept, Running } from "./replies.js";
 import type { OpenSession, SessionView } from "./session-view.js";
 
-export interface Session extends OpenSession, Aged<Session> {
+export interface Session extends OpenSession, Aged<Session>, Counted {
   readonly nonce: string;
   next: RequestNumber;
   releasedBelow: RequestNumber;
@@ -48,6 +50,7 @@ export class SessionTable implements SessionView {
   #byId = new Map<SessionId, Session>();
   #byOpener = new Map<string, Session>();
   #byAge = new AgeOrder<Session>();
+  #fingerprint = new AgeFingerprint<Session>(mixSession);
   #nextId: SessionId = firstSession;
   #replyBytes = 0;
   #time: AgreedTime = 0;
@@ -186,6 +189,11 @@ export class SessionTable implements SessionView {
     return session !== undefined && session.expiresAt > this.#time ? session.id : undefined;
   }
 
+  /** Equal for equal sessions, but for the order of their last use. Costs as much as what changed since it was asked for last. */
+  fingerprint(): Fingerprint {
+    return this.#fingerprint.of(this.#byAge);
+  }
+
   /** For the codec: everything that is replicated, sessions from the least recently used on. */
   contents(): { readonly nextId: SessionId; readonly time: AgreedTime; readonly sessions: AgeOrder<Session> } {
     return { nextId: this.#nextId, time: this.#time, sessions: this.#byAge };
@@ -205,6 +213,7 @@ export class SessionTable implements SessionView {
     if (session.expiresAt < (this.#byAge.newest?.expiresAt ?? 0)) return false;
     checkSession(session);
     this.#insert(session);
+    this.#fingerprint.restored(session);
     this.#replyBytes += session.replyBytes;
     return true;
   }
@@ -214,6 +223,7 @@ export class SessionTable implements SessionView {
     this.#byId = other.#byId;
     this.#byOpener = other.#byOpener;
     this.#byAge = other.#byAge;
+    this.#fingerprint = other.#fingerprint;
     this.#nextId = other.#nextId;
     this.#replyBytes = other.#replyBytes;
     this.#time = other.#time;
@@ -297,6 +307,7 @@ export class SessionTable implements SessionView {
     this.#byId.delete(session.id);
     this.#byOpener.delete(openerOf(session.principal, session.nonce));
     this.#byAge.remove(session);
+    this.#fingerprint.removed(session);
     this.#replyBytes -= session.replyBytes;
   }
 
@@ -322,7 +333,25 @@ export function newSession(id: SessionId, principal: string, nonce: string): Ses
     older: undefined,
     newer: undefined,
     stamp: 0,
+    countedHigh: 0,
+    countedLow: 0,
   };
+}
+
+function mixSession(mixer: Mixer, session: Session): void {
+  mixer.number(session.id).number(session.next).number(session.releasedBelow).number(session.expiresAt);
+  mixer.text(session.principal).text(session.nonce);
+  for (let number = session.releasedBelow; number < session.next; number = nextRequest(number)) {
+    const kept = session.replies.get(number);
+    if (kept !== undefined) mixKept(mixer, kept);
+  }
+  for (const number of tombstonesOf(session)) mixer.number(number);
+}
+
+/** Those ahead of the next number, growing. */
+export function tombstonesOf(session: Session): RequestNumber[] {
+  if (session.tombstonesAhead === 0) return [];
+  return [...session.replies.keys()].filter((number) => number >= session.next).sort((left, right) => left - right);
 }
 
 function resolutionOf(kept: Kept): Resolution {

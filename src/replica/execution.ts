@@ -12,6 +12,7 @@ import type { Entry } from "../model/entry.js";
 import { maxIndex, noIndex, type LogIndex } from "../model/ids.js";
 import type { Clock } from "../ports/clock.js";
 import type { CheckpointStore } from "../storage/checkpoint-store.js";
+import type { Auditor } from "./auditor.js";
 import type { ToEngine } from "./channel.js";
 import type { Checkpointer } from "./checkpointer.js";
 import { loadCheckpoint } from "./load-checkpoint.js";
@@ -22,6 +23,7 @@ export interface ExecutionParts {
   readonly checkpoints: CheckpointStore;
   readonly checkpointer: Checkpointer;
   readonly clock: Clock;
+  readonly auditor: Auditor;
   readonly toEngine: (message: ToEngine) => void;
   /** Asks for another turn, soon. */
   readonly again: () => void;
@@ -70,7 +72,7 @@ export class Execution {
 
   /** As much as one turn may take; the rest follows in the next. */
   run(): void {
-    const { executor, execution, checkpointer, toEngine, again, executed, passed, broken } = this.#parts;
+    const { executor, execution, checkpointer, auditor, toEngine, again, executed, passed, broken } = this.#parts;
     let requests = execution.requestsPerTurnMax;
     let bytes = execution.bytesPerTurnMax;
     let done = 0;
@@ -79,6 +81,7 @@ export class Execution {
       const answers = executor.execute(entry);
       if (executor.broken !== undefined) return broken(executor.broken);
       if (executor.isCheckpointDue) checkpointer.take(entry);
+      auditor.look(entry.index);
       for (const each of answers) executed(entry, each);
       passed(entry);
       this.#index = entry.index;

@@ -19,14 +19,15 @@ import type { AdmissionRefusal, ReplicaMessage, RequestKey } from "../model/requ
 import type { Clock } from "../ports/clock.js";
 import type { Hash } from "../ports/hash.js";
 import type { CheckpointStore } from "../storage/checkpoint-store.js";
-import { decodeReport } from "../wire/checkpoint-codec.js";
 import { encodeBatch, peekRequest } from "../wire/request-codec.js";
 import { decodeHostMessage, encodeHostMessage } from "../wire/host-codec.js";
+import { Auditor } from "./auditor.js";
 import type { ToEngine, ToHost } from "./channel.js";
 import { Checkpointer } from "./checkpointer.js";
 import { newCounters, type HostCounters } from "./host-counters.js";
 import { DueTime } from "./due-time.js";
 import { Execution } from "./execution.js";
+import { OrderedReports } from "./ordered-reports.js";
 import { Outgoing, type OutgoingParts } from "./outgoing.js";
 import { Queries, type ClientQuery } from "./queries.js";
 import { Waiting, type WaitingRequest } from "./waiting.js";
@@ -64,7 +65,9 @@ export class Host {
   readonly #due = new DueTime();
   #role: RoleView | undefined;
   readonly #outgoing: Outgoing;
+  readonly #reports: OrderedReports;
   readonly #checkpointer: Checkpointer;
+  readonly #auditor: Auditor;
   readonly #execution: Execution;
   #stopping = false;
   #broken = false;
@@ -76,6 +79,10 @@ export class Host {
     // reads them is slower.
     const { self, incarnation, executor, checkpoints, hash, clock, chunkBytes, admission, execution } = parts;
     const { toEngine, answer, isCongested, again } = parts;
+    const leader = (): ReplicaId | undefined => this.#role?.leader;
+    const isLeading = (): boolean => this.#isLeading();
+    this.#reports = new OrderedReports({ self, leader, isLeading, toEngine, again });
+    const order = (report: Uint8Array): void => this.#reports.order(report);
     this.#checkpointer = new Checkpointer({
       self,
       incarnation,
@@ -84,19 +91,21 @@ export class Host {
       hash,
       clock,
       chunkBytes,
-      order: (report) => this.#order(report),
+      order,
       certified: (last) => {
         toEngine({ kind: "checkpointed", last });
         again();
       },
       diverged: (reason) => this.#halt(reason),
     });
+    this.#auditor = new Auditor({ self, incarnation, executor, clock, order });
     this.#execution = new Execution({
       executor,
       execution,
       checkpoints,
       checkpointer: this.#checkpointer,
       clock,
+      auditor: this.#auditor,
       toEngine,
       again,
       executed: (entry, each) => this.#onExecuted(entry, each),
@@ -216,6 +225,7 @@ export class Host {
       this.#parts.toEngine({ kind: "propose", entries: [{ kind: "time", payload: noPayload }] });
     }
     this.#checkpointer.look();
+    this.#auditor.tick();
     this.#queries.release();
     this.#askBarrier();
   }
@@ -261,10 +271,7 @@ export class Host {
       if (request !== undefined) this.#refuse(request.connection, request.key, message.message.refusal);
       return;
     }
-    if (message.kind === "report") {
-      if (this.#isLeading() && decodeReport(message.report) !== undefined) this.#order(message.report.slice());
-      return;
-    }
+    if (message.kind === "report") return this.#reports.forwarded(message.report);
     for (const bytes of message.requests) {
       const key = peekRequest(bytes);
       if (key === undefined) this.#parts.dropped("malformed request", `from ${from}`);
@@ -280,17 +287,6 @@ export class Host {
     const request = this.#waiting.take(key);
     if (request === undefined) return;
     this.#parts.answer(request.connection, { kind: "reply", key, index: entry.index, reply });
-  }
-
-  /** A report of this replica's goes into the order; lost on its way, it is made again. */
-  #order(report: Uint8Array): void {
-    const { toEngine, again } = this.#parts;
-    const leader = this.#role?.leader;
-    if (this.#isLeading()) toEngine({ kind: "propose", entries: [{ kind: "report", payload: report }] });
-    else if (leader !== undefined && leader !== this.#parts.self) {
-      toEngine({ kind: "forward", as: "host", to: leader, payload: encodeHostMessage({ kind: "report", report }) });
-    }
-    again();
   }
 
   #sendOutgoing(): void {

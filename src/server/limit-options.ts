@@ -41,6 +41,11 @@ const meanings: Meanings = {
     eventsMax: "Events of each name that are kept for those who follow them.",
     eventsBytesMax: "Bytes of events of each name that are kept.",
   },
+  audit: {
+    everyCommands: "Requests after which replicas compare what they have.",
+    everyMs: "Time after a request by which they do so at the latest.",
+    reportMs: "A replica that has not reported what it has by then was not checked.",
+  },
   raft: {
     heartbeatMs: "A leader is heard at least this often.",
     electionTimeoutMsMin: "A follower that heard no leader for a random time from this on stands for election.",
@@ -111,7 +116,14 @@ const meanings: Meanings = {
 };
 
 /** A replica refuses to follow one that differs in these. */
-const replicated: ReadonlySet<string> = new Set(["checkpoints", "sessions", "idempotency", "lease", "machine"]);
+const replicated: ReadonlySet<string> = new Set([
+  "checkpoints",
+  "sessions",
+  "idempotency",
+  "lease",
+  "machine",
+  "audit",
+]);
 
 export interface LimitOption {
   readonly path: string;

@@ -51,6 +51,8 @@ export const markerNames = [
   "a replica started from a checkpoint",
   "a checkpoint replaced a log",
   "a checkpoint was fetched from peers",
+  "replicas agreed at a position that was compared",
+  "a replica was not checked at a position that was compared",
   "a timer fired",
   "a follower was told of events",
   "a follower was told that events are no longer kept",
@@ -123,6 +125,10 @@ export class Markers {
     if (checkpoints.newest !== undefined) this.reach("a checkpoint was taken");
     if (checkpoints.certified !== undefined) this.reach("a checkpoint was certified");
     if (counters.checkpointsFetched > 0) this.reach("a checkpoint was fetched from peers");
+    const { counts, replicas } = executor.audits.table.state;
+    if (counts.agreed > 0) this.reach("replicas agreed at a position that was compared");
+    if (replicas.some(({ unchecked }) => unchecked > 0))
+      this.reach("a replica was not checked at a position that was compared");
     if (log.recovered.damaged.length > 0 && core.status().checks["whole"] === true)
       this.reach("damaged entries were repaired while running");
   }

@@ -85,7 +85,9 @@ export const calmLimits: Limits = {
 export function drawPlan(options: PlanOptions): Plan {
   const { seed, replicas, clients, operations, calm } = options;
   const draw = new Draw(randomStream(seed, "plan"));
-  const limits = calm ? calmLimits : boundStalls({ ...drawLimits(draw, clients), ...drawCheckpoints(seed) });
+  const limits = calm
+    ? calmLimits
+    : boundStalls({ ...drawLimits(draw, clients), ...drawCheckpoints(seed), audit: drawAudit(seed) });
   const opsPerSecond = options.pace ?? draw.spread(20, 2_000);
   const healAtMs = options.untilMs ?? Math.max(2_000, Math.min(60_000, (operations / opsPerSecond) * 1_000));
   const enabled = keptApart(
@@ -281,6 +283,16 @@ function drawCheckpoints(seed: number): Pick<Limits, "checkpoints" | "transfer">
       restMs: draw.pick([50, 500]),
       readsInFlightMax: draw.pick([1, 4]),
     },
+  };
+}
+
+/** From a stream of its own, too. */
+function drawAudit(seed: number): Limits["audit"] {
+  const draw = new Draw(randomStream(seed, "audit"));
+  return {
+    everyCommands: draw.pick([1, 10, 100, 1_000]),
+    everyMs: draw.pick([50, 1_000]),
+    reportMs: draw.pick([500, 5_000]),
   };
 }
 

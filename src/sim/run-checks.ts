@@ -18,6 +18,7 @@ export function checkWhole({ replicas, order, judge, events, machine, plan }: Wo
     if (opened !== undefined) order.compareDigest(id, opened.executor.executedIndex, opened.executor.digest());
   }
   checkDisks(replicas);
+  checkAudits(replicas);
   judge.checkCounts();
   const { eventsMax, eventsBytesMax } = defaultLimits.machine;
   const limits = { ...plan.limits, machine: { ...plan.limits.machine, eventsMax, eventsBytesMax } };
@@ -28,6 +29,15 @@ export function checkWhole({ replicas, order, judge, events, machine, plan }: Wo
   const entries = order.decided.map(({ entry }) => entry);
   checkTimers(events, entries, limits.machine.timersPerEntryMax);
   searchHistories(judge.operations);
+}
+
+function checkAudits(replicas: readonly SimReplica[]): void {
+  for (const { id, opened } of replicas) {
+    const [first] = opened?.executor.audits.table.state.findings ?? [];
+    must(first === undefined, "V26", () => {
+      return `by ${id}, at ${first?.index} ${first?.agreeing.join(", ") || "nobody"} had the same, and ${first?.differing.join(", ")} not`;
+    });
+  }
 }
 
 function checkDisks(replicas: readonly SimReplica[]): void {

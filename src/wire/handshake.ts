@@ -9,7 +9,7 @@ import { noEntry, type EntryId } from "../model/entry.js";
 import { logIndex, noIndex, noTerm, term, type LogIndex, type ReplicaId, type Term } from "../model/ids.js";
 
 /** Grows when a release cannot speak with the one before it. */
-export const protocolVersion = 3;
+export const protocolVersion = 4;
 /** Of a speaker whose log names no members, and of a client. */
 export const noConfiguration: EntryId = noEntry;
 const magic = 0x5154_5251;

@@ -7,7 +7,16 @@ import { expect, test } from "vitest";
 import { doAll } from "../../src/base/steps.js";
 import type { Executed } from "../../src/execution/executor.js";
 import type { Request } from "../../src/model/request.js";
-import { command, execute, keepAlive, replicaWith, resolve, sessionOf, textOf } from "../../test-support/order.js";
+import {
+  command,
+  execute,
+  keepAlive,
+  noAuditMs,
+  replicaWith,
+  resolve,
+  sessionOf,
+  textOf,
+} from "../../test-support/order.js";
 
 const sessionCount = 3;
 
@@ -134,7 +143,8 @@ test("each number runs at most once, in order, and every reply to it is the same
 test("two replicas that execute the same order are equal after each entry, also when one is restored in the middle", () => {
   fc.assert(
     fc.property(anyOrder, anyCuts, fc.nat(), (order, cuts, middle) => {
-      const limits = { sessions: { sessionsMax: 2, repliesMax: 5 } };
+      const audit = { everyCommands: 1, reportMs: noAuditMs };
+      const limits = { sessions: { sessionsMax: 2, repliesMax: 5 }, audit };
       const one = replicaWith(limits);
       let other = replicaWith(limits);
       for (const replica of [one, other]) openAll(replica);
@@ -147,6 +157,8 @@ test("two replicas that execute the same order are equal after each entry, also 
           expect(doAll(other.executor.installing({ ...fork, machine: [...fork.machine.chunks()] }))).toBeUndefined();
         }
         expect(execute(other, at, entry)).toEqual(execute(one, at, entry));
+        expect(one.executor.audits.due).toBeDefined();
+        expect(other.executor.audits.due).toEqual(one.executor.audits.due);
       });
       expect(other.executor.digest()).toEqual(one.executor.digest());
       expect(other.machine.lines).toEqual(one.machine.lines);

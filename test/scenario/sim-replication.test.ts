@@ -20,10 +20,14 @@ import {
   votedIn,
 } from "../../test-support/leader-stories.js";
 
-/** Messages of one entry each, each 5 ms under way, so that a story can act between two. */
+/** Messages of one entry each, each 5 ms under way, so that a story can act between two; no replica reports on a position in between. */
 const stepwise = {
   plan: { network: { ...calmNetwork, delayMsMin: 5, delayMsMax: 5 } },
-  limits: { raft: { appendBytesMax: 1 }, admission: { batchCountMax: 1, pipelineMax: 16 } },
+  limits: {
+    raft: { appendBytesMax: 1 },
+    admission: { batchCountMax: 1, pipelineMax: 16 },
+    audit: { everyMs: 600_000 },
+  },
 } as const;
 
 describe("commitment", () => {

@@ -32,15 +32,16 @@ test("relations between limits are checked, with both names in the message", () 
 });
 
 test("replicas that execute by different limits have different fingerprints; what is a replica's own does not count", () => {
-  const { checkpoints, sessions, idempotency, lease, machine } = defaultLimits;
+  const { checkpoints, sessions, idempotency, lease, machine, audit } = defaultLimits;
   const same = { ...defaultLimits, raft: { ...defaultLimits.raft, heartbeatMs: 50 } };
-  const replicated = { checkpoints, sessions, idempotency, lease, machine };
+  const replicated = { checkpoints, sessions, idempotency, lease, machine, audit };
   expect(fingerprintOf(same)).toBe(fingerprintOf(defaultLimits));
   for (const other of [
     { ...replicated, sessions: { ...sessions, repliesMax: 7 } },
     { ...replicated, idempotency: { ...idempotency, keysMax: 7 } },
     { ...replicated, lease: { ...lease, durationMs: 1_000 } },
     { ...replicated, machine: { ...machine, timersPerEntryMax: 7 } },
+    { ...replicated, audit: { ...audit, everyCommands: 7 } },
   ])
     expect(fingerprintOf(other)).not.toBe(fingerprintOf(defaultLimits));
 });

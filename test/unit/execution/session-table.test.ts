@@ -7,6 +7,7 @@ import {
   numberOf,
   opened,
   replicaWith,
+  noAuditMs,
   resolve,
   sessionOf,
   textOf,
@@ -173,7 +174,7 @@ describe("expiry", () => {
     expect(open).toEqual([2, 0]);
     expect(due).toBe(10_000);
     expect(replica.executor.sessions.state(last)).toBe("expired");
-    expect(replica.executor.dueAt()).toBeUndefined();
+    expect(replica.executor.dueAt()).toBe(noAuditMs);
   });
 });
 

@@ -7,6 +7,7 @@ import type { Checkpoint, ChunkName } from "../../../src/model/checkpoint.js";
 import type { Entry } from "../../../src/model/entry.js";
 import type { Clock } from "../../../src/ports/clock.js";
 import type { ToEngine } from "../../../src/replica/channel.js";
+import { Auditor } from "../../../src/replica/auditor.js";
 import { Checkpointer } from "../../../src/replica/checkpointer.js";
 import { Execution } from "../../../src/replica/execution.js";
 import { kv } from "../../../src/services/kv/index.js";
@@ -74,11 +75,13 @@ class World {
       certified: () => {},
       diverged: (reason) => this.broken.push(reason),
     });
+    const auditor = new Auditor({ self: "a", incarnation: 1, executor: this.executor, clock, order: () => {} });
     this.execution = new Execution({
       executor: this.executor,
       execution: defaultLimits.execution,
       checkpoints: store,
       checkpointer,
+      auditor,
       clock,
       toEngine: (message) => this.told.push(message),
       again: () => {},

@@ -1,0 +1,124 @@
+/**
+ * The digests of a replica at the positions that are compared.
+ *
+ * Owns: the running digest of outputs, and what the digest of everything replicated is made of. Leaves to others: which positions, and the
+ * verdicts (`audit-table.ts`), what each part mixes. Called by the executor with each entry.
+ */
+import type { AuditLimits } from "../api/config.js";
+import type { MachineInstance } from "../api/low-level.js";
+import { equalFingerprints, Mixer, noFingerprint, type Fingerprint } from "../base/fingerprint.js";
+import { auditMembersOf, type AuditDigest, type AuditMembers, type AuditReport } from "../model/audit.js";
+import type { Entry } from "../model/entry.js";
+import { noIndex, type AgreedTime } from "../model/ids.js";
+import type { Configuration } from "../model/membership.js";
+import type { Reply } from "../model/request.js";
+import { mixReply } from "./age-fingerprint.js";
+import { decodeAudits, encodeAudits } from "./audit-table-codec.js";
+import { AuditTable } from "./audit-table.js";
+import type { IdempotencyTable } from "./idempotency-table.js";
+import { encodeConfiguration } from "./member-codec.js";
+import type { ReportTable } from "./report-table.js";
+import type { SessionTable } from "./session-table.js";
+
+/** Everything replicated. */
+export interface Audited {
+  readonly machine: MachineInstance;
+  readonly sessions: SessionTable;
+  readonly keys: IdempotencyTable;
+  readonly reports: ReportTable;
+  readonly configuration: Configuration;
+  /** Of the limits by which this replica executes. */
+  readonly rules: Uint8Array;
+}
+
+/** What this replica has at the position that it has just executed. */
+export interface DuePosition extends AuditDigest {
+  readonly members: AuditMembers;
+}
+
+export class Audits {
+  readonly table: AuditTable;
+  readonly #mixer = new Mixer();
+  #outputs: Fingerprint = noFingerprint;
+  #due: DuePosition | undefined;
+  /** Of the machine, before an entry that holds no requests. */
+  #before: Fingerprint = noFingerprint;
+  #members: { readonly of: Configuration; readonly members: AuditMembers } | undefined;
+
+  constructor(limits: AuditLimits) {
+    this.table = new AuditTable(limits);
+  }
+
+  /** Set if the last executed entry is a position that is compared. */
+  get due(): DuePosition | undefined {
+    return this.#due;
+  }
+
+  dueAt(): AgreedTime | undefined {
+    return this.table.dueAt();
+  }
+
+  add(report: AuditReport): void {
+    this.table.add(report);
+  }
+
+  /** Before anything of an entry is executed. */
+  begin({ kind }: Entry, machine: MachineInstance): void {
+    if (kind === "time") this.#before = machine.fingerprint?.() ?? noFingerprint;
+  }
+
+  /** The last step of an entry. */
+  executed(entry: Entry, replies: readonly { readonly reply: Reply }[], audited: Audited): void {
+    if (replies.length > 0) this.#mixOutputs(entry, replies);
+    const members = this.#membersOf(audited.configuration);
+    const known = audited.configuration.index > noIndex ? members : undefined;
+    const isDue = this.table.executed(entry, this.#weightOf(entry, replies.length, audited), known);
+    this.#due = isDue ? { output: this.#outputs, state: this.#stateOf(entry, audited), members } : undefined;
+  }
+
+  encode(): Uint8Array[] {
+    return encodeAudits(this.#outputs, this.table.state);
+  }
+
+  /** Whether the chunks were in their form; if not, nothing has changed. */
+  install(chunks: Iterable<Uint8Array>): boolean {
+    const audits = decodeAudits(chunks);
+    if (audits === undefined) return false;
+    this.#outputs = audits.outputs;
+    this.table.replace(audits.state);
+    this.#due = undefined;
+    return true;
+  }
+
+  #mixOutputs({ index }: Entry, replies: readonly { readonly reply: Reply }[]): void {
+    this.#mixer.begin(this.#outputs).number(index);
+    for (const { reply } of replies) mixReply(this.#mixer, reply);
+    this.#outputs = this.#mixer.end().keep();
+  }
+
+  /** What happens by time alone counts as one command, so that it is compared too; what changes nothing counts for nothing. */
+  #weightOf({ kind }: Entry, requests: number, { machine }: Audited): number {
+    if (requests > 0 || kind === "configuration") return Math.max(1, requests);
+    if (kind !== "time") return 0;
+    return equalFingerprints(this.#before, machine.fingerprint?.() ?? noFingerprint) ? 0 : 1;
+  }
+
+  #stateOf({ index, time }: Entry, audited: Audited): Fingerprint {
+    const { machine, sessions, keys, reports, configuration, rules } = audited;
+    const { nextId } = sessions.contents();
+    const mixer = this.#mixer.begin().number(index).number(time).bytes(rules);
+    mixer.fingerprint(machine.fingerprint?.() ?? noFingerprint);
+    mixer.number(nextId).number(sessions.count).fingerprint(sessions.fingerprint());
+    mixer.number(keys.count).fingerprint(keys.fingerprint());
+    for (const chunk of reports.encode()) mixer.bytes(chunk);
+    for (const chunk of encodeConfiguration(configuration)) mixer.bytes(chunk);
+    return mixer.end().keep();
+  }
+
+  #membersOf(configuration: Configuration): AuditMembers {
+    if (this.#members?.of !== configuration) {
+      this.#members = { of: configuration, members: auditMembersOf(configuration.membership) };
+    }
+    return this.#members.members;
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * Tells the others what this replica has at the positions that are compared.
+ *
+ * Owns: collecting digests of several positions into one report, and reporting again what was lost on its way. Leaves to others: the
+ * positions, the digests and the verdicts (`execution/`). Called by `replica/execution.ts` and `replica/host.ts`. A learner reports too;
+ * a replica that is no member yet does not.
+ */
+import type { Executor } from "../execution/executor.js";
+import type { AuditMembers, AuditReport } from "../model/audit.js";
+import type { LogIndex, ReplicaId } from "../model/ids.js";
+import type { Clock } from "../ports/clock.js";
+import { encodeAuditReport } from "../wire/audit-codec.js";
+
+export interface AuditorParts {
+  readonly self: ReplicaId;
+  readonly incarnation: number;
+  readonly executor: Executor;
+  readonly clock: Clock;
+  /** Gets a report into the order: proposes it, or sends it to the leader. */
+  readonly order: (report: Uint8Array) => void;
+}
+
+interface Position {
+  readonly digest: AuditReport["positions"][number];
+  readonly members: AuditMembers;
+  reportedAt: number;
+}
+
+/** Positions of so long go into one report. */
+const reportMs = 100;
+/** A report that is not executed by then was lost on its way. */
+const reportAgainMs = 1_000;
+/** In one report; more wait for the next. */
+const positionsMax = 256;
+
+export class Auditor {
+  readonly #parts: AuditorParts;
+  /** Executed here and not seen in the order, by index. */
+  readonly #positions = new Map<LogIndex, Position>();
+  #reportAt = -Infinity;
+
+  constructor(parts: AuditorParts) {
+    this.#parts = parts;
+  }
+
+  /** The entry of this index was just executed. */
+  look(index: LogIndex): void {
+    const { executor, self, clock } = this.#parts;
+    const { due } = executor.audits;
+    if (due === undefined || !due.members.executing.includes(self)) return;
+    const { output, state, members } = due;
+    if (this.#positions.size === 0) this.#reportAt = clock.monotonic() + reportMs;
+    this.#positions.set(index, { digest: { index, output, state }, members, reportedAt: -Infinity });
+  }
+
+  tick(): void {
+    const { executor, self, incarnation, clock, order } = this.#parts;
+    const now = clock.monotonic();
+    if (this.#positions.size === 0 || now < this.#reportAt) return;
+    this.#reportAt = now + reportMs;
+    // What was settled without this replica is settled; after a start most of it is.
+    for (const index of this.#positions.keys()) {
+      if (executor.audits.table.isReported(index, self) !== false) this.#positions.delete(index);
+    }
+    const waiting = [...this.#positions.values()].filter(({ reportedAt }) => now - reportedAt >= reportAgainMs);
+    const members = waiting[0]?.members;
+    if (members === undefined) return;
+    const together = waiting.filter((position) => position.members === members).slice(0, positionsMax);
+    for (const position of together) position.reportedAt = now;
+    order(encodeAuditReport({ replica: self, incarnation, members, positions: together.map(({ digest }) => digest) }));
+  }
+}
