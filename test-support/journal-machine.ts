@@ -6,6 +6,7 @@
  */
 import type { Batch, Command, LowLevelMachine, MachineInstance, Outcome } from "../src/api/low-level.js";
 import { concatBytes, decodeUtf8, encodeUtf8 } from "../src/base/bytes.js";
+import { Mixer, type Fingerprint } from "../src/base/fingerprint.js";
 import type { Hash } from "../src/ports/hash.js";
 
 export interface Journal {
@@ -46,6 +47,12 @@ export class JournalInstance implements MachineInstance {
 
   digest(): Uint8Array {
     return this.fork().digest();
+  }
+
+  fingerprint(): Fingerprint {
+    const mixer = new Mixer().begin();
+    for (const line of this.journal.lines) mixer.text(line);
+    return mixer.end();
   }
 
   dueAt(): number | undefined {

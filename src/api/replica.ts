@@ -3,6 +3,7 @@
  *
  * Owns: the shapes that `status`, `/readyz`, `/metrics` and the start-up card are made from.
  */
+import type { AuditedPosition, AuditedReplica, NamedReplica, VerdictKind } from "../model/audit.js";
 import type { LogIndex, ReplicaId, Term } from "../model/ids.js";
 import type { Resignation, ResignReason } from "../model/resignation.js";
 import type { MemberRole } from "../model/membership.js";
@@ -20,6 +21,7 @@ export interface ReplicaStatus {
   readonly commitIndex: LogIndex;
   readonly executedIndex: LogIndex;
   readonly checkpoint: CheckpointStatus;
+  readonly audit: AuditStatus;
   readonly storage: {
     /** Why the disk has no space for more log, while that is so: commands are refused as DISK_FULL or go to another leader. */
     readonly full: string | undefined;
@@ -70,6 +72,26 @@ export interface CheckpointStatus {
   readonly failure: string | undefined;
   /** A checkpoint on its way from peers. */
   readonly fetching: { readonly index: LogIndex; readonly bytes: number; readonly bytesDone: number } | undefined;
+}
+
+/** Comparisons of the replicas (docs/guides/audits.md), as far as this replica has executed. */
+export interface AuditStatus {
+  /** Positions since the cluster began, by what came of them. */
+  readonly positions: Readonly<Record<VerdictKind, number>>;
+  /** Positions whose reports are awaited. */
+  readonly waiting: number;
+  /** The newest that were settled, oldest first. */
+  readonly recent: readonly AuditedPosition[];
+  /** The newest at which something differed for the first time, oldest first. */
+  readonly findings: readonly AuditedPosition[];
+  /** Who has something else than more than half of all voters, at present. */
+  readonly named: readonly NamedReplica[];
+  readonly replicas: readonly (AuditedReplica & {
+    /** For how long, by agreed time, it was not checked. */
+    readonly uncheckedMs: number;
+    /** For so long that somebody should look. */
+    readonly isAlarm: boolean;
+  })[];
 }
 
 /** Since process start. */

@@ -55,6 +55,7 @@ export function statusOf(sources: StatusSources): CoreStatus {
     commitIndex: maxIndex(figures.commitIndex, executedIndex),
     executedIndex,
     checkpoint: checkpointOf(sources),
+    audit: auditOf(executor),
     storage: { full: health.full },
     stalled: health.stalled,
     resigned: health.resigned,
@@ -74,6 +75,24 @@ export function statusOf(sources: StatusSources): CoreStatus {
     checks,
     broken,
     counters: countersOf(sources),
+  };
+}
+
+/** A replica that was not checked for so long, by agreed time, is an alarm. */
+const uncheckedMsMax = 30_000;
+
+function auditOf({ audits, time }: Executor): ReplicaStatus["audit"] {
+  const { counts, open, recent, findings, named, replicas } = audits.table.state;
+  return {
+    positions: counts,
+    waiting: open.length,
+    recent,
+    findings,
+    named,
+    replicas: replicas.map((replica) => {
+      const uncheckedMs = replica.unchecked === 0 ? 0 : time - replica.uncheckedSince;
+      return { ...replica, uncheckedMs, isAlarm: uncheckedMs >= uncheckedMsMax };
+    }),
   };
 }
 

@@ -16,6 +16,7 @@ import { recoverCommand } from "./commands/recover.js";
 import { simCommand } from "./commands/sim.js";
 import { snapshotCommand } from "./commands/snapshot.js";
 import { startCommand } from "./commands/start.js";
+import { auditCommand } from "./commands/audit.js";
 import { statusCommand } from "./commands/status.js";
 import { transferCommand } from "./commands/transfer.js";
 import { CommandFailure, exitCodes } from "./exit-codes.js";
@@ -34,6 +35,7 @@ async function main(): Promise<void> {
     devCommand,
     startCommand,
     statusCommand,
+    auditCommand,
     transferCommand,
     memberCommand,
     checkpointCommand,

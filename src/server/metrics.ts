@@ -30,6 +30,21 @@ const gauges: readonly (readonly [string, string, Read])[] = [
   ["ready", "1 if this replica executes what it must and can reach a leader.", (status) => Number(status.ready)],
   ["broken", "1 if this replica has stepped aside for good.", (status) => Number(status.broken !== undefined)],
   ["disk_full", "1 if the disk has no space for more log.", (status) => Number(status.storage.full !== undefined)],
+  [
+    "audit_named_replicas",
+    "Replicas that differ from more than half of all voters.",
+    (status) => status.audit.named.length,
+  ],
+  [
+    "audit_unchecked_replicas",
+    "Replicas that were not checked at the last position.",
+    (status) => status.audit.replicas.filter(({ unchecked }) => unchecked > 0).length,
+  ],
+  [
+    "audit_alarms",
+    "Replicas that were not checked for 30 s of agreed time.",
+    (status) => status.audit.replicas.filter(({ isAlarm }) => isAlarm).length,
+  ],
   ["term", "Raft's current term.", (status) => status.term],
   ["log_last_index", "Last index in this replica's log.", (status) => status.lastIndex],
   ["proposals_committed_index", "Index up to which the order is decided.", (status) => status.commitIndex],
@@ -168,6 +183,17 @@ function labelledMetrics(registry: Registry, sources: MetricSources): void {
   );
   counterOf(
     registry,
+    {
+      name: `${prefix}audit_positions_total`,
+      help: "Positions at which replicas were compared, by verdict.",
+      labelNames: ["verdict"],
+    },
+    (set) => {
+      for (const [verdict, count] of Object.entries(sources.status().audit.positions)) set({ verdict }, count);
+    },
+  );
+  counterOf(
+    registry,
     { name: `${prefix}resignations_total`, help: "Leadership given up by itself, by reason.", labelNames: ["reason"] },
     (set) => {
       for (const [reason, count] of Object.entries(sources.status().counters.resignations)) set({ reason }, count);
@@ -255,6 +281,7 @@ export const metricNames: readonly string[] = [
     "peer_inflight_bytes",
     "peer_queued_bytes",
     "requests_refused_total",
+    "audit_positions_total",
     "resignations_total",
     "frames_dropped_total",
     "http_answers_total",

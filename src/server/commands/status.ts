@@ -28,6 +28,12 @@ const statusSchema = z.looseObject({
   quorateVersion: z.string(),
   uptimeMs: z.number(),
   machine: z.looseObject({ name: z.string(), version: z.number() }),
+  audit: z
+    .looseObject({
+      named: z.array(z.looseObject({ replica: z.string(), from: z.number() })),
+      replicas: z.array(z.looseObject({ replica: z.string(), uncheckedFrom: z.number(), isAlarm: z.boolean() })),
+    })
+    .optional(),
 });
 
 type StatusReport = z.infer<typeof statusSchema>;
@@ -109,14 +115,26 @@ function rowOf({ endpoint, status, fault }: Asked, farthest: number): readonly C
   ];
 }
 
-function stateOf({ broken, ready, storage, stalled, resigned, checks = {} }: StatusReport): Cell {
+function stateOf(status: StatusReport): Cell {
+  const { broken, ready, storage, stalled, resigned, checks = {} } = status;
   if (broken !== undefined) return { text: `broken: ${broken}`, style: "red" };
   if (storage?.full !== undefined) return { text: "disk full", style: "red" };
+  const audit = auditCell(status);
+  if (audit !== undefined) return audit;
   if (stalled !== undefined) return { text: `stalled: ${stalled}`, style: "red" };
   const past = resigned === undefined ? "" : `, resigned term ${resigned.term}: ${resigned.reason}`;
   if (ready) return { text: `ready${past}`, style: "green" };
   const failed = Object.keys(checks).filter((check) => checks[check] === false);
   return { text: `not ready${failed.length === 0 ? "" : `, fails: ${failed.join(" ")}`}${past}`, style: "yellow" };
+}
+
+/** What all replicas have found of this one. */
+function auditCell({ id, audit }: StatusReport): Cell | undefined {
+  const named = audit?.named.find(({ replica }) => replica === id);
+  if (named !== undefined) return { text: `differs since ${named.from}: quorate audit`, style: "red" };
+  const unchecked = audit?.replicas.find(({ replica, isAlarm }) => replica === id && isAlarm);
+  if (unchecked === undefined) return undefined;
+  return { text: `not checked since ${unchecked.uncheckedFrom}: quorate audit`, style: "yellow" };
 }
 
 /** The two largest units: `3d 4h`, `12m 5s`, `8s`. */
