@@ -1,6 +1,7 @@
 /** Stories about members that come and go (hazards M1 to M12, E12, E13, E20; Raft section 6). */
 import { describe, expect, test } from "vitest";
 import { configurationAt, isChanging } from "../../src/consensus/raft/configuration.js";
+import type { Entry } from "../../src/model/entry.js";
 import type { MembershipChange } from "../../src/model/instruction.js";
 import { Core, i, t } from "../../test-support/raft-core.js";
 import { RaftCluster } from "../../test-support/raft-cluster.js";
@@ -14,6 +15,8 @@ const add = (id: string): MembershipChange => ({
 });
 const remove = (id: string): MembershipChange => ({ kind: "remove", id });
 const others = (cluster: RaftCluster, id: string): string[] => cluster.replicas.filter((each) => each !== id);
+
+const isConfiguration = ({ kind }: Entry): boolean => kind === "configuration";
 
 const settledLeader = (): Core =>
   new Core({ voters: "abc" }).elect("b", "c").persisted().acknowledged("b", 1).acknowledged("c", 1);
@@ -297,6 +300,27 @@ describe("a replica that is removed", () => {
       expect(cluster.executed(next)).toEqual(["before", "after"]);
       expect(cluster.state(leader)).toMatchObject({ role: { kind: "follower" }, term });
       expect(cluster.members(leader)).not.toContain(leader);
+    }
+  });
+
+  test("E13: a leader that is out by an entry which it alone holds leads again until that is committed", () => {
+    for (let seed = 1; seed <= 10; seed += 1) {
+      const cluster = new RaftCluster({ replicas: 2, seed, links: false });
+      const leader = cluster.untilLeader();
+      const [left = ""] = others(cluster, leader);
+      cluster.run(50).instruct(leader, { kind: "change", change: remove(leader) });
+      cluster.until(
+        "it alone holds the last configuration",
+        () => cluster.durable(leader).filter(isConfiguration).length === 2,
+      );
+      cluster.cutOff([leader]).crash(leader).crash(left).run(50).heal().restart(leader).restart(left);
+      expect(cluster.durable(left).filter(isConfiguration)).toHaveLength(1);
+      cluster.until("the one that is left leads", () => cluster.state(left).role.kind === "leader");
+      cluster.submit(left, "alone").run(50);
+
+      expect(cluster.executed(left)).toEqual(["alone"]);
+      expect(cluster.members(left)).toBe(left);
+      expect(cluster.run(2_000).state(leader).role.kind).toBe("follower");
     }
   });
 

@@ -8,6 +8,7 @@
 import { invariant } from "../../base/invariant.js";
 import { nextBetween } from "../../base/random.js";
 import { after, counterMax, type ReplicaId, type Term } from "../../model/ids.js";
+import { voterSetsOf } from "../../model/membership.js";
 import { bindTo } from "./lease.js";
 import { newFollower } from "./progress.js";
 import { stallOf } from "./stall.js";
@@ -33,17 +34,27 @@ export function hurryElection(state: RaftState, turn: Turn): void {
   state.electionDeadline = Math.min(state.electionDeadline, soon);
 }
 
-/** Whole, a voter, able to do a leader's work at present, and not at the end of its counters: only such a replica may lead. */
+/** Whole, a voter or needed as if it were one, able to do a leader's work at present, and not at the end of its counters: only such a replica may lead. */
 export function mayStand(state: RaftState, { now }: Turn): boolean {
   if (
     state.trust !== "whole" ||
-    !isVoter(state, state.self) ||
+    !(isVoter(state, state.self) || isVoterUntilCommitted(state)) ||
     stallOf(state, now, state.isExecutionStalled) !== undefined
   )
     return false;
   // It was lost with the last entry: the repair of that or another leader's next entry tells it.
   if (!state.log.isTimeKnown) return false;
   return state.term + 1 < counterMax && state.log.lastIndex + 1 < counterMax;
+}
+
+/**
+ * Out by a configuration that may not be committed: until it is, this log may be the only one that holds it, and those who are left can
+ * elect nobody without it. Its own vote does not count (thesis, section 4.2.2).
+ */
+function isVoterUntilCommitted({ self, commitIndex, configurations }: RaftState): boolean {
+  const [before, newest] = configurations.slice(-2);
+  if (before === undefined || newest === undefined || newest.index <= commitIndex) return false;
+  return voterSetsOf(before.membership).some((voters) => voters.includes(self));
 }
 
 /** A higher term was heard: whatever role we had is over (section 5.1). */
