@@ -79,7 +79,7 @@ export function groupOf(words: number, options: ScenarioOptions<typeof standardM
   group.untilLeader();
   if (words > 0) append(group, words);
   // The last write is known to be durable once a marker says so.
-  return group.untilQuiet().pass(10);
+  return group.untilQuiet().pass(50);
 }
 
 /** Where a record lies: offsets in the file. */

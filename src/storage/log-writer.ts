@@ -36,7 +36,7 @@ import { readEntries } from "./wal-reader.js";
 /** A group grows to this size while it waits; a single larger record goes alone. */
 const groupBytesMax = 1024 * 1024;
 /** Quiet time after the last write before a marker says that it was synced. */
-const markerDelayMs = 4;
+const markerDelayMs = 20;
 /** How often a full disk is asked for space. */
 const fullRetryMs = 1_000;
 

@@ -67,7 +67,7 @@ function perform(world: LogWorld, model: Model, one: Step): void {
   }
   if (one.kind === "idle") {
     world.settle();
-    world.clock.advance(10);
+    world.clock.advance(25);
     return;
   }
   const replaces = one.kind === "replace" ? Math.min(one.back, model.names.length) : 0;
@@ -113,6 +113,8 @@ function liveAndCrash(disk: MemoryDisk, model: Model, { steps, seed, inFlight }:
 /** The log after a start must be one of the possible ones; from then on it is the only one. */
 function recover(disk: MemoryDisk, model: Model): void {
   const { recovered } = openedLog(disk, smallSegment);
+  // What that process has begun by itself (a next segment) ends with it: the next life is another process.
+  disk.kill();
   const names = recovered.tail.map(nameOf);
   expect(model.possible.map((possible) => possible.join())).toContain(names.join());
   expect(recovered).toMatchObject({ damaged: [], amnesia: undefined, lastIndex: names.length });

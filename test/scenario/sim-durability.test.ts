@@ -210,7 +210,7 @@ test("D18: a hard state that is older than the log remembers is refused, and the
     const group = groupOf(5, { seed: 19, limits: { raft: quick } });
     group.restart(group.untilLeader()).untilQuiet();
     append(group, 5);
-    const hurt = group.anyOther(group.untilQuiet().pass(10).untilLeader());
+    const hurt = group.anyOther(group.untilQuiet().pass(50).untilLeader());
 
     group.powerCut(hurt);
     rewriteHardState(group, hurt, ({ sequence, hardState: { term } }) => {
@@ -294,8 +294,10 @@ test("D9: a leader that cannot read an entry which a follower needs steps aside,
 test("D3: a repaired record does not hide what lies behind an unreadable marker", () => {
   const group = groupOf(10, { seed: 33, limits: { raft: { ...quick, logCacheBytes: 512 } } });
   const hurt = group.anyOther(group.untilLeader());
+  // Long enough for a marker.
+  group.untilQuiet().pass(50);
   append(group, 80);
-  group.untilQuiet().pass(10);
+  group.untilQuiet().pass(50);
   const records = recordsOf(group, hurt);
   const marker = records.findIndex(({ kind, index }) => kind === "marker" && index === group.executed(hurt) - 80);
   const [first, last] = [records[marker - 2], records[marker + 2]];
@@ -322,7 +324,7 @@ test("a replica whose log has no room for its last marker stops all the same", (
 
   for (let round = 0; round < 4; round += 1) {
     const stopped = group.anyOther(group.untilLeader());
-    const { lastIndex } = group.untilQuiet().pass(10).raft(stopped).log;
+    const { lastIndex } = group.untilQuiet().pass(50).raft(stopped).log;
     const room = segmentBytes - (recordsOf(group, stopped).at(-1)?.end ?? 0);
     // Less than a marker's record is left behind this one, if there was room for it.
     const value = "x".repeat(Math.max(1, room - 250));
