@@ -27,7 +27,7 @@ export class CollectionStore {
         list: list(),
         cell: cell<unknown>("first"),
       }),
-      { operationsMax: 1_000_000, bytesMax: 1_000_000, ...limits },
+      { operationsMax: 1_000_000, bytesMax: 1_000_000, outputBytesMax: 1_000_000, ...limits },
       () => ({}),
     );
   }

@@ -409,7 +409,8 @@ function checkSizes(limits: Limits): string | undefined {
     return `Cannot send an entry: transport.peerFrameBytesMax (${transport.peerFrameBytesMax}) must be at least ${messageBytes}.`;
   }
   // A chunk ends behind the frame that passes its size, and a frame behind the value that passes its own.
-  const chunkBytes = limits.checkpoints.chunkBytes + requestLimits.requestBytesMax + 131_072;
+  const chunkBytes =
+    limits.checkpoints.chunkBytes + requestLimits.valueBytesMax + requestLimits.stateKeyBytesMax + 131_072;
   if (transport.peerFrameBytesMax < chunkBytes) {
     return `Cannot send a checkpoint: transport.peerFrameBytesMax (${transport.peerFrameBytesMax}) must be at least ${chunkBytes}.`;
   }

@@ -85,10 +85,12 @@ export interface StateDefinition<State extends StateShape, Events extends EventT
 
 /** Deterministic budgets of one command (and of one query, one timer, one sweep): beyond them it fails, everywhere alike. */
 export interface CommandLimits {
-  /** Reads and writes of collections, steps of iterations included. Default 1,000,000. */
+  /** Reads and writes of collections, steps of iterations, asking for a size, and draws of `random` and `uuid`. Default 1,000,000. */
   readonly operationsMax: number;
-  /** Bytes written into collections, in canonical form. Default 64 MiB. */
+  /** Bytes written into collections, keys, timers and events included, in canonical form. Default 64 MiB. */
   readonly bytesMax: number;
+  /** Bytes of what it answers, or of the data of a rejection, in canonical form. Default and maximum 4 MiB. */
+  readonly outputBytesMax: number;
 }
 
 /** What the first step gives. */

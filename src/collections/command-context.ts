@@ -14,6 +14,8 @@ export interface Library {
   readonly version: number;
   readonly timers: TimerTable | undefined;
   readonly events: EventLog | undefined;
+  /** Before each draw of randomness. */
+  readonly drawn: () => void;
 }
 
 export function createQueryContext(at: Position, version: number): QueryContext {
@@ -62,6 +64,7 @@ class PositionContext implements SweepContext {
 
   /** Most commands never draw. */
   #draws(): Random {
+    this.#library.drawn();
     this.#random ??= randomStream(this.index, this.#stream);
     return this.#random;
   }

@@ -18,12 +18,17 @@ import type {
 } from "../api/machine.js";
 import type { StandardSchema } from "../api/standard-schema.js";
 import type { Collections, StateShape } from "../api/state.js";
+import { requestLimits } from "../model/request-limits.js";
 import { quote } from "../wire/canonical.js";
 import { admitInput } from "./admit.js";
 import { StateStore } from "./state-store.js";
 import { TypedInstance, type MachineParts, type Run } from "./typed-machine.js";
 
-const defaultCommandLimits: CommandLimits = { operationsMax: 1_000_000, bytesMax: 64 * 1024 * 1024 };
+const defaultCommandLimits: CommandLimits = {
+  operationsMax: 1_000_000,
+  bytesMax: 64 * 1024 * 1024,
+  outputBytesMax: requestLimits.replyBytesMax,
+};
 
 /**
  * The first step of a machine: its state, and the events and timers that it will use. The second is `machine` on what this returns.
@@ -43,6 +48,7 @@ export function define<
     throw new TypeError(`Cannot define version ${version} of ${name}: versions are whole numbers from 1`);
   }
   const limits = { ...defaultCommandLimits, ...definition.limits };
+  checkLimits(name, limits);
   // A mistake in the state shows here, not when the first replica starts.
   new StateStore(state, limits, () => ({}));
   const events = Object.keys(definition.events ?? {}).sort();
@@ -59,6 +65,20 @@ export function define<
 /** The payload type of an event or a timer. */
 export function event<Data>(): EventType<Data> {
   return { kind: "event" };
+}
+
+function checkLimits(machine: string, limits: CommandLimits): void {
+  for (const [name, limit] of Object.entries(limits) as [string, unknown][]) {
+    if (!Number.isSafeInteger(limit) || Number(limit) < 1)
+      throw new TypeError(
+        `Cannot define ${machine}: limits.${name} is ${String(limit)} and must be a whole number from 1`,
+      );
+  }
+  const { replyBytesMax } = requestLimits;
+  if (limits.outputBytesMax > replyBytesMax)
+    throw new TypeError(
+      `Cannot define ${machine}: limits.outputBytesMax is ${limits.outputBytesMax} and must be at most ${replyBytesMax}`,
+    );
 }
 
 /** What `machine` is given, its types forgotten. */

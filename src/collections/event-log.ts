@@ -125,17 +125,12 @@ export class EventLog {
 const start: EventPosition = { index: 0, ordinal: -1, sequence: 0 };
 
 function encodeData(name: string, value: unknown): Uint8Array {
-  let data: Uint8Array;
   try {
-    data = encodeValue(value);
+    return encodeValue(value, requestLimits.eventBytesMax);
   } catch (cause) {
     if (!(cause instanceof NotCanonical)) throw cause;
     throw new Error(`Cannot emit ${name}${cause.path === "" ? "" : ` at ${cause.path}`}: ${cause.reason}`);
   }
-  const limit = requestLimits.eventBytesMax;
-  if (data.length > limit)
-    throw new Error(`Cannot emit ${name}: it takes ${data.length} bytes and the limit is ${limit}`);
-  return data;
 }
 
 /** Where to go on after everything up to the entry `executed`; a question may be ahead of it. */

@@ -5,6 +5,8 @@
  * snapshot shows its properties in the same order as one that was set (hazard N1). It takes exactly what `wire/canonical.ts`
  * encodes. Called by the tables of the collections.
  */
+import type { Key, SortedKey } from "../api/state.js";
+import { requestLimits } from "../model/request-limits.js";
 import {
   canonicalDepthMax,
   describeRefused,
@@ -20,11 +22,29 @@ export class PlainCopier {
   /** The last copy has bytes in it: it cannot be frozen whole, and is copied again on its way out. */
   hasBytes = false;
   readonly #path: (string | number)[] = [];
+  readonly #bytesMax: number;
+  /** Where the bytes of the value that is being copied end, at the latest. */
+  #bytesEnd = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
 
   /** @throws NotCanonical with the path inside of the value: the caller knows where the value was going to. */
   copy(value: unknown): unknown {
     this.hasBytes = false;
-    return this.#copy(value, 0);
+    this.#bytesEnd = this.bytes + requestLimits.valueBytesMax;
+    const copied = this.#copy(value, 0);
+    if (this.bytes > this.#bytesEnd) this.#refuseLength();
+    return copied;
+  }
+
+  /** The key is kept too. @throws NotCanonical */
+  weigh(key: SortedKey, collection: string): void {
+    const weight = typeof key === "object" ? weightOfTuple(key) : weightOf(key);
+    this.bytes += weight;
+    if (weight > requestLimits.stateKeyBytesMax)
+      throw new NotCanonical(`a key of ${collection}`, `it takes more than ${requestLimits.stateKeyBytesMax} bytes`);
   }
 
   #copy(value: unknown, depth: number): unknown {
@@ -41,8 +61,7 @@ export class PlainCopier {
         this.bytes += 9;
         return value;
       case "bigint":
-        // Small ones weigh as a number; the digits of others are only counted when they can matter.
-        this.bytes += value >= -smallBigint && value <= smallBigint ? 9 : value.toString(16).length;
+        this.bytes += weightOf(value);
         return value;
       case "object":
         if (value === null) return value;
@@ -55,7 +74,9 @@ export class PlainCopier {
     }
   }
 
+  /** What is small in memory may weigh much: a part counts wherever it is used, so a copy of it would be large as well. */
   #copyCompound(value: object, depth: number): unknown {
+    if (this.bytes > this.#bytesEnd || this.bytes > this.#bytesMax) this.#refuseLength();
     if (value instanceof Uint8Array) {
       this.hasBytes = true;
       this.bytes += value.length + 2;
@@ -91,12 +112,30 @@ export class PlainCopier {
     return Object.freeze(copy);
   }
 
+  /** Of the value, or of all that one command writes: that is said by who counts it. */
+  #refuseLength(): never {
+    throw new NotCanonical("", `it takes more than ${requestLimits.valueBytesMax} bytes`);
+  }
+
   #refuse(depth: number, reason: string): never {
     throw new NotCanonical(this.#path.slice(0, depth).map(pathStep).join(""), reason);
   }
 }
 
 const smallBigint = 2n ** 63n;
+
+function weightOf(scalar: Key): number {
+  if (typeof scalar === "string") return scalar.length + 2;
+  // Small ones weigh as a number; the digits of others are only counted when they can matter.
+  const isLarge = typeof scalar === "bigint" && (scalar < -smallBigint || scalar > smallBigint);
+  return isLarge ? scalar.toString(16).length : 9;
+}
+
+function weightOfTuple(key: readonly Key[]): number {
+  let weight = 2;
+  for (let at = 0; at < key.length; at += 1) weight += weightOf(key[at] as Key);
+  return weight;
+}
 
 /** In place. Most objects have few keys, and for these the engine's own sort costs more than all else that is done with them. */
 function sortKeys(keys: string[]): string[] {

@@ -8,6 +8,7 @@
  * passed a budget fails, even if the command caught the error.
  */
 import type { CommandLimits } from "../api/machine.js";
+import type { SortedKey } from "../api/state.js";
 import { PlainCopier } from "./plain.js";
 
 /** One change, as what undoes it. */
@@ -26,7 +27,7 @@ class WriteRefused extends Error {
 
 export class Scope {
   readonly #limits: CommandLimits;
-  readonly #copier = new PlainCopier();
+  readonly #copier: PlainCopier;
   #mode: "closed" | "reading" | "writing" = "closed";
   #operations = 0;
   #journal: Undo[] = [];
@@ -34,6 +35,7 @@ export class Scope {
 
   constructor(limits: CommandLimits) {
     this.#limits = limits;
+    this.#copier = new PlainCopier(limits.bytesMax);
   }
 
   /** `serving`: for the library's own reads, which have bounds of their own and are not counted. */
@@ -64,10 +66,10 @@ export class Scope {
   checkBudgets(): void {
     const { operationsMax, bytesMax } = this.#limits;
     if (this.#operations > operationsMax) {
-      throw new BudgetExceeded(`Cannot use the state more than ${operationsMax} times in one command`);
+      throw new BudgetExceeded(`Cannot use the state more than ${operationsMax} times in one command (operationsMax)`);
     }
     if (this.#copier.bytes > bytesMax)
-      throw new BudgetExceeded(`Cannot write more than ${bytesMax} bytes in one command`);
+      throw new BudgetExceeded(`Cannot write more than ${bytesMax} bytes in one command (bytesMax)`);
   }
 
   /** Before each read, and each step of an iteration. */
@@ -88,9 +90,20 @@ export class Scope {
 
   /** The frozen copy that is kept. @throws NotCanonical with a path inside of the value, BudgetExceeded */
   copy(value: unknown): unknown {
-    const copied = this.#copier.copy(value);
-    if (this.#copier.bytes > this.#limits.bytesMax) this.checkBudgets();
-    return copied;
+    try {
+      const copied = this.#copier.copy(value);
+      if (this.#copier.bytes > this.#limits.bytesMax) this.checkBudgets();
+      return copied;
+    } catch (cause) {
+      // What takes more bytes than are left is no fault of the value alone.
+      this.checkBudgets();
+      throw cause;
+    }
+  }
+
+  /** Counts the key of a value that is copied next. @throws NotCanonical */
+  weigh(key: SortedKey, collection: string): void {
+    this.#copier.weigh(key, collection);
   }
 
   /** Whether there are bytes in the last copy. */

@@ -17,26 +17,27 @@ export class TableList<V> implements StateList<V> {
   }
 
   get length(): number {
-    return this.#table.trie.size;
+    return this.#table.size;
   }
 
   at(index: number): Immutable<V> | undefined {
-    const at = index < 0 ? this.length + index : index;
+    const at = index < 0 ? this.#table.trie.size + index : index;
     return Number.isSafeInteger(at) ? (this.#table.get(at) as Immutable<V> | undefined) : undefined;
   }
 
   push(value: Immutable<V>): void {
-    this.#table.set(this.length, value);
+    this.#table.set(this.#table.trie.size, value);
   }
 
   pop(): Immutable<V> | undefined {
-    const entry = this.#table.delete(this.length - 1);
+    const entry = this.#table.delete(this.#table.trie.size - 1);
     return entry === undefined ? undefined : (readOut(entry) as Immutable<V>);
   }
 
   set(index: number, value: Immutable<V>): void {
-    if (!Number.isSafeInteger(index) || index < 0 || index >= this.length) {
-      throw new RangeError(`Cannot set ${this.#table.name}[${index}]: the list has ${this.length} values`);
+    const { size } = this.#table.trie;
+    if (!Number.isSafeInteger(index) || index < 0 || index >= size) {
+      throw new RangeError(`Cannot set ${this.#table.name}[${index}]: the list has ${size} values`);
     }
     this.#table.set(index, value);
   }

@@ -17,7 +17,7 @@ export class TableMap<K extends Key, V> implements StateMap<K, V> {
   }
 
   get size(): number {
-    return this.#table.trie.size;
+    return this.#table.size;
   }
 
   get(key: K): Immutable<V> | undefined {
@@ -58,6 +58,7 @@ export class TableMap<K extends Key, V> implements StateMap<K, V> {
 
   scan(position: number, count: number): ScanPage<K, V> {
     const from = Number.isSafeInteger(position) && position > 0 ? position : 0;
+    this.#table.scope.noteRead();
     const entries: (readonly [K, Immutable<V>])[] = [];
     if (from >= positionCount) return { entries, next: undefined };
     // A page ends between two positions, so that no bucket is cut and none of its entries is returned twice.

@@ -17,7 +17,7 @@ export class TableSet<K extends Key> implements StateSet<K> {
   }
 
   get size(): number {
-    return this.#table.trie.size;
+    return this.#table.size;
   }
 
   has(key: K): boolean {

@@ -57,7 +57,7 @@ export class TableSortedMap<K extends SortedKey, V> implements StateSortedMap<K,
   }
 
   get size(): number {
-    return this.#table.trie.size;
+    return this.#table.size;
   }
 
   get(key: K): Immutable<V> | undefined {

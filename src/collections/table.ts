@@ -45,6 +45,12 @@ export class Table {
     return entry === undefined ? undefined : readOut(entry);
   }
 
+  /** Asked for, it counts as a read: a loop until the collection is empty would have no end otherwise if nothing is removed. */
+  get size(): number {
+    this.scope.noteRead();
+    return this.trie.size;
+  }
+
   has(key: SortedKey): boolean {
     this.scope.noteRead();
     return this.trie.get(key) !== undefined;
@@ -52,6 +58,7 @@ export class Table {
 
   set(key: SortedKey, value: unknown): void {
     this.scope.noteWrite(this.name);
+    this.scope.weigh(key, this.name);
     const copied = this.#copy(key, value);
     this.scope.change();
     const previous = this.trie.put(key, copied, this.scope.copyHasBytes);
@@ -101,8 +108,9 @@ export class Table {
     return copy;
   }
 
-  /** Each step is an operation. */
+  /** Each step is an operation, and so is to begin: there may be no step. */
   *counted<Step>(steps: IterableIterator<Step>): IterableIterator<Step> {
+    this.scope.noteRead();
     for (const step of steps) {
       this.scope.noteRead();
       yield step;

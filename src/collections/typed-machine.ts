@@ -96,7 +96,8 @@ export class TypedInstance implements MachineInstance {
       if (parts.events.length > 0) events = new EventLog(collections, parts.events, environment.limits);
       return { ...timers?.collections, ...events?.collections };
     });
-    this.#library = { version: parts.version, timers, events };
+    const { scope } = this.#store;
+    this.#library = { version: parts.version, timers, events, drawn: () => scope.noteRead() };
   }
 
   get statistics(): MachineStatistics {
@@ -155,7 +156,7 @@ export class TypedInstance implements MachineInstance {
     try {
       const output = run(state, decodeInput(input), createQueryContext(at, this.#parts.version));
       scope.checkBudgets();
-      const outcome = outcomeOf(output);
+      const outcome = outcomeOf(output, this.#parts.limits);
       throwForbidden();
       return outcome;
     } catch (cause) {
@@ -243,7 +244,7 @@ export class TypedInstance implements MachineInstance {
   }
 
   #execute(step: Step, at: Position): StepOutcome {
-    const { commands, sweep } = this.#parts;
+    const { commands, sweep, limits } = this.#parts;
     const { state } = this.#store;
     switch (step.kind) {
       case "command": {
@@ -251,7 +252,7 @@ export class TypedInstance implements MachineInstance {
         const run = commands.get(command.name);
         if (run === undefined) return unknownName(this.#parts, command.name);
         const context = createCommandContext(at, this.#library, command);
-        return this.#write(step, at, () => outcomeOf(run(state, decodeInput(command.input), context)));
+        return this.#write(step, at, () => outcomeOf(run(state, decodeInput(command.input), context), limits));
       }
       case "timer":
         return this.#fire(step, at);
@@ -390,15 +391,16 @@ function decodeInput(input: Uint8Array): unknown {
   return value;
 }
 
-function outcomeOf(output: unknown): Outcome {
-  if (isRejected(output)) return { status: "rejected", code: asText(output.code), data: encodeOutput(output.data) };
+function outcomeOf(output: unknown, limits: CommandLimits): Outcome {
+  if (isRejected(output))
+    return { status: "rejected", code: asText(output.code), data: encodeOutput(output.data, limits) };
   refuseThenable(output, "Cannot answer with a promise: commands and queries are synchronous");
-  return { status: "ok", output: encodeOutput(output) };
+  return { status: "ok", output: encodeOutput(output, limits) };
 }
 
-function encodeOutput(output: unknown): Uint8Array {
+function encodeOutput(output: unknown, { outputBytesMax }: CommandLimits): Uint8Array {
   try {
-    return encodeValue(output);
+    return encodeValue(output, outputBytesMax);
   } catch (cause) {
     if (!(cause instanceof NotCanonical)) throw cause;
     throw new MachineMisuse(`Cannot encode the output${cause.path === "" ? "" : ` at ${cause.path}`}: ${cause.reason}`);

@@ -8,6 +8,9 @@ export const requestLimits = {
   requestBytesMax: 1_048_576,
   /** One reply, encoded. An output larger than this becomes a failure of its command (`execution/replies.ts`). */
   replyBytesMax: 4_194_304,
+  /** One value of a collection, in canonical form, and one key: a checkpoint that holds them must fit into messages. */
+  valueBytesMax: 4_194_304,
+  stateKeyBytesMax: 1_048_576,
   /** One event's data, encoded, and the data of all events that are answered at once. */
   eventBytesMax: 1_048_576,
   eventPageBytesMax: 1_048_576,

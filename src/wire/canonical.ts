@@ -68,14 +68,26 @@ export class NotCanonical extends Error {
 let spareWriter: ByteWriter | undefined;
 const spareBytesMax = 65_536;
 
-/** @throws NotCanonical */
-export function encodeValue(value: unknown): Uint8Array {
+/** More is not canonical at present: set around a call by `encodeValue` alone. */
+let bytesBound = Infinity;
+
+/**
+ * Beyond `bytesMax` it stops soon: what is small in memory may be large in canonical form, since there a part is written wherever it is
+ * used.
+ *
+ * @throws NotCanonical
+ */
+export function encodeValue(value: unknown, bytesMax = Infinity): Uint8Array {
   const writer = spareWriter ?? new ByteWriter(1024);
   spareWriter = undefined;
+  const outer = bytesBound;
+  bytesBound = bytesMax;
   try {
     writeValue(writer, value);
+    if (writer.length > bytesMax) throw new NotCanonical("", tooLong(bytesMax));
     return writer.finish();
   } finally {
+    bytesBound = outer;
     if (writer.length <= spareBytesMax) spareWriter = writer;
     writer.reset();
   }
@@ -179,7 +191,12 @@ function writeSmallMagnitude(writer: ByteWriter, magnitude: number): void {
   for (let rest = magnitude; rest > 0; rest = Math.floor(rest / 256)) writer.u8(rest % 256);
 }
 
+function tooLong(bytesMax: number): string {
+  return `it takes more than ${bytesMax} bytes`;
+}
+
 function writeCompound(writer: ByteWriter, value: object, path: Path, depth: number): void {
+  if (writer.length > bytesBound) refuse(path, 0, tooLong(bytesBound));
   if (Array.isArray(value)) return writeArray(writer, value, path, depth);
   if (value instanceof Uint8Array) {
     writer.u8(tag.bytes);

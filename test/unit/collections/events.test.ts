@@ -142,7 +142,7 @@ describe("events", () => {
     expect(outcomes.map((outcome) => outcome.status === "failed" && outcome.message)).toEqual([
       'Cannot emit "other": the machine declares no such event',
       "Cannot emit noted at of[0]: a function is not plain data",
-      "Cannot emit noted: it takes 1048580 bytes and the limit is 1048576",
+      "Cannot emit noted: it takes more than 1048576 bytes",
     ]);
   });
 });
