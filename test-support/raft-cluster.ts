@@ -367,7 +367,7 @@ export class RaftCluster {
   #boot({ id, founding, disk }: Pick<Member, "id" | "founding" | "disk">, trust: Trust): RaftState {
     const { settings, tailCount } = this.#options;
     const options = {
-      ...{ self: id, membership: founding, hardState: disk.hardState, trust },
+      ...{ self: id, incarnation: 1, membership: founding, hardState: disk.hardState, trust },
       log: {
         start: noEntry,
         lastIndex: indexOf(disk.entries.length),

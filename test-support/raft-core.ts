@@ -16,6 +16,8 @@ import { termRunsOf } from "./raft-disk.js";
 
 export interface CoreOptions {
   readonly self?: ReplicaId;
+  /** Every voter's is 1. */
+  readonly incarnation?: number;
   readonly voters: string;
   readonly learners?: string;
   readonly term?: number;
@@ -54,7 +56,14 @@ export class Core {
     const hardState = { term: t(options.term ?? 0), votedFor: options.votedFor };
     this.state = createRaftState(
       {
-        ...{ self: self ?? "a", membership: { members }, hardState, trust: trust ?? "whole", seed: 1 },
+        ...{
+          self: self ?? "a",
+          incarnation: options.incarnation ?? 1,
+          membership: { members },
+          hardState,
+          trust: trust ?? "whole",
+          seed: 1,
+        },
         log: { start: noEntry, lastIndex: i(tail.length), terms: termRunsOf(tail), tail, configurations: [] },
         settings: { ...testSettings, ...settings },
       },

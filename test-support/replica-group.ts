@@ -71,7 +71,7 @@ export class ReplicaGroup {
       seeds: [],
       lost: [],
       state: createRaftState(
-        { self: id, membership, hardState: recovered.hardState, log: recovered, settings, seed, trust },
+        { self: id, incarnation: 1, membership, hardState: recovered.hardState, log: recovered, settings, seed, trust },
         clock.monotonic(),
       ),
       log,

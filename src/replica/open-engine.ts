@@ -87,6 +87,7 @@ export function startEngine(
   const state = createRaftState(
     {
       self: identity.id,
+      incarnation: identity.incarnation,
       membership: founders,
       configuration: configuration.index > noIndex ? configuration : undefined,
       hardState: recovered.hardState,

@@ -10,8 +10,8 @@ export const plantedInMembership: readonly PlantedBug[] = [
     id: "M2",
     hazard: "a configuration counts when it is committed instead of when it is appended",
     file: "consensus/raft/configuration.js",
-    from: "Object.assign(state, viewOf(state.self, newestConfiguration(state)));",
-    to: "Object.assign(state, viewOf(state.self, configurationAt(state, state.commitIndex)));",
+    from: "Object.assign(state, viewOf(state, newestConfiguration(state)));",
+    to: "Object.assign(state, viewOf(state, configurationAt(state, state.commitIndex)));",
     options: { faults: ["members", "kill"] },
   },
   {
@@ -61,5 +61,13 @@ export const plantedInMembership: readonly PlantedBug[] = [
     from: 'if (lock.kind === "held") {',
     to: "if (false) {",
     options: { faults: ["twin"] },
+  },
+  {
+    id: "M8-name",
+    hazard: "a new disk takes itself for its predecessor, of which it reads in the log that it alone was the group",
+    file: "consensus/raft/configuration.js",
+    from: "![anyIncarnation, incarnation].includes(member.incarnation)",
+    to: "false",
+    options: { replicas: 2, operations: 100, faults: ["memberRemove", "memberAdd", "killAll", "powerAll", "isolate"] },
   },
 ];

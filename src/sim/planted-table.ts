@@ -5,6 +5,7 @@
  * id is the family of its hazard (elections, replication, reads (L), durability, membership, clients, timers, flow, non-determinism, pipeline).
  */
 import type { PlantedBug } from "./planted-bugs.js";
+import { plantedInAudits } from "./planted-audits.js";
 import { plantedInHealth } from "./planted-health.js";
 import { plantedInMembership } from "./planted-members.js";
 
@@ -543,6 +544,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     from: "this.#deliveredIndex = entry.index;",
     to: "if (entry.index % 64 !== 0) this.#deliveredIndex = entry.index;",
   },
+  ...plantedInAudits,
   ...plantedInHealth,
   ...plantedInMembership,
 ];

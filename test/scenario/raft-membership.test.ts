@@ -274,6 +274,15 @@ describe("a change of members", () => {
   });
 });
 
+test("M8: a new disk reads in the log that its predecessor alone was the group, and is not that one", () => {
+  const again = new Core({ voters: "a", incarnation: 2, term: 1, log: [1] });
+  for (let ticks = 0; ticks < 1_000; ticks += 1) again.tick(5);
+  expect(again.state).toMatchObject({ role: { kind: "follower" }, term: 1 });
+
+  const predecessor = new Core({ voters: "a", term: 1, log: [1] }).tick(5).persisted();
+  expect(predecessor.state.role.kind).toBe("leader");
+});
+
 describe("a replica that is removed", () => {
   test("E12: disturbs nobody after it was cut off while it was removed", () => {
     const cluster = new RaftCluster({ replicas: 3, seed: 7, links: false });

@@ -9,13 +9,15 @@ import { invariant } from "../../base/invariant.js";
 import type { Entry } from "../../model/entry.js";
 import type { LogIndex, ReplicaId } from "../../model/ids.js";
 import { decodeMembership } from "../../model/membership-codec.js";
-import { membersOf, voterSetsOf, type Configuration } from "../../model/membership.js";
+import { anyIncarnation, membersOf, voterSetsOf, type Configuration, type Membership } from "../../model/membership.js";
 import type { VoterSets } from "../quorum.js";
 import type { MemoryLog } from "../memory-log.js";
 
 /** The part of a core's state that says who counts. */
 export interface Configured {
   readonly self: ReplicaId;
+  /** Of this replica's data directory: a member of the same name and another incarnation is somebody else. */
+  readonly incarnation: number;
   readonly log: MemoryLog;
   commitIndex: LogIndex;
   /** By index; the first is the founding one, or what the newest checkpoint says. Grows by two with each change of members. */
@@ -87,10 +89,10 @@ export function restoreConfigurations(state: Configured, repaired: readonly Entr
 
 /** What the core reads at every step, so that it is made once. */
 export function viewOf(
-  self: ReplicaId,
+  { self, incarnation }: Pick<Configured, "self" | "incarnation">,
   { membership }: Configuration,
 ): Pick<Configured, "voterSets" | "voters" | "peers"> {
-  const voterSets = voterSetsOf(membership);
+  const voterSets = voterSetsOf(seenBy({ id: self, incarnation }, membership));
   const voters = [...new Set(voterSets.flat())];
   return {
     voterSets,
@@ -102,7 +104,23 @@ export function viewOf(
 }
 
 function useNewest(state: Configured): void {
-  Object.assign(state, viewOf(state.self, newestConfiguration(state)));
+  Object.assign(state, viewOf(state, newestConfiguration(state)));
+}
+
+/**
+ * A replica that joins under the name of an earlier one reads of that one in the log, perhaps that it alone was the group: for what it is
+ * not itself stands a name that nobody has.
+ */
+function seenBy(
+  { id, incarnation }: { readonly id: ReplicaId; readonly incarnation: number },
+  { members, before }: Membership,
+): Membership {
+  const seen = (all: Membership["members"]): Membership["members"] =>
+    all.map((member) => {
+      const isAnother = member.id === id && ![anyIncarnation, incarnation].includes(member.incarnation);
+      return isAnother ? { ...member, id: `${id}~` } : member;
+    });
+  return { members: seen(members), before: before && seen(before) };
 }
 
 function configurationIn({ index, term, payload }: Entry): Configuration {

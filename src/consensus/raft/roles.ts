@@ -8,7 +8,7 @@
 import { invariant } from "../../base/invariant.js";
 import { nextBetween } from "../../base/random.js";
 import { after, counterMax, type ReplicaId, type Term } from "../../model/ids.js";
-import { voterSetsOf } from "../../model/membership.js";
+import { viewOf } from "./configuration.js";
 import { bindTo } from "./lease.js";
 import { newFollower } from "./progress.js";
 import { stallOf } from "./stall.js";
@@ -51,10 +51,10 @@ export function mayStand(state: RaftState, { now }: Turn): boolean {
  * Out by a configuration that may not be committed: until it is, this log may be the only one that holds it, and those who are left can
  * elect nobody without it. Its own vote does not count (thesis, section 4.2.2).
  */
-function isVoterUntilCommitted({ self, commitIndex, configurations }: RaftState): boolean {
-  const [before, newest] = configurations.slice(-2);
-  if (before === undefined || newest === undefined || newest.index <= commitIndex) return false;
-  return voterSetsOf(before.membership).some((voters) => voters.includes(self));
+function isVoterUntilCommitted(state: RaftState): boolean {
+  const [before, newest] = state.configurations.slice(-2);
+  if (before === undefined || newest === undefined || newest.index <= state.commitIndex) return false;
+  return viewOf(state, before).voters.includes(state.self);
 }
 
 /** A higher term was heard: whatever role we had is over (section 5.1). */

@@ -52,6 +52,8 @@ export type Trust = "whole" | "damaged" | "amnesiac";
 
 export interface RaftOptions {
   readonly self: ReplicaId;
+  /** Of the data directory. */
+  readonly incarnation: number;
   /** The members at bootstrap; empty at a replica that joins. Configurations in the log are newer. */
   readonly membership: Membership;
   /** What a checkpoint says of the members, if the log begins behind one: then the founders no longer count. */
@@ -223,11 +225,11 @@ export interface PendingWrite {
 }
 
 export function createRaftState(options: RaftOptions, now: number): RaftState {
-  const { self, hardState, settings, trust } = options;
+  const { self, incarnation, hardState, settings, trust } = options;
   const founding = { ...noEntry, membership: options.membership };
   const configurations = configurationsOf(options.configuration ?? founding, options.log.configurations);
   const newest = newestConfiguration({ configurations });
-  const view = viewOf(self, newest);
+  const view = viewOf({ self, incarnation }, newest);
   const { voters } = view;
   const log = new MemoryLog(options.log);
   const random = randomStream(options.seed, "raft");
@@ -238,6 +240,7 @@ export function createRaftState(options: RaftOptions, now: number): RaftState {
   const patience = nextBetween(random, 2 * heartbeatMs, Math.max(2 * heartbeatMs, electionTimeoutMsMin));
   return {
     self,
+    incarnation,
     settings,
     trust,
     space: "ample",

@@ -91,6 +91,7 @@ describe("where the change happens", () => {
       {
         ...{
           self: "a",
+          incarnation: 1,
           seed: 1,
           trust: "whole",
           settings: testSettings,

@@ -44,6 +44,7 @@ describe("the table of planted bugs", () => {
 
     expect(mentioning).toEqual([
       "src/server/commands/sim.ts",
+      "src/sim/planted-audits.ts",
       "src/sim/planted-bugs.ts",
       "src/sim/planted-health.ts",
       "src/sim/planted-members.ts",
