@@ -32,14 +32,21 @@ export class ReplicaGroup {
   readonly disks = new Map<string, MemoryLogDisk>();
   readonly running = new Map<string, Running>();
   readonly broken: string[] = [];
+  /** What each was told: positions at which something differed, and what became of itself. */
+  readonly found: string[] = [];
+  readonly quarantines: string[] = [];
   readonly #limits: Limits;
-  readonly #machine: LowLevelMachine;
+  readonly #machineOf: (id: string) => LowLevelMachine;
   #starts = 0;
 
-  constructor(ids: readonly string[], limits: Partial<Limits> = {}, machine: LowLevelMachine = tally) {
+  constructor(
+    ids: readonly string[],
+    limits: Partial<Limits> = {},
+    machine: LowLevelMachine | ((id: string) => LowLevelMachine) = tally,
+  ) {
     this.ids = ids;
     this.#limits = { ...defaultLimits, ...limits };
-    this.#machine = machine;
+    this.#machineOf = typeof machine === "function" ? machine : () => machine;
     for (const id of ids) this.disks.set(id, new MemoryLogDisk());
     for (const id of ids) this.start(id);
   }
@@ -52,7 +59,7 @@ export class ReplicaGroup {
     const membership = { members: this.ids.map((each) => memberOf(each)) };
     const limits = this.#limits;
     const seed = (this.#starts += 1);
-    const executor = new Executor({ machine: this.#machine, hash: nodeHash, limits, founders: membership });
+    const executor = new Executor({ machine: this.#machineOf(id), hash: nodeHash, limits, founders: membership });
     const checkpoints = new CheckpointStore({ disk: new MemoryDisk(), hash: nodeHash, directory: "data" });
     const trust = recovered.damaged.length > 0 ? "damaged" : "whole";
     const settings = { ...limits.raft, leaseMs: 0, clockDriftPercentMax: 10 };
@@ -96,6 +103,8 @@ export class ReplicaGroup {
       observer: {
         roleChanged: () => {},
         healthChanged: () => {},
+        found: ({ kind, differing }) => this.found.push(`${id}: ${kind} ${differing.join(", ")}`),
+        quarantineChanged: (state) => this.quarantines.push(`${id}: ${state}`),
         broken: (reason) => this.broken.push(`${id}: ${reason}`),
         dropped: () => {},
         peerChanged: () => {},

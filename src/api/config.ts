@@ -150,6 +150,9 @@ export interface ExecutionLimits {
   readonly deliveredBytesMax: number;
   /** A leader that has not executed a decided entry for longer hands leadership over, and such a replica does not stand for election. */
   readonly stallMsMax: number;
+  /** A replica whose state differs is rebuilt; if it differs again after so many rebuilds within this time, it is not rebuilt any more. */
+  readonly rebuildsMax: number;
+  readonly rebuildWindowMs: number;
 }
 
 /** Connections (`transport/`). */
@@ -291,6 +294,8 @@ export const defaultLimits: Limits = {
     bytesPerTurnMax: 131_072,
     deliveredBytesMax: 33_554_432,
     stallMsMax: 10_000,
+    rebuildsMax: 2,
+    rebuildWindowMs: 3_600_000,
   },
   transport: {
     peerFrameBytesMax: 16_777_216,

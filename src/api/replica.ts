@@ -5,6 +5,7 @@
  */
 import type { AuditedPosition, AuditedReplica, NamedReplica, VerdictKind } from "../model/audit.js";
 import type { LogIndex, ReplicaId, Term } from "../model/ids.js";
+import type { QuarantineState } from "../model/quarantine.js";
 import type { Resignation, ResignReason } from "../model/resignation.js";
 import type { MemberRole } from "../model/membership.js";
 import type { Door } from "./door.js";
@@ -22,6 +23,7 @@ export interface ReplicaStatus {
   readonly executedIndex: LogIndex;
   readonly checkpoint: CheckpointStatus;
   readonly audit: AuditStatus;
+  readonly quarantine: QuarantineStatus;
   readonly storage: {
     /** Why the disk has no space for more log, while that is so: commands are refused as DISK_FULL or go to another leader. */
     readonly full: string | undefined;
@@ -92,6 +94,19 @@ export interface AuditStatus {
     /** For so long that somebody should look. */
     readonly isAlarm: boolean;
   })[];
+}
+
+/** Whether this replica may answer, lead and vouch for what it has executed (docs/guides/audits.md). */
+export interface QuarantineStatus {
+  readonly state: QuarantineState;
+  /** Milliseconds in this state. */
+  readonly forMs: number;
+  /** How often it was set aside, since process start. */
+  readonly count: number;
+  /** Positions up to here it had executed with a state that is thrown away; 0: with none. */
+  readonly replacedUpTo: LogIndex;
+  /** The checkpoint from which it was made again last; 0: from the first entry. Undefined if it was not, or has not begun yet. */
+  readonly rebuiltFrom: LogIndex | undefined;
 }
 
 /** Since process start. */

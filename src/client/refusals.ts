@@ -23,6 +23,7 @@ export function remedyFor(refusal: AdmissionRefusal, failures: number): "final" 
     case "GAP":
       return "later";
     case "STOPPING":
+    case "QUARANTINED":
     case "SESSION_NOT_HERE":
     case "INDEX_NOT_REACHED":
     case "TOO_STALE":

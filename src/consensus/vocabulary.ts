@@ -43,8 +43,11 @@ export type Input<Message> =
     }
   /** For more log, from now on. */
   | { readonly kind: "space"; readonly space: LogSpace }
-  /** What was handed over with `commit` has not been executed for too long, or is executed again. */
-  | { readonly kind: "execution"; readonly isStalled: boolean }
+  /**
+   * What was handed over with `commit` has not been executed for too long, or is executed again. `isQuarantined`: what was executed is wrong:
+   * this replica orders like any other, but does not lead.
+   */
+  | { readonly kind: "execution"; readonly isStalled: boolean; readonly isQuarantined?: boolean }
   /** An operator's; answered by exactly one `instructed`, at its end. */
   | { readonly kind: "instruct"; readonly id: number; readonly instruction: Instruction }
   /** Every damaged entry is repaired or cut off, durably: the log is whole again. `newest` is the highest that was repaired. */

@@ -104,7 +104,7 @@ export class AuditTable {
       });
       const verdict = verdictOf(position.reports, position.known);
       if (verdict.missing.length === 0) this.#settle(position);
-      else if (verdict.kind === "named") this.#name(position, verdict);
+      else if (this.#name(position, verdict)) this.#find(position, verdict);
     }
   }
 
@@ -112,6 +112,10 @@ export class AuditTable {
   isReported(index: LogIndex, replica: ReplicaId): boolean | undefined {
     const position = this.#state.open.find((other) => other.index === index);
     return position?.reports.some((report) => report.replica === replica);
+  }
+
+  isNamed(replica: ReplicaId, incarnation: number): boolean {
+    return this.#state.named.some((each) => each.replica === replica && each.incarnation === incarnation);
   }
 
   #settleLate(time: AgreedTime): void {
@@ -133,14 +137,18 @@ export class AuditTable {
     state.counts[verdict.kind] += 1;
     state.recent = [...state.recent, settled].slice(-recentMax);
     const isUnclear = verdict.kind === "different" || verdict.kind === "allDifferent";
-    if (isNews || (isUnclear && before?.kind !== verdict.kind)) {
-      state.findings = [...state.findings, settled].slice(-findingsMax);
-    }
+    if (isNews || (isUnclear && before?.kind !== verdict.kind)) this.#find(position, verdict);
     const executing = executingOf(position.reports, position.known);
     // Nobody has reported of a group whose members only they know: then those that are known have missed one more.
     const replicas = executing.length > 0 ? executing : state.replicas.map(({ replica }) => replica);
     state.replicas = replicas.map((replica) => this.#noted(replica, settled));
     state.named = state.named.filter(({ replica, to }) => !verdict.agreeing.includes(replica) || to > index);
+  }
+
+  /** Something differs for the first time: kept as it was, also if it is reported otherwise later. */
+  #find({ index, time }: OpenPosition, verdict: Verdict): void {
+    const others = this.#state.findings.filter((finding) => finding.index !== index);
+    this.#state.findings = [...others, { index, time, ...verdict }].slice(-findingsMax);
   }
 
   #noted(replica: ReplicaId, { index, time, kind, agreeing, missing }: AuditedPosition): AuditedReplica {

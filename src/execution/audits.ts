@@ -14,7 +14,7 @@ import type { Configuration } from "../model/membership.js";
 import type { Reply } from "../model/request.js";
 import { mixReply } from "./age-fingerprint.js";
 import { decodeAudits, encodeAudits } from "./audit-table-codec.js";
-import { AuditTable } from "./audit-table.js";
+import { AuditTable, newAuditState } from "./audit-table.js";
 import type { IdempotencyTable } from "./idempotency-table.js";
 import { encodeConfiguration } from "./member-codec.js";
 import type { ReportTable } from "./report-table.js";
@@ -43,6 +43,8 @@ export class Audits {
   #due: DuePosition | undefined;
   /** Of the machine, before an entry that holds no requests. */
   #before: Fingerprint = noFingerprint;
+  /** The entry asks for a comparison. */
+  #isAsked = false;
   #members: { readonly of: Configuration; readonly members: AuditMembers } | undefined;
 
   constructor(limits: AuditLimits) {
@@ -60,10 +62,14 @@ export class Audits {
 
   add(report: AuditReport): void {
     this.table.add(report);
+    const { replica, incarnation, positions } = report;
+    // Nobody may ask for anything any more, and it would be named for ever.
+    if (positions.length === 0 && this.table.isNamed(replica, incarnation)) this.#isAsked = true;
   }
 
   /** Before anything of an entry is executed. */
   begin({ kind }: Entry, machine: MachineInstance): void {
+    this.#isAsked = false;
     if (kind === "time") this.#before = machine.fingerprint?.() ?? noFingerprint;
   }
 
@@ -74,6 +80,14 @@ export class Audits {
     const known = audited.configuration.index > noIndex ? members : undefined;
     const isDue = this.table.executed(entry, this.#weightOf(entry, replies.length, audited), known);
     this.#due = isDue ? { output: this.#outputs, state: this.#stateOf(entry, audited), members } : undefined;
+  }
+
+  /** As before the first entry. */
+  restart(): void {
+    this.#outputs = noFingerprint;
+    this.#due = undefined;
+    this.#before = noFingerprint;
+    this.table.replace(newAuditState());
   }
 
   encode(): Uint8Array[] {
@@ -98,7 +112,7 @@ export class Audits {
 
   /** What happens by time alone counts as one command, so that it is compared too; what changes nothing counts for nothing. */
   #weightOf({ kind }: Entry, requests: number, { machine }: Audited): number {
-    if (requests > 0 || kind === "configuration") return Math.max(1, requests);
+    if (requests > 0 || kind === "configuration" || this.#isAsked) return Math.max(1, requests);
     if (kind !== "time") return 0;
     return equalFingerprints(this.#before, machine.fingerprint?.() ?? noFingerprint) ? 0 : 1;
   }

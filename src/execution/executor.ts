@@ -19,7 +19,7 @@ import type {
   MachineStatistics,
   Outcome,
 } from "../api/low-level.js";
-import { ByteWriter, concatBytes, encodeUtf8 } from "../base/bytes.js";
+import { encodeUtf8 } from "../base/bytes.js";
 import { InvariantViolation, unreachable } from "../base/invariant.js";
 import type { Steps } from "../base/steps.js";
 import { noEntry, type Entry } from "../model/entry.js";
@@ -46,6 +46,7 @@ import { freezeKeys, freezeSessions, readKeys, readSessions } from "./session-co
 import { SessionTable } from "./session-table.js";
 import type { Resolution, SessionCounts } from "./session-table.js";
 import type { SessionView } from "./session-view.js";
+import { digestOf } from "./state-digest.js";
 
 export interface Executed {
   readonly key: RequestKey;
@@ -109,7 +110,9 @@ interface Filtered {
 }
 
 export class Executor {
-  readonly #machine: MachineInstance;
+  readonly #open: () => MachineInstance;
+  #machine: MachineInstance;
+  readonly #founders: Membership;
   readonly #eventNames: ReadonlySet<string>;
   readonly #hash: Hash;
   readonly #limits: ReplicatedLimits;
@@ -131,9 +134,11 @@ export class Executor {
 
   constructor({ machine, hash, limits, founders, executed, forbidden }: ExecutorParts) {
     this.#observe = executed;
+    this.#founders = founders;
     this.#configuration = { ...noEntry, membership: founders };
     this.#pace = new CheckpointPace(limits.checkpoints);
-    this.#machine = machine.open({ hash, limits: limits.machine, forbidden });
+    this.#open = () => machine.open({ hash, limits: limits.machine, forbidden });
+    this.#machine = this.#open();
     this.#audits = new Audits(limits.audit);
     this.#eventNames = new Set(machine.eventNames ?? []);
     this.#hash = hash;
@@ -312,6 +317,22 @@ export class Executor {
     return undefined;
   }
 
+  /** As before the first entry: nothing of what was executed or installed is left. */
+  restart(): void {
+    checkWhole(this.#midEntry);
+    const { sessions, idempotency } = this.#limits;
+    this.#machine = this.#open();
+    this.#sessions.become(new SessionTable(sessions));
+    this.#keys.become(new IdempotencyTable(idempotency));
+    this.#reports.become(new ReportTable());
+    this.#configuration = { ...noEntry, membership: this.#founders };
+    this.#audits.restart();
+    this.#pace.restart();
+    this.#index = noIndex;
+    this.#time = 0;
+    this.#broken = undefined;
+  }
+
   /** A sentence if this version cannot tell what the entry means: to go on without it would be to differ from those that can. */
   #requestsOf(entry: Entry): readonly Request[] | string {
     const { kind, payload } = entry;
@@ -452,25 +473,6 @@ function unknownForm({ index, kind }: Entry): string {
 function replyTo(answer: Kept | Resolution): Reply {
   if (answer.status !== "resolving") return settledReply(answer);
   return { status: "resolved", outcome: { kind: "executed", reply: settledReply(answer.of) } };
-}
-
-/** Hashes of hashes, each of a fixed length and in a fixed place, so that no two states share their bytes. */
-function digestOf(hash: Hash, rules: Uint8Array, parts: ExecutorFork): Uint8Array {
-  const writer = new ByteWriter(256);
-  writer.raw(rules);
-  writer.u64(parts.index);
-  writer.u64(parts.time);
-  writer.raw(parts.machine.digest());
-  writer.raw(digestOfChunks(hash, parts.sessions));
-  writer.raw(digestOfChunks(hash, parts.keys));
-  writer.raw(digestOfChunks(hash, parts.reports));
-  writer.raw(digestOfChunks(hash, parts.members));
-  writer.raw(digestOfChunks(hash, parts.audits));
-  return hash.sha256(writer.peek());
-}
-
-function digestOfChunks(hash: Hash, chunks: Iterable<Uint8Array>): Uint8Array {
-  return hash.sha256(concatBytes(Array.from(chunks, (chunk) => hash.sha256(chunk))));
 }
 
 function earliest(left: AgreedTime | undefined, right: AgreedTime | undefined): AgreedTime | undefined {

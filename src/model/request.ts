@@ -97,6 +97,8 @@ export type AdmissionRefusal =
   | { readonly code: "OVERLOADED"; readonly queued: number; readonly limit: number }
   | { readonly code: "NO_LEADER" }
   | { readonly code: "STOPPING" }
+  /** What this replica has executed is not what the others have, and is made again: ask another. */
+  | { readonly code: "QUARANTINED" }
   /** The disks of the leader, or of so many others that nothing can be decided, are full: commands are taken again when there is space. */
   | { readonly code: "DISK_FULL" }
   | { readonly code: "TOO_LARGE"; readonly bytes: number; readonly limit: number }

@@ -245,6 +245,7 @@ function admissionRefusalOf(refusal: AskRefusal): AdmissionRefusal {
     case "NO_LEADER":
     case "STOPPING":
     case "DISK_FULL":
+    case "QUARANTINED":
     case "TOO_LARGE":
     case "GAP":
     case "SESSION_NOT_HERE":

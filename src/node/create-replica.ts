@@ -17,6 +17,8 @@ import { InstructionRefused } from "../api/errors.js";
 import type { ForbiddenUse, LowLevelMachine } from "../api/low-level.js";
 import type { MemberChanges, Replica, ReplicaStatus, SnapshotStream } from "../api/replica.js";
 import type { RoleView } from "../consensus/vocabulary.js";
+import type { AuditedPosition } from "../model/audit.js";
+import type { QuarantineState } from "../model/quarantine.js";
 import { isReplicaId, type ReplicaId } from "../model/ids.js";
 import { openSnapshot } from "./snapshot-stream.js";
 import type { Instruction, MembershipChange } from "../model/instruction.js";
@@ -61,6 +63,10 @@ export interface ReplicaOptions {
   readonly onRole?: (role: RoleView) => void;
   /** Something keeps this replica from its work, such as a full disk, or does no longer. */
   readonly onHealth?: (health: EngineHealth) => void;
+  /** Replicas differ at this position, and did not at the one before. */
+  readonly onFinding?: (finding: AuditedPosition) => void;
+  /** This replica was set aside because it differs, or is in service again. */
+  readonly onQuarantine?: (state: QuarantineState) => void;
   /** The replica has stepped aside for good, for example because its disk failed: stop it. */
   readonly onBroken?: (reason: string) => void;
   /** The machine's code used what replicas do not see alike; the command that did has failed, on every replica. */
@@ -114,6 +120,8 @@ async function open(
   const observer: ReplicaObserver = {
     roleChanged: (role) => options.onRole?.(role),
     healthChanged: (health) => options.onHealth?.(health),
+    found: (finding) => options.onFinding?.(finding),
+    quarantineChanged: (state) => options.onQuarantine?.(state),
     broken: (reason) => options.onBroken?.(reason),
     peerChanged: (peer, isConnected, cause) => options.onPeer?.(peer, isConnected, cause),
     dropped: (reason, detail) => options.onDropped?.(reason, detail),

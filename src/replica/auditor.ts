@@ -1,12 +1,13 @@
 /**
  * Tells the others what this replica has at the positions that are compared.
  *
- * Owns: collecting digests of several positions into one report, and reporting again what was lost on its way. Leaves to others: the
+ * Owns: collecting digests of several positions into one report, reporting again what was lost on its way, and asking to be compared: a
+ * replica that is named and has nothing to report sends an empty report, behind which there is a position soon. Leaves to others: the
  * positions, the digests and the verdicts (`execution/`). Called by `replica/execution.ts` and `replica/host.ts`. A learner reports too;
  * a replica that is no member yet does not.
  */
 import type { Executor } from "../execution/executor.js";
-import type { AuditMembers, AuditReport } from "../model/audit.js";
+import { auditMembersOf, type AuditMembers, type AuditReport } from "../model/audit.js";
 import type { LogIndex, ReplicaId } from "../model/ids.js";
 import type { Clock } from "../ports/clock.js";
 import { encodeAuditReport } from "../wire/audit-codec.js";
@@ -53,11 +54,21 @@ export class Auditor {
     this.#positions.set(index, { digest: { index, output, state }, members, reportedAt: -Infinity });
   }
 
+  /** What was executed is thrown away, and executed again. */
+  restart(): void {
+    this.#positions.clear();
+  }
+
   tick(): void {
-    const { executor, self, incarnation, clock, order } = this.#parts;
-    const now = clock.monotonic();
-    if (this.#positions.size === 0 || now < this.#reportAt) return;
+    const now = this.#parts.clock.monotonic();
+    if (now < this.#reportAt) return;
+    if (this.#positions.size === 0) return this.#askToBeCompared(now);
     this.#reportAt = now + reportMs;
+    this.#report(now);
+  }
+
+  #report(now: number): void {
+    const { executor, self, incarnation, order } = this.#parts;
     // What was settled without this replica is settled; after a start most of it is.
     for (const index of this.#positions.keys()) {
       if (executor.audits.table.isReported(index, self) !== false) this.#positions.delete(index);
@@ -68,5 +79,14 @@ export class Auditor {
     const together = waiting.filter((position) => position.members === members).slice(0, positionsMax);
     for (const position of together) position.reportedAt = now;
     order(encodeAuditReport({ replica: self, incarnation, members, positions: together.map(({ digest }) => digest) }));
+  }
+
+  #askToBeCompared(now: number): void {
+    const { executor, self, incarnation, order } = this.#parts;
+    const { audits, configuration } = executor;
+    if (!audits.table.isNamed(self, incarnation)) return;
+    this.#reportAt = now + reportAgainMs;
+    const members = auditMembersOf(configuration.membership);
+    order(encodeAuditReport({ replica: self, incarnation, members, positions: [] }));
   }
 }

@@ -32,6 +32,12 @@ export class Backlog {
     this.#bytes += delivered.bytes;
   }
 
+  /** All of it is delivered again. */
+  clear(): void {
+    this.#delivered.length = 0;
+    this.#bytes = 0;
+  }
+
   executedUpTo(index: LogIndex): void {
     let done = 0;
     for (const { index: last, bytes } of this.#delivered) {

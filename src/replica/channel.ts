@@ -34,6 +34,10 @@ export type ToEngine =
       /** The members by the executed entries: whatever the log behind them said is gone if the log is. */
       readonly configuration: Configuration;
     }
+  /** What was executed is thrown away but for a checkpoint of this entry: what follows it is delivered again, behind a `rewound`. */
+  | { readonly kind: "rewind"; readonly id: number; readonly to: LogIndex }
+  /** Whether what is executed here is wrong, so that this replica must not lead. */
+  | { readonly kind: "quarantined"; readonly isQuarantined: boolean }
   | { readonly kind: "instruct"; readonly id: number; readonly instruction: Instruction }
   | { readonly kind: "forward"; readonly as: Correspondent; readonly to: ReplicaId; readonly payload: Uint8Array };
 
@@ -53,6 +57,8 @@ export const healthy: EngineHealth = { full: undefined, stalled: undefined, resi
 
 export type ToHost =
   | { readonly kind: "committed"; readonly entries: readonly Entry[] }
+  /** Answers a `rewind`: what was delivered before is of no use, what comes from now on is. */
+  | { readonly kind: "rewound"; readonly id: number }
   /** What follows is in no log that can be reached: a checkpoint of this entry or a later one is needed from peers. */
   | { readonly kind: "fetchCheckpoint"; readonly index: LogIndex }
   | {

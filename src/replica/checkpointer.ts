@@ -6,7 +6,7 @@
  * (`storage/checkpoint-store.ts`). Called by `replica/host.ts`. One is written at a time; a position that comes meanwhile is passed over,
  * by this replica alone. One that finds no space on the disk waits for it, until there is a newer position to begin at (hazard D12).
  *
- * Invariant P6: a checkpoint of ours that differs from a certified one stops this replica: its state is not that of f + 1 others.
+ * Invariant P6: a checkpoint of ours that differs from a certified one takes this replica out of service: its state is not that of f + 1 others.
  */
 import { ByteWriter, equalBytes } from "../base/bytes.js";
 import { framesOf } from "../execution/checkpoint-frames.js";
@@ -54,6 +54,8 @@ interface Making {
   readonly chunks: ChunkName[];
   /** The disk is full. */
   isWaiting: boolean;
+  /** What was executed is thrown away. */
+  isWorthless: boolean;
 }
 
 export class Checkpointer {
@@ -82,8 +84,18 @@ export class Checkpointer {
     if (this.#making !== undefined || this.#stopped) return;
     const fork = executor.fork();
     const chunk = new ByteWriter(2 * chunkBytes);
-    this.#making = { last: { index, term }, time, fork, frames: framesOf(fork), chunk, chunks: [], isWaiting: false };
-    this.#parts.clock.nextTurn(() => this.#slice());
+    this.#making = {
+      last: { index, term },
+      time,
+      fork,
+      frames: framesOf(fork),
+      chunk,
+      chunks: [],
+      isWaiting: false,
+      isWorthless: false,
+    };
+    const making = this.#making;
+    this.#parts.clock.nextTurn(() => this.#slice(making));
   }
 
   /** Something was executed, or time has passed: is there something to report or to certify? */
@@ -112,6 +124,15 @@ export class Checkpointer {
     );
   }
 
+  /** What was executed is thrown away, and whatever is under way of it. */
+  restart(): void {
+    if (this.#making !== undefined) {
+      this.#making.isWorthless = true;
+      this.#giveUp(this.#making);
+    }
+    this.#reportedAt = -Infinity;
+  }
+
   /** Nothing is written from now on. */
   stop(): void {
     this.#stopped = true;
@@ -119,18 +140,17 @@ export class Checkpointer {
     this.#making = undefined;
   }
 
-  #slice(): void {
-    const making = this.#making;
-    if (making === undefined) return;
+  #slice(making: Making): void {
+    if (this.#making !== making) return;
     const { clock, chunkBytes } = this.#parts;
     const end = clock.monotonic() + sliceMs;
     while (clock.monotonic() < end) {
       const { done, value } = making.frames.next();
       if (done === true) return this.#emit(making, () => this.#publish(making));
       making.chunk.raw(value);
-      if (making.chunk.length >= chunkBytes) return this.#emit(making, () => this.#slice());
+      if (making.chunk.length >= chunkBytes) return this.#emit(making, () => this.#slice(making));
     }
-    clock.after(restMs, () => this.#slice());
+    clock.after(restMs, () => this.#slice(making));
   }
 
   /** Writes what is encoded as a chunk, unless one with these bytes is there. */
@@ -158,7 +178,9 @@ export class Checkpointer {
     if (this.#making !== making) return;
     const { last, time, chunks } = making;
     const root = this.#parts.hash.sha256(encodeManifest({ last, time, chunks }));
-    this.#parts.store.publish({ last, time, chunks, root }, (failure) => {
+    const { store } = this.#parts;
+    store.publish({ last, time, chunks, root }, (failure) => {
+      if (making.isWorthless) return store.keepCertified();
       if (failure !== undefined) return this.#onFailure(making, failure, () => this.#publish(making));
       making.fork.release();
       this.#making = undefined;

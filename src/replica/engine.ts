@@ -1,21 +1,20 @@
 /**
  * The ordering side of a replica: runs the consensus core over log and links, and delivers what is decided.
  *
- * Owns: performing effects in their order, stamping agreed time, handing committed entries to the host no faster than it executes
- * them. Leaves to others: every decision (`consensus/`), bytes on disk (`storage/`), clients (`replica/host.ts`, reached by the
- * channel alone). One turn runs to its end before the next begins.
+ * Owns: performing effects in their order, stamping agreed time. Leaves to others: every decision (`consensus/`), handing over what is
+ * decided (`delivery.ts`), bytes on disk (`storage/`), clients (`replica/host.ts`, reached by the channel alone). One turn runs to its end
+ * before the next begins.
  *
- * Invariant P1: a message in `persist.then` leaves only after its write is durable. P2: committed entries are delivered once each,
- * in order. After a storage failure nothing is sent any more: the replica has stepped aside.
+ * Invariant P1: a message in `persist.then` leaves only after its write is durable. After a storage failure nothing is sent any more: the replica has stepped aside.
  */
-import { invariant, unreachable } from "../base/invariant.js";
+import { unreachable } from "../base/invariant.js";
 import type { RaftLimits } from "../api/config.js";
 import type { RaftMessage } from "../consensus/raft/messages.js";
 import type { RaftState } from "../consensus/raft/state.js";
 import { step } from "../consensus/raft/step.js";
 import type { Effect, Input, RoleView } from "../consensus/vocabulary.js";
-import { entryBytes, isMadeByCore, type Entry, type EntryId } from "../model/entry.js";
-import { after, before, maxIndex, minIndex, noIndex } from "../model/ids.js";
+import { isMadeByCore, type Entry, type EntryId } from "../model/entry.js";
+import { after, noIndex } from "../model/ids.js";
 import type { LogIndex, ReplicaId } from "../model/ids.js";
 import type { Membership } from "../model/membership.js";
 import type { Clock } from "../ports/clock.js";
@@ -24,6 +23,7 @@ import { decodeRaftMessage, encodeRaftMessage } from "../wire/raft-codec.js";
 import { AgreedTimeSource } from "./agreed-time.js";
 import { Backlog } from "./backlog.js";
 import type { Correspondent, ToEngine, ToHost } from "./channel.js";
+import { Delivery } from "./delivery.js";
 import { Health } from "./health.js";
 import type { Repair } from "./repair.js";
 
@@ -56,11 +56,8 @@ export class Engine {
   readonly #time: AgreedTimeSource;
   #broken: string | undefined;
   #role: RoleView | undefined;
-  #commitIndex: LogIndex = noIndex;
-  #deliveredIndex: LogIndex = noIndex;
-  readonly #backlog = new Backlog();
+  readonly #delivery: Delivery;
   readonly #health: Health;
-  #reading = false;
   #encoded: { readonly message: RaftMessage; readonly bytes: Uint8Array } | undefined;
   #entriesProposed = 0;
   /** How often a part of the log was replaced. */
@@ -70,13 +67,25 @@ export class Engine {
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
-    this.#health = new Health(parts, this.#backlog);
+    const backlog = new Backlog();
+    this.#health = new Health(parts, backlog);
+    const { state, log, clock, repair, deliveredBytesMax, toHost } = parts;
+    this.#delivery = new Delivery({
+      state,
+      log,
+      clock,
+      repair,
+      backlog,
+      deliveredBytesMax,
+      toHost,
+      isStopped: () => this.#broken !== undefined,
+      failed: (failure) => this.#stepAside(failure),
+    });
     this.#time = new AgreedTimeSource(parts.state.log.lastTime);
-    this.#commitIndex = parts.state.commitIndex;
   }
 
   get commitIndex(): LogIndex {
-    return this.#commitIndex;
+    return this.#delivery.commitIndex;
   }
 
   get lastIndex(): LogIndex {
@@ -140,11 +149,17 @@ export class Engine {
       case "instruct":
         return this.#turn(message);
       case "appliedUpTo":
-        return this.#onApplied(message.index);
+        return this.#delivery.executedUpTo(message.index);
       case "checkpointed":
         return this.#onCheckpointed(message.last);
       case "installed":
         return this.#onInstalled(message);
+      case "rewind":
+        return this.#delivery.rewind(message.id, message.to);
+      case "quarantined":
+        this.#health.setQuarantined(message.isQuarantined);
+        // A leader makes way now: it may be rebuilt before the next tick.
+        return this.#turn({ kind: "tick" });
       case "forward":
         return this.#parts.send(message.to, peerMessageTypes[message.as], message.payload);
       default:
@@ -177,8 +192,7 @@ export class Engine {
       case "persist":
         return this.#persist(effect);
       case "commit":
-        this.#commitIndex = effect.upTo;
-        return this.#deliver();
+        return this.#delivery.commit(effect.upTo);
       case "load":
         return this.#load(effect);
       case "fetchCheckpoint":
@@ -240,53 +254,6 @@ export class Engine {
     });
   }
 
-  /** Hands decided entries to the host, from memory or from disk, as far as its backlog allows. */
-  #deliver(): void {
-    const { state, deliveredBytesMax, repair, log } = this.#parts;
-    const isHeld = (): boolean => this.#reading || this.#broken !== undefined;
-    while (!isHeld() && this.#backlog.bytes < deliveredBytesMax) {
-      const from = after(this.#deliveredIndex);
-      // Its state comes as a checkpoint.
-      if (from <= state.log.start.index) return;
-      const limit =
-        repair.firstDamaged === undefined
-          ? this.#commitIndex
-          : minIndex(this.#commitIndex, before(repair.firstDamaged));
-      if (from > limit) return;
-      const entries = state.log.entriesFrom(from, deliveredBytesMax / 4);
-      if (entries !== undefined) {
-        this.#hand(entries, limit);
-        continue;
-      }
-      this.#reading = true;
-      log.read(from, deliveredBytesMax / 4, (result) => {
-        this.#reading = false;
-        // A checkpoint takes the place of what was being read.
-        if (from <= this.#deliveredIndex) return this.#deliver();
-        if (!Array.isArray(result)) return this.#stepAside(result as StorageFailure);
-        this.#hand(result as readonly Entry[], limit);
-        this.#deliver();
-      });
-    }
-  }
-
-  #hand(entries: readonly Entry[], limit: LogIndex): void {
-    const decided = (entries.at(-1)?.index ?? limit) <= limit ? entries : entries.filter(({ index }) => index <= limit);
-    let bytes = 0;
-    for (const entry of decided) {
-      invariant(entry.index === after(this.#deliveredIndex), "P2 committed entries are delivered once each, in order");
-      this.#deliveredIndex = entry.index;
-      bytes += entryBytes(entry);
-    }
-    this.#backlog.add({ index: this.#deliveredIndex, bytes, at: this.#parts.clock.monotonic() });
-    this.#parts.toHost({ kind: "committed", entries: decided });
-  }
-
-  #onApplied(index: LogIndex): void {
-    this.#backlog.executedUpTo(index);
-    this.#deliver();
-  }
-
   #onCheckpointed(last: EntryId): void {
     const { log, repair, state } = this.#parts;
     this.#turn({ kind: "checkpointed", checkpoint: last });
@@ -297,11 +264,11 @@ export class Engine {
   }
 
   #onInstalled({ last, time, configuration }: InstalledState): void {
-    this.#deliveredIndex = maxIndex(this.#deliveredIndex, last.index);
+    this.#delivery.skipTo(last.index);
     this.#turn({ kind: "installed", checkpoint: last, time, configuration });
     this.#parts.repair.forgetUpTo(last.index);
     this.#afterRepair();
-    this.#onApplied(last.index);
+    this.#delivery.executedUpTo(last.index);
   }
 
   #repairTurn(): void {
@@ -320,7 +287,7 @@ export class Engine {
           if (effect.entry.kind === "configuration") this.#configurationsRepaired.push(effect.entry);
           if (effect.entry.index > (this.#newestRepaired?.index ?? noIndex)) this.#newestRepaired = effect.entry;
           this.#afterRepair();
-          this.#deliver();
+          this.#delivery.deliver();
         });
       }
     }
@@ -329,7 +296,7 @@ export class Engine {
   /** With a whole log this replica may stand for election again, without a restart (hazard D10). */
   #afterRepair(): void {
     const { repair, state } = this.#parts;
-    const hasState = this.#deliveredIndex >= state.log.start.index;
+    const hasState = this.#delivery.index >= state.log.start.index;
     if (repair.firstDamaged !== undefined || !hasState) return;
     const configurations = this.#configurationsRepaired.splice(0);
     this.#turn({ kind: "repaired", newest: this.#newestRepaired, configurations });

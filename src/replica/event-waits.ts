@@ -102,11 +102,10 @@ export class EventWaits {
     this.#waiting.delete(connection);
   }
 
-  /** This replica answers nobody any more. */
-  stop(): void {
-    for (const wait of this.#all()) {
+  /** This replica answers nobody any more, or not for a while. */
+  stop(refusal: AdmissionRefusal): void {
+    for (const wait of [...this.#all()]) {
       this.#remove(wait);
-      const refusal: AdmissionRefusal = { code: "STOPPING" };
       this.#parts.answer(wait.connection, { kind: "queryRefused", id: wait.message.id, refusal });
     }
   }

@@ -1,8 +1,9 @@
 /**
  * The decided entries of one replica on their way through the executor.
  *
- * Owns: the queue before it, the slices of one turn, the positions at which checkpoints are taken, and putting a fetched checkpoint in the
- * place of what is missing, in slices as well: until the last of them everything goes on over the older state. Leaves to others: what an entry means (`execution/`), who is answered (`replica/host.ts`).
+ * Owns: the queue before it, the slices of one turn, the positions at which checkpoints are taken, putting a fetched checkpoint in the
+ * place of what is missing, in slices as well (until the last of them everything goes on over the older state), and executing everything
+ * again when what was executed turns out to be wrong. Leaves to others: what an entry means (`execution/`), who is answered (`replica/host.ts`).
  */
 import type { ExecutionLimits } from "../api/config.js";
 import type { Steps } from "../base/steps.js";
@@ -48,6 +49,13 @@ export class Execution {
   #committed: Entry[] = [];
   #index: LogIndex;
   #installing: Installing | undefined;
+  /** Counts how often everything was thrown away. */
+  #rebuilds = 0;
+  /** Where it begins again is not told to the engine yet. */
+  #mustRewind = false;
+  /** What comes until the engine has gone back is of before. */
+  #isRewinding = false;
+  #rebuiltFrom: LogIndex | undefined;
   #isStopped = false;
 
   constructor(parts: ExecutionParts) {
@@ -65,13 +73,20 @@ export class Execution {
     return maxIndex(this.#index, this.#installing?.checkpoint.last.index ?? noIndex);
   }
 
+  /** The checkpoint with which it began again last; 0: with the first entry. */
+  get rebuiltFrom(): LogIndex | undefined {
+    return this.#rebuiltFrom;
+  }
+
   /** What an installed checkpoint covers may still come: it was on its way. */
   add(entries: readonly Entry[]): void {
+    if (this.#mustRewind || this.#isRewinding) return;
     for (const entry of entries) if (entry.index > this.#index) this.#committed.push(entry);
   }
 
   /** As much as one turn may take; the rest follows in the next. */
   run(): void {
+    if (this.#isStopped) return;
     const { executor, execution, checkpointer, auditor, toEngine, again, executed, passed, broken } = this.#parts;
     let requests = execution.requestsPerTurnMax;
     let bytes = execution.bytesPerTurnMax;
@@ -106,7 +121,30 @@ export class Execution {
     this.#installOn(installing);
   }
 
-  /** Nothing is installed from now on. */
+  /**
+   * Nothing of what was executed is kept: it begins again with the checkpoint of this disk that others vouch for. If that is damaged, or
+   * there is none, with the first entry; if the log does not reach back so far, the engine asks for a peer's checkpoint.
+   */
+  rebuild(): void {
+    const { executor, checkpoints } = this.#parts;
+    executor.restart();
+    this.#index = noIndex;
+    this.#committed = [];
+    this.#installing = undefined;
+    this.#mustRewind = true;
+    this.#rebuiltFrom = undefined;
+    checkpoints.keepCertified();
+    const { certified } = checkpoints;
+    if (certified === undefined) this.#rewind();
+    else this.install(certified);
+  }
+
+  /** The engine has gone back. */
+  rewound(id: number): void {
+    if (id === this.#rebuilds) this.#isRewinding = false;
+  }
+
+  /** Nothing is executed or installed from now on. */
   stop(): void {
     this.#isStopped = true;
     this.#installing = undefined;
@@ -122,7 +160,8 @@ export class Execution {
     for (let step = 0; step < sliceSteps && clock.monotonic() < end; step += 1) {
       const { done, value: objection } = installing.steps.next();
       if (done !== true) continue;
-      if (objection !== undefined) return broken(objection);
+      if (objection !== undefined) return this.#mustRewind ? this.#rebuildWithout() : broken(objection);
+      if (this.#index === noIndex && this.#rebuiltFrom !== undefined) this.#rebuiltFrom = last.index;
       this.#index = last.index;
       this.#committed = this.#committed.filter(({ index }) => index > last.index);
       return this.#installed(installing.checkpoint);
@@ -130,9 +169,26 @@ export class Execution {
     clock.nextTurn(() => this.#installOn(installing));
   }
 
+  /** The checkpoint cannot be read. */
+  #rebuildWithout(): void {
+    this.#parts.executor.restart();
+    this.#installing = undefined;
+    this.#rewind();
+  }
+
+  #rewind(): void {
+    this.#rebuilds += 1;
+    this.#mustRewind = false;
+    this.#isRewinding = true;
+    this.#rebuiltFrom = this.#index;
+    this.#parts.toEngine({ kind: "rewind", id: this.#rebuilds, to: this.#index });
+    this.#parts.again();
+  }
+
   #installed({ last, time }: Checkpoint): void {
     const { executor, toEngine, again } = this.#parts;
     this.#installing = undefined;
+    if (this.#mustRewind) this.#rewind();
     toEngine({ kind: "installed", last, time, configuration: executor.configuration });
     again();
   }

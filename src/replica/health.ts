@@ -25,6 +25,7 @@ export class Health {
   readonly #parts: HealthParts;
   readonly #backlog: Backlog;
   #told: EngineHealth = healthy;
+  #isQuarantined = false;
 
   constructor(parts: HealthParts, backlog: Backlog) {
     this.#parts = parts;
@@ -36,14 +37,20 @@ export class Health {
     const { state, log, executionStallMsMax } = this.#parts;
     const { space } = log;
     const isStalled = this.#backlog.waitsMs(now) > executionStallMsMax;
-    const stalled = stallOf(state, now, isStalled);
-    const isKnown = state.space === space && state.isExecutionStalled === isStalled;
+    const isQuarantined = this.#isQuarantined;
+    const stalled = isQuarantined ? "quarantine" : stallOf(state, now, isStalled);
+    const isSame = state.isExecutionStalled === isStalled && state.isQuarantined === isQuarantined;
+    const isKnown = state.space === space && isSame;
     if (isKnown && stalled === this.#told.stalled) return nothing;
     this.#tell({ ...this.#told, full: space === "ample" ? undefined : log.full, stalled });
     return [
       { kind: "space", space },
-      { kind: "execution", isStalled },
+      { kind: "execution", isStalled, isQuarantined },
     ];
+  }
+
+  setQuarantined(isQuarantined: boolean): void {
+    this.#isQuarantined = isQuarantined;
   }
 
   resigned({ reason, term }: Resigned): void {

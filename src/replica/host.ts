@@ -1,36 +1,37 @@
 /**
  * The service side of a replica: takes clients' requests, gets them ordered, executes what is decided, answers.
  *
- * Owns: the walk of a request through admission, batching, execution and answer, in turns. Leaves to others: queries (`queries.ts`), order (the engine,
- * behind the channel), the rules of sessions (`execution/`), connections (its owner gives `answer`). Every replica executes every
+ * Owns: the walk of a request through admission, batching, execution and answer, in turns, and what becomes of it when this replica is set
+ * aside. Leaves to others: clients' requests (`requests.ts`) and queries (`queries.ts`), getting them ordered (`proposals.ts`), order (the
+ * engine, behind the channel), the rules of sessions (`execution/`), connections (its owner gives `answer`). Every replica executes every
  * entry, so a follower answers its own clients; the leader answers only those connected to it.
- *
- * Invariant P3: a client is answered only from execution, or with a refusal before its request left this replica's hands.
- * P4: whatever waits here when the leader changes is sent to the new one, in its old order (sessions make that harmless).
  */
 import { unreachable } from "../base/invariant.js";
-import { Intake } from "../admission/intake.js";
 import type { AdmissionLimits, ExecutionLimits } from "../api/config.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import type { Executed, Executor } from "../execution/executor.js";
 import type { Entry } from "../model/entry.js";
+import type { AuditedPosition } from "../model/audit.js";
 import type { ReplicaId } from "../model/ids.js";
-import type { AdmissionRefusal, ReplicaMessage, RequestKey } from "../model/request.js";
+import type { QuarantineState } from "../model/quarantine.js";
+import type { AdmissionRefusal, ReplicaMessage } from "../model/request.js";
 import type { Clock } from "../ports/clock.js";
 import type { Hash } from "../ports/hash.js";
 import type { CheckpointStore } from "../storage/checkpoint-store.js";
-import { encodeBatch, peekRequest } from "../wire/request-codec.js";
-import { decodeHostMessage, encodeHostMessage } from "../wire/host-codec.js";
+import { peekRequest } from "../wire/request-codec.js";
+import { decodeHostMessage } from "../wire/host-codec.js";
 import { Auditor } from "./auditor.js";
 import type { ToEngine, ToHost } from "./channel.js";
 import { Checkpointer } from "./checkpointer.js";
+import { Divergence } from "./divergence.js";
 import { newCounters, type HostCounters } from "./host-counters.js";
-import { DueTime } from "./due-time.js";
 import { Execution } from "./execution.js";
+import type { Quarantine } from "./quarantine.js";
+import type { OutgoingParts } from "./outgoing.js";
 import { OrderedReports } from "./ordered-reports.js";
-import { Outgoing, type OutgoingParts } from "./outgoing.js";
+import { Proposals } from "./proposals.js";
 import { Queries, type ClientQuery } from "./queries.js";
-import { Waiting, type WaitingRequest } from "./waiting.js";
+import { Requests } from "./requests.js";
 
 export interface HostParts {
   readonly self: ReplicaId;
@@ -49,26 +50,26 @@ export interface HostParts {
   /** Asks to be given another `turnEnd`, soon. */
   readonly again: () => void;
   readonly roleChanged: (role: RoleView) => void;
+  readonly found: (finding: AuditedPosition) => void;
+  /** What this replica may do for clients; they hear of it before any refusal that follows from it. */
+  readonly quarantineChanged: (state: QuarantineState) => void;
   readonly broken: (reason: string, isDisowned: boolean) => void;
   readonly dropped: (reason: string, detail: string) => void;
 }
 
 type ToThisHost = Exclude<ToHost, { readonly kind: "fetchCheckpoint" | "health" | "instructed" }>;
 
-const noPayload = new Uint8Array(0);
-
 export class Host {
   readonly #parts: HostParts;
-  readonly #intake: Intake;
-  readonly #waiting = new Waiting();
+  readonly #requests: Requests;
   readonly #queries: Queries;
-  readonly #due = new DueTime();
   #role: RoleView | undefined;
-  readonly #outgoing: Outgoing;
+  readonly #proposals: Proposals;
   readonly #reports: OrderedReports;
   readonly #checkpointer: Checkpointer;
   readonly #auditor: Auditor;
   readonly #execution: Execution;
+  readonly #divergence: Divergence;
   #stopping = false;
   #broken = false;
   readonly counters: HostCounters = newCounters();
@@ -82,7 +83,8 @@ export class Host {
     const leader = (): ReplicaId | undefined => this.#role?.leader;
     const isLeading = (): boolean => this.#isLeading();
     this.#reports = new OrderedReports({ self, leader, isLeading, toEngine, again });
-    const order = (report: Uint8Array): void => this.#reports.order(report);
+    this.#divergence = this.#createDivergence();
+    const { quarantine } = this.#divergence;
     this.#checkpointer = new Checkpointer({
       self,
       incarnation,
@@ -91,14 +93,18 @@ export class Host {
       hash,
       clock,
       chunkBytes,
-      order,
+      order: (report) => {
+        if (quarantine.isServing) this.#reports.order(report);
+      },
       certified: (last) => {
         toEngine({ kind: "checkpointed", last });
         again();
       },
-      diverged: (reason) => this.#halt(reason),
+      diverged: (reason) => {
+        if (!this.#divergence.disproved()) this.#halt(reason);
+      },
     });
-    this.#auditor = new Auditor({ self, incarnation, executor, clock, order });
+    this.#auditor = new Auditor({ self, incarnation, executor, clock, order: (report) => this.#reports.order(report) });
     this.#execution = new Execution({
       executor,
       execution,
@@ -110,20 +116,33 @@ export class Host {
       again,
       executed: (entry, each) => this.#onExecuted(entry, each),
       passed: (entry) => {
-        if (entry.term === this.#role?.term && isPaced(entry)) this.#intake.onCommitted();
+        if (entry.term === this.#role?.term) this.#proposals.passed(entry);
       },
       broken: (reason) => this.#halt(reason),
     });
-    this.#intake = new Intake(admission, executor.sessions);
-    const intake = this.#intake;
-    const refuse: OutgoingParts["refuse"] = (from, key, refusal) => this.#refuseFor(from, key, refusal);
-    this.#outgoing = new Outgoing({ self, admission, intake, toEngine, refuse });
-    const counted = (refusal: AdmissionRefusal): AdmissionRefusal => this.#counted(refusal);
+    this.#requests = new Requests({
+      self,
+      executor,
+      admission,
+      counters: this.counters,
+      toEngine,
+      answer,
+      sendOn: (request) => this.#proposals.add(request),
+      dropped: parts.dropped,
+    });
+    const requests = this.#requests;
+    const refuse: OutgoingParts["refuse"] = (from, key, refusal) => requests.refuse(from, key, refusal);
+    this.#proposals = new Proposals({ self, executor, admission, clock, toEngine, refuse, isLeading });
+    const counted = (refusal: AdmissionRefusal): AdmissionRefusal => requests.counted(refusal);
     this.#queries = new Queries({ executor, clock, admission, toEngine, answer, isCongested, again, counted });
   }
 
   get checkpointer(): Checkpointer {
     return this.#checkpointer;
+  }
+
+  get quarantine(): Quarantine {
+    return this.#divergence.quarantine;
   }
 
   get execution(): Execution {
@@ -140,34 +159,25 @@ export class Host {
 
   /** Requests that are neither answered nor refused. */
   get pending(): number {
-    return this.#waiting.count + this.#queries.count;
+    return this.#requests.count + this.#queries.count;
   }
 
   get pendingBytes(): number {
-    return this.#waiting.bytes + this.#queries.bytes;
+    return this.#requests.bytes + this.#queries.bytes;
   }
 
   /** An encoded request (`wire/request-codec.ts`) of a client of this replica. */
   request(connection: number, bytes: Uint8Array): void {
-    const key = peekRequest(bytes);
-    if (key === undefined) return this.#parts.dropped("malformed request", `connection ${connection}`);
-    const refusal = this.#isClosed ? stoppingRefusal : this.#waiting.pressure(connection, this.#parts.admission);
-    if (refusal !== undefined) return this.#refuse(connection, key, refusal);
-    const stored = this.#storedReply(key);
-    if (stored !== undefined) return this.#parts.answer(connection, stored);
-    const added = this.#waiting.add({ key, bytes, connection });
-    // A request that waits already is on its way: only a lost message makes a client ask twice, so it goes out again.
-    this.#outgoing.add({ key, bytes, from: this.#parts.self });
-    if (added) this.counters.requestsAdmitted += 1;
+    this.#requests.add(connection, bytes, this.#closed);
     this.#parts.again();
   }
 
   query(connection: number, query: ClientQuery): void {
-    this.#queries.add(connection, query, this.#isClosed ? stoppingRefusal : undefined);
+    this.#queries.add(connection, query, this.#closed);
   }
 
   disconnected(connection: number): void {
-    this.#waiting.dropConnection(connection);
+    this.#requests.disconnected(connection);
     this.#queries.disconnected(connection);
   }
 
@@ -187,6 +197,8 @@ export class Host {
     switch (message.kind) {
       case "committed":
         return this.#execution.add(message.entries);
+      case "rewound":
+        return this.#execution.rewound(message.id);
       case "barrierPassed":
         return this.#queries.barrierPassed(message);
       case "barrierFailed":
@@ -207,25 +219,21 @@ export class Host {
     if (this.#broken) return;
     this.#execution.run();
     if (this.#broken) return;
+    this.#divergence.look();
     this.#checkpointer.look();
     this.#queries.answerReady(this.#execution.index);
-    this.#sendOutgoing();
-    this.#propose();
+    this.#proposals.send(this.#role);
     this.#askBarrier();
   }
 
   tick(): void {
     if (this.#broken) return;
-    const { clock, executor } = this.#parts;
     this.#queries.refuseLate();
     this.#queries.endWaits();
-    const mayPropose = this.#isLeading() && !this.#intake.isClosed;
-    if (mayPropose && this.#due.isDue(executor.dueAt(), clock.wall(), clock.monotonic())) {
-      this.#intake.onProposed();
-      this.#parts.toEngine({ kind: "propose", entries: [{ kind: "time", payload: noPayload }] });
-    }
+    this.#proposals.tick();
     this.#checkpointer.look();
-    this.#auditor.tick();
+    this.#divergence.tick();
+    if (this.quarantine.state !== "stopped") this.#auditor.tick();
     this.#queries.release();
     this.#askBarrier();
   }
@@ -236,8 +244,26 @@ export class Host {
     this.#execution.stop();
   }
 
-  get #isClosed(): boolean {
-    return this.#stopping || this.#broken;
+  #createDivergence(): Divergence {
+    const { self, incarnation, executor, clock, execution, toEngine, found } = this.#parts;
+    return new Divergence({
+      self,
+      incarnation,
+      limits: execution,
+      executor,
+      clock,
+      toEngine,
+      isCaughtUp: () => this.#queries.isCaughtUp,
+      found,
+      changed: (state) => this.#onQuarantine(state),
+      rebuild: () => this.#rebuild(),
+    });
+  }
+
+  /** Why nothing is taken from clients, if so. */
+  get #closed(): AdmissionRefusal | undefined {
+    if (this.#stopping || this.#broken) return stoppingRefusal;
+    return this.#divergence.quarantine.isServing ? undefined : quarantinedRefusal;
   }
 
   #onRole(role: RoleView): void {
@@ -246,18 +272,16 @@ export class Host {
     this.#queries.release();
     if (leader !== role.leader || term !== role.term) {
       this.counters.leaderChanges += 1;
-      this.#intake.reset();
-      this.#outgoing.replace(
-        [...this.#waiting.all()].map(({ key, bytes }) => ({ key, bytes, from: this.#parts.self })),
-      );
+      this.#proposals.restart(this.#requests.all());
     }
-    this.#intake.close(role.isFull === true ? diskFull : undefined);
+    this.#proposals.close(role.isFull === true ? diskFull : undefined);
     this.#parts.roleChanged(role);
   }
 
   /** Leads, and has executed everything that earlier leaders may have promised. */
   #isLeading(): boolean {
     const role = this.#role;
+    if (this.#divergence.quarantine.isOut) return false;
     return role?.role === "leader" && role.settledAt !== undefined && role.settledAt <= this.#execution.index;
   }
 
@@ -267,74 +291,43 @@ export class Host {
     if (message.kind === "refused") {
       // Only the leader of now may say no: to an earlier one the request may have gone as well, and be ordered by the next.
       if (from !== this.#role?.leader) return this.#parts.dropped("refusal by no leader", `from ${from}`);
-      const request = this.#waiting.take(message.message.key);
-      if (request !== undefined) this.#refuse(request.connection, request.key, message.message.refusal);
-      return;
+      const { key, refusal } = message.message;
+      return this.#requests.refuse(this.#parts.self, key, refusal);
     }
+    if (message.kind === "accusation") return this.#divergence.accused(from, message.accusation);
     if (message.kind === "report") return this.#reports.forwarded(message.report);
     for (const bytes of message.requests) {
       const key = peekRequest(bytes);
       if (key === undefined) this.#parts.dropped("malformed request", `from ${from}`);
-      else this.#outgoing.add({ key, bytes, from });
+      else this.#proposals.add({ key, bytes, from });
     }
   }
 
-  #onExecuted(entry: Entry, { key, reply, repeated }: Executed): void {
-    if (repeated) this.counters.commandsRepeated += 1;
-    else this.counters.commandsExecuted += 1;
-    if (reply.status === "refused" && (key.kind === "command" || key.kind === "resolve"))
-      this.#intake.forget(key.session);
-    const request = this.#waiting.take(key);
-    if (request === undefined) return;
-    this.#parts.answer(request.connection, { kind: "reply", key, index: entry.index, reply });
-  }
-
-  #sendOutgoing(): void {
-    const role = this.#role;
-    if (this.#isLeading()) this.#outgoing.take();
-    else if (role?.role === "leader") this.#outgoing.hold();
-    else this.#outgoing.forward(role?.leader);
-  }
-
-  #propose(): void {
-    if (!this.#isLeading()) return;
-    for (let batch = this.#intake.nextBatch(); batch !== undefined; batch = this.#intake.nextBatch()) {
-      this.#parts.toEngine({ kind: "propose", entries: [{ kind: "batch", payload: encodeBatch(batch) }] });
-    }
+  #onExecuted(entry: Entry, each: Executed): void {
+    this.#proposals.executed(each);
+    this.#requests.executed(entry.index, each);
   }
 
   #askBarrier(): void {
     if (this.#role?.leader !== undefined) this.#queries.askBarriers();
   }
 
-  #storedReply(key: RequestKey): ReplicaMessage | undefined {
-    const { sessions } = this.#parts.executor;
-    const reply = key.kind === "command" ? sessions.storedReply(key.session, key.number) : undefined;
-    return reply === undefined ? undefined : { kind: "reply", key, index: this.#execution.index, reply };
+  #onQuarantine(state: QuarantineState): void {
+    this.#parts.quarantineChanged(state);
+    this.#parts.again();
+    if (this.#divergence.quarantine.isServing) return;
+    // What was sent on may be executed all the same: those who asked have just been told so.
+    this.#requests.refuseAll(quarantinedRefusal);
+    this.#queries.refuseAll(quarantinedRefusal);
+    this.#proposals.restart([]);
+    if (state === "stopped") this.stop();
   }
 
-  #refuseFor(from: ReplicaId, key: RequestKey, refusal: AdmissionRefusal): void {
-    if (from !== this.#parts.self) {
-      const message = { kind: "requestRefused", key, refusal } as const;
-      return this.#parts.toEngine({
-        kind: "forward",
-        as: "host",
-        to: from,
-        payload: encodeHostMessage({ kind: "refused", message }),
-      });
-    }
-    const request: WaitingRequest | undefined = this.#waiting.take(key);
-    if (request !== undefined) this.#refuse(request.connection, key, refusal);
-  }
-
-  #refuse(connection: number, key: RequestKey, refusal: AdmissionRefusal): void {
-    this.#parts.answer(connection, { kind: "requestRefused", key, refusal: this.#counted(refusal) });
-  }
-
-  #counted(refusal: AdmissionRefusal): AdmissionRefusal {
-    const { requestsRefused } = this.counters;
-    requestsRefused[refusal.code] = (requestsRefused[refusal.code] ?? 0) + 1;
-    return refusal;
+  /** What was executed is wrong: it is executed again, from the newest checkpoint that others vouch for. */
+  #rebuild(): void {
+    this.#checkpointer.restart();
+    this.#auditor.restart();
+    this.#execution.rebuild();
   }
 
   #halt(reason: string, isDisowned = false): void {
@@ -345,10 +338,6 @@ export class Host {
   }
 }
 
-/** Entries of which a leader has only so many on their way. */
-function isPaced({ kind }: Entry): boolean {
-  return kind === "batch" || kind === "time";
-}
-
 const diskFull: AdmissionRefusal = { code: "DISK_FULL" };
 const stoppingRefusal: AdmissionRefusal = { code: "STOPPING" };
+const quarantinedRefusal: AdmissionRefusal = { code: "QUARANTINED" };

@@ -86,7 +86,20 @@ export class Queries {
 
   /** Nobody waits here for events any more: others may have them. */
   stop(): void {
-    this.#waits.stop();
+    this.#waits.stop({ code: "STOPPING" });
+  }
+
+  /** A barrier that was asked for since start has passed, and everything before it is executed. */
+  get isCaughtUp(): boolean {
+    return this.#freshness.ageMs(0) < Infinity;
+  }
+
+  /** Whatever waits is refused: what this replica has executed is of no use. */
+  refuseAll(refusal: AdmissionRefusal): void {
+    const { answer, counted } = this.#parts;
+    for (const { connection, id } of [...this.#reads.takeAll(), ...this.#answers.takeAll()])
+      answer(connection, { kind: "queryRefused", id, refusal: counted(refusal) });
+    this.#waits.stop(refusal);
   }
 
   disconnected(connection: number): void {

@@ -73,6 +73,11 @@ export class QueryAnswers {
     this.#take(connection);
   }
 
+  /** What is held back is not answered: it is given back. */
+  takeAll(): readonly WaitingQuery[] {
+    return [...this.#held.keys()].flatMap((connection) => this.#take(connection));
+  }
+
   #take(connection: number): readonly WaitingQuery[] {
     const held = this.#held.get(connection) ?? [];
     this.#held.delete(connection);

@@ -154,6 +154,25 @@ export class Reads {
     return old;
   }
 
+  /** All that wait, also those whose barrier is on its way: they are given back. */
+  takeAll(): readonly WaitingQuery[] {
+    const asked = [...this.#asked];
+    const all = [
+      ...this.#ready,
+      ...this.#passed.flatMap(({ queries }) => queries),
+      ...asked.flatMap(([, { queries }]) => queries),
+      ...this.#fresh,
+    ];
+    // Their barriers still tell how old things are.
+    for (const [id, { askedAt }] of asked) this.#asked.set(id, { askedAt, queries: noQueries });
+    this.#ready = [];
+    this.#passed = [];
+    this.#nearest = Infinity;
+    this.#fresh = [];
+    this.#left(all);
+    return all;
+  }
+
   #came(query: WaitingQuery): void {
     this.#count += 1;
     this.#bytes += query.input.length;

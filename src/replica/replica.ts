@@ -9,7 +9,9 @@ import type { Limits } from "../api/config.js";
 import type { ReplicaStatus } from "../api/replica.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import type { Executor } from "../execution/executor.js";
+import type { AuditedPosition } from "../model/audit.js";
 import type { LogIndex, ReplicaId } from "../model/ids.js";
+import type { QuarantineState } from "../model/quarantine.js";
 import type { Instruction, InstructionOutcome } from "../model/instruction.js";
 import { memberOf, type Membership } from "../model/membership.js";
 import type { ClientMessage, ReplicaMessage } from "../model/request.js";
@@ -65,6 +67,10 @@ export interface ReplicaParts<Ordering extends OrderingEngine> {
 export interface ReplicaObserver {
   roleChanged(role: RoleView): void;
   healthChanged(health: EngineHealth): void;
+  /** Replicas differ at this position, and did not at the one before. */
+  found(finding: AuditedPosition): void;
+  /** This replica was set aside, or is in service again. */
+  quarantineChanged(state: QuarantineState): void;
   /** The replica has stepped aside for good, for example because its disk failed: stop it. */
   broken(reason: string): void;
   peerChanged(peer: ReplicaId, isConnected: boolean, cause: string): void;
@@ -121,6 +127,12 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
       isCongested: (connection) => this.#clients.isCongested(connection),
       again: () => this.#again(),
       roleChanged: (role) => this.#onRole(role),
+      found: (finding) => parts.observer.found(finding),
+      quarantineChanged: (state) => {
+        // Behind this a refusal says nothing of what was sent on before.
+        this.#tellLeader();
+        parts.observer.quarantineChanged(state);
+      },
       broken: (reason, isDisowned) => this.#break(reason, isDisowned),
       dropped: (reason, detail) => this.#drop(reason, detail),
     });
@@ -211,7 +223,8 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
       connected: this.#engine.connected,
       transfer: this.#transfer,
       health: this.#health,
-      uptimeMs: this.#parts.clock.monotonic() - this.#startedAt,
+      startedAt: this.#startedAt,
+      now: this.#parts.clock.monotonic(),
       broken: this.#broken,
       clientConnections: this.#clients.count + this.#local.size,
       framesDropped: this.#framesDropped,

@@ -21,7 +21,9 @@ export interface StatusSources {
   readonly connected: readonly ReplicaId[];
   readonly transfer: StateTransfer;
   readonly health: EngineHealth;
-  readonly uptimeMs: number;
+  /** Monotonic milliseconds. */
+  readonly startedAt: number;
+  readonly now: number;
   readonly broken: string | undefined;
   readonly clientConnections: number;
   readonly framesDropped: Readonly<Record<string, number>>;
@@ -42,6 +44,7 @@ export function statusOf(sources: StatusSources): CoreStatus {
     executing: figures.commitIndex - executedIndex < lagMax,
     whole: figures.isWhole,
     settled: role?.leader !== undefined && executedIndex > 0,
+    sound: host.quarantine.isServing,
     member: memberOf(membership, identity.id) !== undefined,
   };
   return {
@@ -56,6 +59,7 @@ export function statusOf(sources: StatusSources): CoreStatus {
     executedIndex,
     checkpoint: checkpointOf(sources),
     audit: auditOf(executor),
+    quarantine: quarantineOf(sources),
     storage: { full: health.full },
     stalled: health.stalled,
     resigned: health.resigned,
@@ -64,7 +68,7 @@ export function statusOf(sources: StatusSources): CoreStatus {
       version: identity.machineVersion,
       timerFailure: executor.machineStatistics?.lastTimerFailure,
     },
-    uptimeMs: Math.round(sources.uptimeMs),
+    uptimeMs: Math.round(sources.now - sources.startedAt),
     members: membership.members.map(({ id, role: memberRole, peer, client }) => {
       const connected = id === identity.id || sources.connected.includes(id);
       const { match, inFlightBytes } = figures.followers.get(id) ?? {};
@@ -94,6 +98,12 @@ function auditOf({ audits, time }: Executor): ReplicaStatus["audit"] {
       return { ...replica, uncheckedMs, isAlarm: uncheckedMs >= uncheckedMsMax };
     }),
   };
+}
+
+function quarantineOf({ host, startedAt, now }: StatusSources): ReplicaStatus["quarantine"] {
+  const { state, since, count, goneUpTo } = host.quarantine;
+  const forMs = Math.round(now - (since ?? startedAt));
+  return { state, forMs, count, replacedUpTo: goneUpTo, rebuiltFrom: host.execution.rebuiltFrom };
 }
 
 function checkpointOf({ checkpoints, host, figures, transfer }: StatusSources): ReplicaStatus["checkpoint"] {

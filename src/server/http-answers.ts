@@ -121,6 +121,8 @@ function explainRefusal(refusal: AdmissionRefusal | ExecutedRefusal): string {
       return "Cannot take the request: the disk of the leader, or of too many other replicas, is full; queries are answered";
     case "STOPPING":
       return "Cannot take the request: this replica is stopping";
+    case "QUARANTINED":
+      return "Cannot take the request: this replica differed from the others and is being rebuilt; ask another";
     case "TOO_LARGE":
       return `Cannot take the request: it has ${refusal.bytes} bytes and the limit is ${refusal.limit}`;
     case "UNKNOWN_COMMAND":

@@ -150,7 +150,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: "R10",
     hazard: "entries are executed before they are committed",
-    file: "replica/engine.js",
+    file: "replica/delivery.js",
     from: "? this.#commitIndex : minIndex",
     to: "? state.log.lastIndex : minIndex",
   },
@@ -330,9 +330,9 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: "D13",
     hazard: "a replica that starts again goes on executing behind its last entry, with an empty state",
-    file: "replica/engine.js",
-    from: "this.#time = new AgreedTimeSource(parts.state.log.lastTime);",
-    to: "this.#time = new AgreedTimeSource(parts.state.log.lastTime); this.#deliveredIndex = parts.state.log.lastIndex;",
+    file: "replica/delivery.js",
+    from: "this.#commitIndex = parts.state.commitIndex;",
+    to: "this.#commitIndex = parts.state.commitIndex; this.#index = parts.state.log.lastIndex;",
   },
   {
     id: "D15",
@@ -448,8 +448,8 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: "S4-deliver",
     hazard: "what an installed checkpoint covers is delivered once more",
-    file: "replica/engine.js",
-    from: "this.#deliveredIndex = maxIndex(this.#deliveredIndex, last.index);",
+    file: "replica/delivery.js",
+    from: "this.#index = maxIndex(this.#index, index);",
     to: "",
   },
   {
@@ -526,9 +526,9 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: "F1",
     hazard: "requests wait without a limit",
-    file: "replica/host.js",
-    from: "this.#waiting.pressure(connection, this.#parts.admission);",
-    to: "undefined;",
+    file: "replica/requests.js",
+    from: "?? this.#waiting.pressure(connection, admission);",
+    to: ";",
   },
   {
     id: "F3",
@@ -540,9 +540,9 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: "P2",
     hazard: "an entry that is read from disk is delivered twice",
-    file: "replica/engine.js",
-    from: "this.#deliveredIndex = entry.index;",
-    to: "if (entry.index % 64 !== 0) this.#deliveredIndex = entry.index;",
+    file: "replica/delivery.js",
+    from: "this.#index = entry.index;",
+    to: "if (entry.index % 64 !== 0) this.#index = entry.index;",
   },
   ...plantedInAudits,
   ...plantedInHealth,

@@ -267,7 +267,7 @@ export class SimReplica {
   }
 
   #openOver(process: SimProcess): ReturnType<typeof openReplica> {
-    const { scheduler, network, disk, judge, machine, members, clusterId, limits, markers } = this.#parts;
+    const { scheduler, network, disk, judge, machine, members, clusterId, limits, markers, trace } = this.#parts;
     const draw = new Draw(scheduler.random(`entropy ${process.name}`));
     return openReplica(
       machine,
@@ -296,6 +296,8 @@ export class SimReplica {
       {
         roleChanged: (role) => this.#onRole(role),
         healthChanged: (health) => this.#onHealth(health),
+        found: ({ index, kind, differing }) => trace.add(this.id, `finds at ${index}: ${kind} ${differing.join(", ")}`),
+        quarantineChanged: (state) => trace.add(this.id, `is ${state}`),
         broken: (reason) => this.#onBroken(process, reason),
         peerChanged: (peer, isConnected, cause) => {
           this.#parts.trace.addOften(this.id, 1, () => (isConnected ? `hears ${peer}` : `has lost ${peer}: ${cause}`));

@@ -148,11 +148,17 @@ export class CheckpointStore {
       this.#rename(certificateName, (notPublished) => {
         if (notPublished === undefined) {
           this.#certificate = certificate;
-          this.#removeOlder(certificate.index);
+          this.#keepOnly(({ last }) => last.index >= certificate.index);
         }
         done(notPublished);
       });
     });
+  }
+
+  /** Whatever nobody else vouches for is removed. */
+  keepCertified(): void {
+    const { certified } = this;
+    this.#keepOnly((each) => each === certified);
   }
 
   /** `done` once nothing is being written any more. Nothing is begun from now on. */
@@ -255,9 +261,8 @@ export class CheckpointStore {
   }
 
   /** Chunks that only removed checkpoints named go with them. A removal that is lost in a crash is made again at the next start. */
-  #removeOlder(than: number): void {
+  #keepOnly(isKept: (checkpoint: Checkpoint) => boolean): void {
     const named = new Set<string>(this.#held);
-    const isKept = ({ last }: Checkpoint): boolean => last.index >= than;
     for (const { last } of this.#published.filter((each) => !isKept(each))) this.#remove(nameOf(last.index));
     this.#published = this.#published.filter(isKept);
     for (const { chunks } of this.#published) for (const { hash } of chunks) named.add(hexOf(hash));

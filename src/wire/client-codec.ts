@@ -64,6 +64,7 @@ const refusalCodes = [
   "INDEX_NOT_REACHED",
   "TOO_STALE",
   "DISK_FULL",
+  "QUARANTINED",
 ] as const satisfies readonly AdmissionRefusal["code"][];
 const readKinds = [
   "linearizable",
@@ -227,6 +228,7 @@ function writeAdmissionRefusal(writer: ByteWriter, refusal: AdmissionRefusal): v
     case "NO_LEADER":
     case "STOPPING":
     case "DISK_FULL":
+    case "QUARANTINED":
       return;
     case "TOO_LARGE":
       writer.varint(refusal.bytes);
@@ -257,6 +259,7 @@ function readAdmissionRefusal(reader: ByteReader): AdmissionRefusal | undefined 
     case "NO_LEADER":
     case "STOPPING":
     case "DISK_FULL":
+    case "QUARANTINED":
       return { code };
     case "TOO_LARGE":
       return { code, bytes: reader.varint(), limit: reader.varint() };

@@ -4,10 +4,13 @@
  * Owns: the bytes. Total on foreign bytes. Called by `replica/host.ts`.
  *
  *   requests  kind u8 (1), then length varint and encoded request (`wire/request-codec.ts`) until the end
+ *   accusation  kind u8 (4), incarnation varint, last position varint, executed index varint, spared u8
  *   report    kind u8 (3), then an encoded report
  *   refused   kind u8 (2), then as `requestRefused` in `wire/client-codec.ts`
  */
 import { ByteReader, ByteWriter } from "../base/bytes.js";
+import { logIndex } from "../model/ids.js";
+import type { Accusation } from "../model/quarantine.js";
 import { requestLimits } from "../model/request-limits.js";
 import type { ReplicaMessage } from "../model/request.js";
 import { decodeReplicaMessage, encodeReplicaMessage, replicaMessageTypes } from "./client-codec.js";
@@ -16,11 +19,14 @@ export type HostMessage =
   | { readonly kind: "requests"; readonly requests: readonly Uint8Array[] }
   /** An encoded report (`wire/checkpoint-codec.ts`) that the leader is asked to put into the order. */
   | { readonly kind: "report"; readonly report: Uint8Array }
+  /** The receiver was named, as the sender has executed it. */
+  | { readonly kind: "accusation"; readonly accusation: Accusation }
   | { readonly kind: "refused"; readonly message: Extract<ReplicaMessage, { readonly kind: "requestRefused" }> };
 
 const requestsKind = 1;
 const refusedKind = 2;
 const reportKind = 3;
+const accusationKind = 4;
 
 export function encodeHostMessage(message: HostMessage): Uint8Array {
   const writer = new ByteWriter(message.kind === "requests" ? sizeOf(message.requests) : 128);
@@ -30,6 +36,13 @@ export function encodeHostMessage(message: HostMessage): Uint8Array {
   } else if (message.kind === "report") {
     writer.u8(reportKind);
     writer.raw(message.report);
+  } else if (message.kind === "accusation") {
+    const { incarnation, to, at, isSpared } = message.accusation;
+    writer.u8(accusationKind);
+    writer.varint(incarnation);
+    writer.varint(to);
+    writer.varint(at);
+    writer.u8(isSpared ? 1 : 0);
   } else {
     writer.u8(refusedKind);
     writer.raw(encodeReplicaMessage(message.message));
@@ -64,6 +77,7 @@ export function decodeHostMessage(bytes: Uint8Array): HostMessage | undefined {
     return message?.kind === "requestRefused" ? { kind: "refused", message } : undefined;
   }
   if (kind === reportKind) return { kind: "report", report: reader.raw(reader.remaining) };
+  if (kind === accusationKind) return accusationFrom(reader);
   if (kind !== requestsKind) return undefined;
   const requests: Uint8Array[] = [];
   while (reader.remaining > 0) {
@@ -72,6 +86,15 @@ export function decodeHostMessage(bytes: Uint8Array): HostMessage | undefined {
     requests.push(request);
   }
   return reader.failed ? undefined : { kind: "requests", requests };
+}
+
+function accusationFrom(reader: ByteReader): HostMessage | undefined {
+  const incarnation = reader.varint();
+  const to = logIndex(reader.varint());
+  const at = logIndex(reader.varint());
+  const isSpared = reader.u8() === 1;
+  if (!reader.complete || to === undefined || at === undefined) return undefined;
+  return { kind: "accusation", accusation: { incarnation, to, at, isSpared } };
 }
 
 function sizeOf(requests: readonly Uint8Array[]): number {

@@ -76,6 +76,8 @@ function run(disks: ReadonlyMap<string, MemoryDisk>, end: number): ReadonlyMap<s
       {
         roleChanged: () => {},
         healthChanged: () => {},
+        found: () => {},
+        quarantineChanged: () => {},
         broken: (reason) => broken.push(reason),
         peerChanged: () => {},
         dropped: () => {},

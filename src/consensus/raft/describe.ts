@@ -67,6 +67,7 @@ export function describeInput(input: RaftInput): string {
     case "instruct":
       return `instruct ${input.id}: ${describeInstruction(input.instruction)}`;
     case "execution":
+      if (input.isQuarantined === true) return "execution is in quarantine";
       return input.isStalled ? "execution stands still" : "execution goes on";
     case "space":
       return `space ${input.space}`;

@@ -9,6 +9,7 @@ import { isDiskStalled, type RaftState } from "./state.js";
 
 /** Why this replica should not lead now, if so. */
 export function stallOf(state: RaftState, now: number, isExecutionStalled: boolean): ResignReason | undefined {
+  if (state.isQuarantined) return "quarantine";
   if (isDiskStalled(state, now)) return "write";
   if (isExecutionStalled) return "execution";
   return now < state.restUntil ? "turn" : undefined;

@@ -74,6 +74,8 @@ export interface RaftState extends Configured {
   space: LogSpace;
   /** What is decided has not been executed for too long. */
   isExecutionStalled: boolean;
+  /** What was executed here is not what the others have: somebody else has to lead. */
+  isQuarantined: boolean;
   /** It was not run for a while: until then it does not stand. */
   restUntil: number;
   readonly random: Random;
@@ -245,6 +247,7 @@ export function createRaftState(options: RaftOptions, now: number): RaftState {
     trust,
     space: "ample",
     isExecutionStalled: false,
+    isQuarantined: false,
     restUntil: now,
     configurations,
     ...view,

@@ -75,6 +75,7 @@ function dispatch(state: RaftState, input: RaftInput, turn: Turn): void {
       return onInstruct(state, input.id, input.instruction, turn);
     case "execution":
       state.isExecutionStalled = input.isStalled;
+      state.isQuarantined = input.isQuarantined === true;
       return;
     case "space":
       return onSpace(state, input.space, turn.now);

@@ -63,6 +63,8 @@ function refusalText(refusal: DoorRefusal): string {
       return "CLUSTERDOWN not executed: no leader is known";
     case "STOPPING":
       return "CLUSTERDOWN not executed: this replica is stopping";
+    case "QUARANTINED":
+      return "CLUSTERDOWN not executed: this replica differed from the others and is being rebuilt; ask another";
     // What Redis says when it cannot write to its disk: clients know it.
     case "DISK_FULL":
       return "MISCONF not executed: the disk of the leader, or of too many other replicas, is full";

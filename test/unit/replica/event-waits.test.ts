@@ -129,7 +129,7 @@ describe("who asks for events", () => {
     const waiting = new Waiting();
     waiting.ask(1, undefined);
     waiting.ask(2, undefined);
-    waiting.waits.stop();
+    waiting.waits.stop({ code: "STOPPING" });
     waiting.say("a");
 
     expect(waiting.told).toEqual(["1: STOPPING", "2: STOPPING"]);

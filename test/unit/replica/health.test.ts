@@ -32,12 +32,12 @@ test("execution stands still when its oldest part has waited for longer than the
   backlog.add({ index: i(2), bytes: 10, at: 90 });
   expect(health.look(100)).toEqual([]);
 
-  expect(health.look(101)).toContainEqual({ kind: "execution", isStalled: true });
+  expect(health.look(101)).toContainEqual({ kind: "execution", isStalled: true, isQuarantined: false });
   core.input({ kind: "execution", isStalled: true });
   expect(health.look(102)).toEqual([]);
   backlog.executedUpTo(i(1));
   expect(backlog.bytes).toBe(10);
-  expect(health.look(110)).toContainEqual({ kind: "execution", isStalled: false });
+  expect(health.look(110)).toContainEqual({ kind: "execution", isStalled: false, isQuarantined: false });
 
   expect(told.map(({ stalled }) => stalled)).toEqual(["execution", undefined]);
 });

@@ -5,7 +5,7 @@ import { InstructionRefused } from "../../../src/api/errors.js";
 import type { LowLevelMachine } from "../../../src/api/low-level.js";
 import type { ReplicaStatus } from "../../../src/api/replica.js";
 import type { EventsQuestion } from "../../../src/model/events.js";
-import { logIndex, noTerm, type LogIndex } from "../../../src/model/ids.js";
+import { logIndex, noIndex, noTerm, type LogIndex } from "../../../src/model/ids.js";
 import type { ReadLevel } from "../../../src/model/request.js";
 import { makeHttpApp, type ProcessStatus } from "../../../src/server/http.js";
 import { openHttpOperator } from "../../../src/server/http-operator.js";
@@ -91,6 +91,7 @@ const status: ReplicaStatus = {
   lastIndex: nine,
   commitIndex: nine,
   executedIndex: nine,
+  quarantine: { state: "sound", forMs: 0, count: 0, replacedUpTo: noIndex, rebuiltFrom: undefined },
   storage: { full: undefined },
   stalled: undefined,
   resigned: undefined,

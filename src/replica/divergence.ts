@@ -1,0 +1,138 @@
+/**
+ * What follows from comparing the replicas, at each of them: the program is told of what was found, those who are named are told by the
+ * others, and whoever is named is set aside.
+ *
+ * Owns: noticing. Leaves to others: the verdicts (`execution/audit-table.ts`), whether this replica is set aside (`quarantine.ts`), what
+ * that means for its clients and its state (`host.ts`, `execution.ts`). Called by `host.ts`.
+ *
+ * Until this process has once executed everything that was decided it is not set aside: what it meets before may be about an earlier one.
+ */
+import type { Executor } from "../execution/executor.js";
+import type { AuditedPosition } from "../model/audit.js";
+import type { LogIndex, ReplicaId } from "../model/ids.js";
+import { memberOf } from "../model/membership.js";
+import { isSpared, type Accusation, type QuarantineState } from "../model/quarantine.js";
+import type { Clock } from "../ports/clock.js";
+import { encodeHostMessage } from "../wire/host-codec.js";
+import type { ToEngine } from "./channel.js";
+import { Quarantine, type QuarantineLimits } from "./quarantine.js";
+
+export interface DivergenceParts {
+  readonly self: ReplicaId;
+  readonly incarnation: number;
+  readonly limits: QuarantineLimits;
+  readonly executor: Executor;
+  readonly clock: Clock;
+  /** Everything that was decided before this process started is executed. */
+  readonly isCaughtUp: () => boolean;
+  readonly toEngine: (message: ToEngine) => void;
+  /** Once for each position at which something differed for the first time. */
+  readonly found: (finding: AuditedPosition) => void;
+  readonly changed: (state: QuarantineState, before: QuarantineState) => void;
+  /** What was executed is to be thrown away, and made again. */
+  readonly rebuild: () => void;
+}
+
+/** Who is named is told so often. */
+const tellEveryMs = 1_000;
+/** Positions of which the program was told already: more than an audit table keeps. */
+const toldMax = 64;
+
+export class Divergence {
+  readonly #parts: DivergenceParts;
+  readonly #quarantine: Quarantine;
+  #state: QuarantineState = "sound";
+  #hasCaughtUp = false;
+  #tellAt = -Infinity;
+  #findings: readonly AuditedPosition[];
+  #told: readonly LogIndex[];
+
+  constructor(parts: DivergenceParts) {
+    this.#parts = parts;
+    this.#quarantine = new Quarantine(parts.self, parts.incarnation, parts.limits);
+    this.#findings = parts.executor.audits.table.state.findings;
+    this.#told = this.#findings.map(({ index }) => index);
+  }
+
+  get quarantine(): Quarantine {
+    return this.#quarantine;
+  }
+
+  /** A replica says that it has executed this. */
+  accused(by: ReplicaId, accusation: Accusation): void {
+    this.#quarantine.accused(by, accusation);
+  }
+
+  /** After what was executed in a turn. */
+  look(): void {
+    this.#tellProgram();
+    const { executor, clock, isCaughtUp } = this.#parts;
+    this.#hasCaughtUp ||= isCaughtUp();
+    if (!this.#hasCaughtUp) return;
+    const { named } = executor.audits.table.state;
+    const { membership } = executor.configuration;
+    const mustRebuild = this.#quarantine.look({
+      now: clock.monotonic(),
+      index: executor.executedIndex,
+      named,
+      membership,
+    });
+    this.#follow(mustRebuild);
+  }
+
+  /**
+   * Its checkpoint is not the one that f + 1 have reported alike. False if the group cannot do without this replica: then nobody can say
+   * that the others are right.
+   */
+  disproved(): boolean {
+    const { executor, clock, self, incarnation } = this.#parts;
+    const { executedIndex: index, configuration } = executor;
+    const named = [{ replica: self, incarnation, from: index, to: index }];
+    if (!isSpared(named, configuration.membership, self)) return false;
+    this.#follow(this.#quarantine.disproved({ now: clock.monotonic(), index }));
+    return true;
+  }
+
+  tick(): void {
+    const { clock, executor, self, toEngine } = this.#parts;
+    this.look();
+    const { named } = executor.audits.table.state;
+    const now = clock.monotonic();
+    if (named.length === 0 || now < this.#tellAt || !this.#quarantine.isServing) return;
+    this.#tellAt = now + tellEveryMs;
+    const { membership } = executor.configuration;
+    for (const { replica, incarnation, to } of named) {
+      if (replica === self || memberOf(membership, replica) === undefined) continue;
+      const accusation = {
+        incarnation,
+        to,
+        at: executor.executedIndex,
+        isSpared: isSpared(named, membership, replica),
+      };
+      const payload = encodeHostMessage({ kind: "accusation", accusation });
+      toEngine({ kind: "forward", as: "host", to: replica, payload });
+    }
+  }
+
+  #follow(mustRebuild: boolean): void {
+    const before = this.#state;
+    const { state, isOut } = this.#quarantine;
+    this.#state = state;
+    if (state !== before) {
+      this.#parts.toEngine({ kind: "quarantined", isQuarantined: isOut });
+      this.#parts.changed(state, before);
+    }
+    if (mustRebuild) this.#parts.rebuild();
+  }
+
+  #tellProgram(): void {
+    const { findings } = this.#parts.executor.audits.table.state;
+    if (findings === this.#findings) return;
+    this.#findings = findings;
+    for (const finding of findings) {
+      if (this.#told.includes(finding.index)) continue;
+      this.#told = [...this.#told, finding.index].slice(-toldMax);
+      this.#parts.found(finding);
+    }
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * Gets into the order what clients ask for, and what is due by time: at the leader as entries, elsewhere on the way there.
+ *
+ * Owns: admission at the leader, batches, the entries that only move the time, and what becomes of requests when the leader changes. Leaves
+ * to others: who leads (`host.ts`, which calls this), where requests wait (`requests.ts`).
+ *
+ * Invariant P4: whatever waits here when the leader changes is sent to the new one, in its old order (sessions make that harmless).
+ */
+import { Intake } from "../admission/intake.js";
+import type { AdmissionLimits } from "../api/config.js";
+import type { RoleView } from "../consensus/vocabulary.js";
+import type { Executed, Executor } from "../execution/executor.js";
+import type { Entry } from "../model/entry.js";
+import type { ReplicaId } from "../model/ids.js";
+import type { AdmissionRefusal } from "../model/request.js";
+import type { Clock } from "../ports/clock.js";
+import { encodeBatch } from "../wire/request-codec.js";
+import type { ToEngine } from "./channel.js";
+import { DueTime } from "./due-time.js";
+import { Outgoing, type OutgoingParts, type OutgoingRequest } from "./outgoing.js";
+
+export interface ProposalsParts {
+  readonly self: ReplicaId;
+  readonly executor: Executor;
+  readonly admission: AdmissionLimits;
+  readonly clock: Clock;
+  readonly toEngine: (message: ToEngine) => void;
+  readonly refuse: OutgoingParts["refuse"];
+  readonly isLeading: () => boolean;
+}
+
+const noPayload = new Uint8Array(0);
+
+export class Proposals {
+  readonly #parts: ProposalsParts;
+  readonly #intake: Intake;
+  readonly #outgoing: Outgoing;
+  readonly #due = new DueTime();
+
+  constructor(parts: ProposalsParts) {
+    this.#parts = parts;
+    const { self, executor, admission, toEngine, refuse } = parts;
+    this.#intake = new Intake(admission, executor.sessions);
+    this.#outgoing = new Outgoing({ self, admission, intake: this.#intake, toEngine, refuse });
+  }
+
+  add(request: OutgoingRequest): void {
+    this.#outgoing.add(request);
+  }
+
+  /** Another leader, or nothing of what was taken counts any more: these go out again, and nothing else. */
+  restart(waiting: OutgoingRequest[]): void {
+    this.#intake.reset();
+    this.#outgoing.replace(waiting);
+  }
+
+  /** Why nothing is taken or proposed for clients from now on; undefined: it is. */
+  close(reason: AdmissionRefusal | undefined): void {
+    this.#intake.close(reason);
+  }
+
+  executed({ key, reply }: Executed): void {
+    if (reply.status !== "refused" || (key.kind !== "command" && key.kind !== "resolve")) return;
+    this.#intake.forget(key.session);
+  }
+
+  /** All of an entry that this replica has proposed in the present term is executed. */
+  passed({ kind }: Entry): void {
+    if (kind === "batch" || kind === "time") this.#intake.onCommitted();
+  }
+
+  /** The end of a turn. */
+  send(role: RoleView | undefined): void {
+    const { toEngine, isLeading } = this.#parts;
+    if (!isLeading()) {
+      if (role?.role === "leader") this.#outgoing.hold();
+      else this.#outgoing.forward(role?.leader);
+      return;
+    }
+    this.#outgoing.take();
+    for (let batch = this.#intake.nextBatch(); batch !== undefined; batch = this.#intake.nextBatch()) {
+      toEngine({ kind: "propose", entries: [{ kind: "batch", payload: encodeBatch(batch) }] });
+    }
+  }
+
+  tick(): void {
+    const { executor, clock, toEngine, isLeading } = this.#parts;
+    if (!isLeading() || this.#intake.isClosed) return;
+    if (!this.#due.isDue(executor.dueAt(), clock.wall(), clock.monotonic())) return;
+    this.#intake.onProposed();
+    toEngine({ kind: "propose", entries: [{ kind: "time", payload: noPayload }] });
+  }
+}

@@ -1,0 +1,144 @@
+/** Hazard N8 and what follows: a replica that computes wrongly is set aside, rebuilt, and serves again, whichever role it has. */
+import { expect, test } from "vitest";
+import type { Limits } from "../../src/api/config.js";
+import type { QuarantineState } from "../../src/model/quarantine.js";
+import { FaultyTally } from "../../test-support/faulty-tally.js";
+import { ReplicaGroup } from "../../test-support/replica-group.js";
+
+class Story {
+  readonly group: ReplicaGroup;
+  readonly #faulty = new Map<string, FaultyTally>();
+  readonly #doors = new Map<string, ReturnType<ReplicaGroup["door"]>>();
+  /** Answers to `add`, in the order in which they came. */
+  readonly answers: string[] = [];
+
+  constructor(ids: string, limits: Partial<Limits> = {}) {
+    const audit = { everyCommands: 4, everyMs: 200, reportMs: 1_000 };
+    this.group = new ReplicaGroup([...ids], { audit, ...limits }, (id) => this.faulty(id).machine);
+  }
+
+  faulty(id: string): FaultyTally {
+    const faulty = this.#faulty.get(id) ?? new FaultyTally();
+    this.#faulty.set(id, faulty);
+    return faulty;
+  }
+
+  door(id: string): ReturnType<ReplicaGroup["door"]> {
+    const door = this.#doors.get(id) ?? this.group.door(id);
+    this.#doors.set(id, door);
+    return door;
+  }
+
+  state(id: string): QuarantineState | undefined {
+    return this.group.running.get(id)?.core.status().quarantine.state;
+  }
+
+  isOut(id: string): boolean {
+    return this.state(id) !== "sound";
+  }
+
+  others(...not: readonly string[]): readonly string[] {
+    return this.group.ids.filter((id) => !not.includes(id));
+  }
+
+  /** Until it is so somebody counts through this replica, twenty times a second. */
+  async until(through: string, what: string, isSo: () => boolean): Promise<void> {
+    const asked: string[][] = [];
+    for (let ms = 0; ms < 20_000 && !isSo(); ms += 1) {
+      if (ms % 50 === 0) asked.push(this.door(through).add("x"));
+      await this.group.pass(1);
+    }
+    const told = [...this.group.quarantines, ...this.group.found].join("; ");
+    if (!isSo()) throw new Error(`Waited in vain for ${what}: ${told}`);
+    for (const answer of asked) this.answers.push(await this.ask(answer));
+  }
+
+  async ask(answer: string[]): Promise<string> {
+    for (let count = 0; count < 20_000 && answer.length === 0; count += 1) await this.group.pass(1);
+    return answer[0] ?? "nothing";
+  }
+}
+
+test("a follower that computes wrongly answers nobody until its state was made again, and then rightly", async () => {
+  const story = new Story("abc");
+  const leader = story.group.untilLeader();
+  const [wrong = "", other = ""] = story.others(leader);
+  for (let count = 0; count < 10; count += 1) story.answers.push(await story.ask(story.door(other).add("x")));
+
+  story.faulty(wrong).spoil();
+  await story.until(other, "quarantine", () => story.isOut(wrong));
+  const read = story.door(wrong).read("x");
+  await story.until(other, "the end of it", () => story.state(wrong) === "sound");
+
+  expect(story.group.quarantines).toEqual([`${wrong}: rebuilding`, `${wrong}: rejoining`, `${wrong}: sound`]);
+  expect(story.group.found).toEqual(["a", "b", "c"].map(() => expect.stringContaining(`named ${wrong}`) as string));
+  // Asked while it was out, it is answered behind the end of it.
+  expect(await story.ask(read)).toMatch(/^\d+$/);
+  await story.group.pass(1_000);
+  expect(new Set(story.group.digests()).size).toBe(1);
+  expect(story.group.untilLeader()).toBe(leader);
+  expect(story.answers).toEqual(story.answers.map((_, at) => String(at + 1)));
+});
+
+test("N8: a leader that computes wrongly hands leadership over, and whoever asked it gets no wrong answer from then on", async () => {
+  const story = new Story("abc");
+  const leader = story.group.untilLeader();
+  const [other = ""] = story.others(leader);
+  const door = story.door(leader);
+  for (let count = 0; count < 10; count += 1) story.answers.push(await story.ask(door.add("x")));
+
+  story.faulty(leader).spoil();
+  await story.until(other, "quarantine", () => story.isOut(leader));
+  const asked = Array.from({ length: 20 }, () => door.add("x"));
+  await story.until(other, "the end of it", () => !story.isOut(leader));
+
+  const core = story.group.running.get(leader)?.core;
+  expect(core?.status().resigned).toMatchObject({ reason: "quarantine" });
+  expect(story.group.untilLeader()).not.toBe(leader);
+  for (const answer of asked) story.answers.push(await story.ask(answer));
+  const counts = story.answers.map(Number).sort((left, right) => left - right);
+  expect(counts).toEqual(counts.map((_, at) => at + 1));
+  await story.group.pass(1_000);
+  expect(new Set(story.group.digests()).size).toBe(1);
+  expect(core?.status().quarantine).toMatchObject({ state: "sound", count: 1, rebuiltFrom: 0 });
+});
+
+test("of two replicas nobody is set aside", async () => {
+  const story = new Story("ab");
+  const leader = story.group.untilLeader();
+  const [other = ""] = story.others(leader);
+  story.faulty(other).spoil();
+  await story.until(leader, "a finding", () => story.group.found.length >= 2);
+
+  expect(story.group.found).toEqual(expect.arrayContaining(["a: different a, b", "b: different a, b"]));
+  expect([story.state("a"), story.state("b"), story.group.broken]).toEqual(["sound", "sound", []]);
+});
+
+test("with nobody asking anything a rebuilt replica is compared all the same", async () => {
+  const story = new Story("abc");
+  const leader = story.group.untilLeader();
+  const [wrong = "", other = ""] = story.others(leader);
+  for (let count = 0; count < 3; count += 1) story.answers.push(await story.ask(story.door(other).add("x")));
+  story.faulty(wrong).spoil();
+  for (let count = 0; count < 4; count += 1) story.answers.push(await story.ask(story.door(other).add("x")));
+
+  story.group.until("quarantine", () => story.group.quarantines.length > 0 || undefined);
+  story.group.until("the end of it", () => !story.isOut(wrong) || undefined);
+
+  expect(story.group.running.get(other)?.core.status().audit.named).toEqual([]);
+});
+
+test("a replica whose memory fails again and again is rebuilt twice, then no more; the others go on", async () => {
+  const story = new Story("abc");
+  const leader = story.group.untilLeader();
+  const [other = ""] = story.others(leader);
+  story.faulty(leader).spoilForGood();
+  await story.until(other, "an end", () => story.state(leader) === "stopped");
+  await story.until(other, "some more", () => story.answers.length > 0);
+
+  const states = story.group.quarantines.map((each) => each.split(": ")[1]);
+  expect(states.filter((state) => state === "rebuilding")).toHaveLength(2);
+  expect(states.at(-1)).toBe("stopped");
+  expect(story.group.untilLeader()).not.toBe(leader);
+  expect(await story.ask(story.door(other).add("x"))).toMatch(/^\d+$/);
+});
