@@ -39,7 +39,15 @@ export interface MachineEnvironment {
   readonly limits: MachineLimits;
   /** Told of each forbidden use, right away: it only looks. */
   readonly forbidden?: ((use: ForbiddenUse) => void) | undefined;
+  /** Told of each call of the machine's code that may have written, once it has ended: it only looks, at a fork for example. */
+  readonly stepped?: ((step: MachineStep) => void) | undefined;
 }
+
+/** Timers and sweeps have no output. */
+export type MachineStep =
+  | { readonly kind: "command"; readonly ordinal: number; readonly outcome: Outcome }
+  | { readonly kind: "timer"; readonly name: string; readonly key: string; readonly outcome: Outcome }
+  | { readonly kind: "sweep"; readonly outcome: Outcome };
 
 /** The code of a machine used what replicas do not see alike, and has failed by it. All but the stack is the same on every replica. */
 export interface ForbiddenUse {
@@ -97,7 +105,17 @@ export interface MachineStatistics {
 export interface MachineFork {
   chunks(): Iterable<Uint8Array>;
   digest(): Uint8Array;
+  /** What is different from an earlier fork of the same instance; costs little where little is. */
+  changesSince?(earlier: MachineFork): Iterable<StateChange>;
   release(): void;
+}
+
+/** One key of a collection: what it held and what it holds. `undefined`: it was, or is, not there. */
+export interface StateChange {
+  readonly collection: string;
+  readonly key: unknown;
+  readonly before: { readonly value: unknown } | undefined;
+  readonly after: { readonly value: unknown } | undefined;
 }
 
 export interface Position {

@@ -240,6 +240,13 @@ export function* entriesOf(root: TrieBranch): IterableIterator<TrieEntry> {
   }
 }
 
+/** The same for any part of a trie. */
+export function* entriesBelow(node: TrieNode): IterableIterator<TrieEntry> {
+  if (node.kind === "branch") yield* entriesOf(node);
+  else if (node.kind === "bucket") yield* node.entries;
+  else yield node;
+}
+
 interface PathStep {
   readonly branch: TrieBranch;
   next: number;

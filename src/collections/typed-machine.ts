@@ -19,6 +19,7 @@ import type {
   MachineFork,
   MachineInstance,
   MachineStatistics,
+  MachineStep,
   Outcome,
   Position,
 } from "../api/low-level.js";
@@ -31,7 +32,8 @@ import { enterGuard, guardedCode, leaveGuard } from "../guard/guard.js";
 import { installGuard } from "../guard/install.js";
 import { DecodeFailure, decodeValue, encodeValue, NotCanonical, quote } from "../wire/canonical.js";
 import { createCommandContext, createQueryContext, createSweepContext, type Library } from "./command-context.js";
-import { chunksOf, digestOfContents, StateStore, type Declare } from "./state-store.js";
+import { StateFork } from "./state-fork.js";
+import { StateStore, type Declare } from "./state-store.js";
 import { EventLog } from "./event-log.js";
 import { TimerTable, type DueTimer } from "./timer-table.js";
 
@@ -131,6 +133,7 @@ export class TypedInstance implements MachineInstance {
       } else this.#executed.push({ step, at: { index: batch.index, time: batch.time } });
       if (step.kind === "command") outcomes.push(outcome);
       else this.#note(step, outcome, batch);
+      this.#environment.stepped?.(stepOf(step, outcome));
     }
     return outcomes;
   }
@@ -173,15 +176,7 @@ export class TypedInstance implements MachineInstance {
   }
 
   fork(): MachineFork {
-    let contents = this.#store.fork();
-    const { hash } = this.#environment;
-    return {
-      chunks: () => chunksOf(contents),
-      digest: () => digestOfContents(contents, hash),
-      release: () => {
-        contents = [];
-      },
-    };
+    return new StateFork(this.#store.fork(), this.#environment.hash);
   }
 
   install(chunks: Iterable<Uint8Array>): void {
@@ -328,6 +323,19 @@ export class TypedInstance implements MachineInstance {
     if (!isFailed) return;
     this.#timersFailed += 1;
     this.#lastTimerFailure = `${nameOf(step)} at ${index}: ${outcome.message}`;
+  }
+}
+
+function stepOf(step: Step, outcome: Outcome): MachineStep {
+  switch (step.kind) {
+    case "command":
+      return { kind: "command", ordinal: step.command.ordinal, outcome };
+    case "timer":
+      return { kind: "timer", name: step.name, key: step.key, outcome };
+    case "sweep":
+      return { kind: "sweep", outcome };
+    default:
+      return unreachable(step);
   }
 }
 

@@ -33,6 +33,13 @@ export function lockDirectory(directory: string): DirectoryLock | DirectoryHeld 
   throw new DiskError("failed", `Cannot lock ${directory}: others took it ${attemptsMax} times in between`);
 }
 
+/** The process that has the directory now, if one has. Takes nothing. */
+export function holderOf(directory: string): number | undefined {
+  const newest = newestLock(directory);
+  const holder = newest === 0 ? "abandoned" : readHolder(`${directory}/lock-${newest}`);
+  return typeof holder === "number" ? holder : undefined;
+}
+
 function lockHeld(directory: string, number: number): DirectoryLock {
   for (const older of lockNumbers(directory)) if (older < number) rmSync(`${directory}/lock-${older}`, { force: true });
   const release = (): void => writeFileSync(`${directory}/lock-${number}`, released);

@@ -60,6 +60,30 @@ export const nodeDisk: Disk = {
   },
 };
 
+/** The same, only looked at: whatever would change something is refused, and files need not be writable. */
+export const readingDisk: Disk = {
+  ...nodeDisk,
+  makeDirectory: (path) => {
+    if (!existsSync(path)) refuseChange(path);
+  },
+  writeFileAtomically: refuseChange,
+  rename: refuseChange,
+  remove: refuseChange,
+  syncDirectory: refuseChange,
+  lock: refuseChange,
+  openFile: (path) => guarded(() => new NodeFile(openSync(path, "r"), path)),
+  openLater: (path, _mode, done) => {
+    open(path, "r", (error, descriptor) => {
+      done(error === null ? new NodeFile(descriptor, path) : diskErrorOf(error));
+    });
+  },
+  publish: refuseChange,
+};
+
+function refuseChange(path: string): never {
+  throw new DiskError("denied", `${path} is only read`);
+}
+
 function flagsOf(mode: "create" | "existing"): number {
   return constants.O_RDWR | constants.O_DSYNC | (mode === "create" ? constants.O_CREAT : 0);
 }

@@ -12,6 +12,7 @@ import { checkpointCommand } from "./commands/checkpoint.js";
 import { configCommand } from "./commands/config.js";
 import { devCommand } from "./commands/dev.js";
 import { memberCommand } from "./commands/member.js";
+import { replayCommand } from "./commands/replay.js";
 import { recoverCommand } from "./commands/recover.js";
 import { simCommand } from "./commands/sim.js";
 import { snapshotCommand } from "./commands/snapshot.js";
@@ -43,6 +44,7 @@ async function main(): Promise<void> {
     recoverCommand,
     configCommand,
     simCommand,
+    replayCommand,
     checkDeterminismCommand,
     checkHistoryCommand,
   ])

@@ -139,9 +139,9 @@ export function differentKeys(
     .map((key) => ({ key, expected: expected.get(key) ?? nothing, found: found.get(key) ?? nothing }));
 }
 
-function valueText(value: unknown): string {
+export function valueText(value: unknown, lengthMax = textLengthMax): string {
   const text = wholeText(value);
-  return text.length > textLengthMax ? `${text.slice(0, textLengthMax)}…` : text;
+  return text.length > lengthMax ? `${text.slice(0, lengthMax)}…` : text;
 }
 
 function wholeText(value: unknown): string {

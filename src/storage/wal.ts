@@ -103,7 +103,7 @@ function amnesiaOf(hardState: RecoveredHardState, recovery: Recovery): string | 
 }
 
 /** All segments are read into `shared` in turn. */
-function readerOf(parts: SegmentParts, segment: Segment, shared: { buffer: Uint8Array }): FoundSegment {
+export function readerOf(parts: SegmentParts, segment: Segment, shared: { buffer: Uint8Array }): FoundSegment {
   return {
     sequence: segment.sequence,
     base: segment.base,
@@ -132,7 +132,7 @@ function makeReady(parts: SegmentParts, found: FoundLog, readers: readonly Found
   if (found.toRemove.length > 0) parts.disk.syncDirectory(parts.directory);
 }
 
-function activeOf(segments: readonly Segment[], end: number): Segment {
+export function activeOf(segments: readonly Segment[], end: number): Segment {
   const active = segments.findLast((segment) => segment.base < end);
   invariant(active !== undefined, "a log ends in one of its segments");
   return active;

@@ -9,7 +9,11 @@ import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 
+import { hexOf } from "../../src/base/bytes.js";
 import { compareKeys, positionOf } from "../../src/collections/key.js";
+import { entriesInChunks } from "../../src/collections/snapshot-format.js";
+import { StateFork } from "../../src/collections/state-fork.js";
+import { nodeHash } from "../../src/node/hash.js";
 import {
   CollectionStore,
   contentOf,
@@ -17,6 +21,7 @@ import {
   forkDigest,
   type TestState,
 } from "../../test-support/collection-store.js";
+import { encodeValue } from "../../src/wire/canonical.js";
 import { plainData } from "../../test-support/plain-data.js";
 
 const seed = 20_260_102;
@@ -136,6 +141,43 @@ test("one changed value is another digest", () => {
     { seed, numRuns: 200 },
   );
 });
+
+test("changes are exactly the keys whose values differ, whether two forks share anything or nothing", () => {
+  const writes = fc.array(fc.oneof({ weight: 30, arbitrary: write }, { weight: 1, arbitrary: clearing }), {
+    maxLength: 80,
+    size: "max",
+  });
+  fc.assert(
+    fc.property(writes, writes, fc.boolean(), (first, second, isRestored) => {
+      const store = new CollectionStore({});
+      store.command((state) => first.forEach((one) => perform(state, one)));
+      const before = store.fork();
+      if (isRestored) store.install(forkChunks(before));
+      store.command((state) => second.forEach((one) => perform(state, one)));
+      const after = store.fork();
+      const changes = [...new StateFork(after, nodeHash).changesSince(new StateFork(before, nodeHash))];
+
+      const [old, now] = [entriesByKey(before), entriesByKey(after)];
+      const expected = [...new Set([...old.keys(), ...now.keys()])].filter((key) => old.get(key) !== now.get(key));
+      const found = changes.map(({ collection, key }) => placeOf(collection, key));
+      expect(found.toSorted()).toEqual(expected.toSorted());
+      for (const { collection, key, before: was, after: is } of changes) {
+        const place = placeOf(collection, key);
+        expect(was === undefined ? undefined : textOf(was.value)).toBe(old.get(place));
+        expect(is === undefined ? undefined : textOf(is.value)).toBe(now.get(place));
+      }
+    }),
+    { seed, numRuns: 300 },
+  );
+}, 60_000);
+
+const textOf = (value: unknown): string => hexOf(encodeValue(value));
+const placeOf = (collection: string, key: unknown): string => `${collection} ${textOf(key)}`;
+
+function entriesByKey(fork: ReturnType<CollectionStore["fork"]>): ReadonlyMap<string, string> {
+  const entries = entriesInChunks(forkChunks(fork));
+  return new Map([...entries].map(({ name, key, value }) => [placeOf(name, key), textOf(value)]));
+}
 
 test("ranges are what filtering all keys gives", () => {
   const bound = fc.option(orderKey, { nil: undefined });
