@@ -192,6 +192,8 @@ export class MemoryDisk implements Disk {
 
   lock(directory: string): DirectoryLock | DirectoryHeld {
     if (this.#locked.has(directory)) return { kind: "held", pid: 4711 };
+    const failure = this.failureFor(`${directory}/lock-1`);
+    if (failure !== undefined) throw failure;
     this.#locked.add(directory);
     return { kind: "locked", release: () => void this.#locked.delete(directory) };
   }

@@ -12,7 +12,7 @@
 import { ByteReader, ByteWriter } from "../base/bytes.js";
 import type { ReplicaId } from "../model/ids.js";
 import type { Member, Membership } from "../model/membership.js";
-import { DiskError, type DirectoryLock, type Disk } from "../ports/disk.js";
+import { DiskError, type DirectoryHeld, type DirectoryLock, type Disk } from "../ports/disk.js";
 import type { Hash } from "../ports/hash.js";
 import { encodeHardStateFile, hardStateName, initialHardState } from "./hard-state.js";
 import type { Identity } from "./identity.js";
@@ -58,6 +58,7 @@ export interface DataDirectoryRefused {
     | "empty"
     | "notEmpty"
     | "held"
+    | "notLockable"
     | "otherCluster"
     | "otherReplica"
     | "otherMachine"
@@ -86,7 +87,8 @@ export function openDataDirectory(options: DataDirectoryOptions): DataDirectory 
     const fact = `its data directory ${path} may be written by others than its owner: run chmod go-w on it`;
     return refuse(options, "unsafePermissions", fact);
   }
-  const lock = disk.lock(path);
+  const lock = lockOrRefuse(options);
+  if (lock.kind === "refused") return lock;
   if (lock.kind === "held") {
     const holder = lock.pid === undefined ? "another process" : `process ${lock.pid}`;
     return refuse(options, "held", `its data directory ${path} is in use by ${holder}`);
@@ -94,6 +96,29 @@ export function openDataDirectory(options: DataDirectoryOptions): DataDirectory 
   const opened = openLocked(options, lock);
   if (opened.kind === "refused") lock.release();
   return opened;
+}
+
+/** A few bytes must be written before anything is read: what keeps them out is the operator's matter, so it is said in full. */
+function lockOrRefuse(options: DataDirectoryOptions): DirectoryLock | DirectoryHeld | DataDirectoryRefused {
+  const { disk, path } = options;
+  try {
+    return disk.lock(path);
+  } catch (cause) {
+    if (!(cause instanceof DiskError)) throw cause;
+    const fact = `no lock file can be written in its data directory ${path} (${cause.message})`;
+    return refuse(options, "notLockable", `${fact}: ${remedyFor(cause)}`);
+  }
+}
+
+function remedyFor({ code }: DiskError): string {
+  switch (code) {
+    case "full":
+      return "free some space or inodes on its file system, and start it again";
+    case "denied":
+      return "mount it so that it can be written, make the user of this process its owner, and start it again";
+    default:
+      return "see to that, and start it again";
+  }
 }
 
 function openLocked(options: DataDirectoryOptions, lock: DirectoryLock): DataDirectory | DataDirectoryRefused {

@@ -151,4 +151,21 @@ describe("data-dir", () => {
 
     expect(open(disk, {})).toMatchObject({ code: "unsafePermissions" });
   });
+
+  test("D12: a lock that cannot be written is a refusal that says what and what to do, and the next start is free of it", () => {
+    const remedies = { full: "free some space", denied: "can be written", failed: "see to that" } as const;
+    for (const [code, remedy] of Object.entries(remedies)) {
+      const disk = created();
+      disk.fail(/lock-/, code as keyof typeof remedies, 1);
+
+      const refused = open(disk, {});
+      expect(refused).toMatchObject({ kind: "refused", code: "notLockable" });
+      const { message } = refused as DataDirectoryRefused;
+      expect(message).toContain(
+        `Cannot start replica a: no lock file can be written in its data directory ${directory}`,
+      );
+      expect(message).toContain(remedy);
+      expect(open(disk, {})).toMatchObject({ kind: "opened" });
+    }
+  });
 });
