@@ -23,6 +23,13 @@ export interface LowLevelMachine {
   /** Fields of its input that a command or query reads, as far as its source shows: a simulator that is given no workload asks. */
   inputFields?(name: string): readonly string[];
   open(environment: MachineEnvironment): MachineInstance;
+  /** The version before this one: it runs until this one starts. With its own `previous`, and so on, it is all that a replica can run. */
+  readonly previous?: LowLevelMachine | undefined;
+  /**
+   * Opens an instance whose state is that of an instance of `previous`, changed to what this version needs. Wanted with `previous`. Called at
+   * one position of the log on every replica; `from` stays as it is, and goes on if this fails.
+   */
+  migrate?(environment: MachineEnvironment, from: MachineInstance, at: Position): Migrated;
   /**
    * Looks at an input before it is ordered, at the replica that a client talks to (Standard Schema). Answers what is ordered
    * instead (the parsed form) or why not. Never called while executing.
@@ -60,6 +67,11 @@ export interface ForbiddenUse {
   /** Of the entry; of the last one, for a query. */
   readonly index: LogIndex;
 }
+
+/** The message is the same on every replica. */
+export type Migrated =
+  | { readonly status: "migrated"; readonly instance: MachineInstance }
+  | { readonly status: "failed"; readonly message: string };
 
 export interface MachineInstance {
   /** Executes the commands of one entry in order; answers one outcome for each. Never throws for what a command did. */

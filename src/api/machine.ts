@@ -71,11 +71,21 @@ export interface QueryContext {
   readonly version: number;
 }
 
-export interface StateDefinition<State extends StateShape, Events extends EventTypes, Timers extends EventTypes> {
+export interface StateDefinition<
+  State extends StateShape,
+  Events extends EventTypes,
+  Timers extends EventTypes,
+  Before extends StateShape = never,
+> {
   /** 1 to 64 of `a-z A-Z 0-9 _ -`. Replicas of one group run machines of one name. */
   readonly name: string;
   /** Whole, from 1. */
   readonly version: number;
+  /**
+   * The machine as it was before this version. It executes what is ordered until this version starts, at one index on every replica, when all
+   * of them can run it. Collections of the same name and kind are taken over; the rest is for `migrate`.
+   */
+  readonly previous?: Machine<unknown, unknown, EventTypes, Before>;
   /** Called once for each instance; must declare the same collections every time. */
   readonly state: (collections: Collections) => State;
   readonly events?: Events;
@@ -94,13 +104,19 @@ export interface CommandLimits {
 }
 
 /** What the first step gives. */
-export interface Definition<State extends StateShape, Events extends EventTypes, Timers extends EventTypes> {
+export interface Definition<
+  State extends StateShape,
+  Events extends EventTypes,
+  Timers extends EventTypes,
+  Before extends StateShape = never,
+> {
   machine<Commands extends CommandsOf<State, Events, Timers>, Queries extends QueriesOf<State>>(
-    parts: Parts<State, Events, Timers> & {
-      readonly commands: Commands & CheckCommands<Commands>;
-      readonly queries?: Queries & CheckQueries<Queries, Commands>;
-    },
-  ): Machine<Commands, Declared<Queries>, Events>;
+    parts: Parts<State, Events, Timers> &
+      MigrateOf<State, Events, Timers, Before> & {
+        readonly commands: Commands & CheckCommands<Commands>;
+        readonly queries?: Queries & CheckQueries<Queries, Commands>;
+      },
+  ): Machine<Commands, Declared<Queries>, Events, State>;
 
   /** A command whose input any Standard Schema validator checks and parses before it is ordered, never while executing. */
   command<Schema extends StandardSchema, Result extends Output>(
@@ -134,6 +150,34 @@ interface Parts<State extends StateShape, Events extends EventTypes, Timers exte
   };
   readonly sweep?: Sweep<State, Events, Timers>;
 }
+
+/**
+ * Makes of the state before this version the state that it needs. Called once, before anything else of this version: collections with the name
+ * and kind of one before have its content already, all others are as new. It has no budget, and nothing else is executed meanwhile. One that
+ * throws leaves everything as it was: the version before goes on, and this version never starts.
+ */
+export type Migrate<
+  State,
+  Before extends StateShape,
+  Events extends EventTypes = EventTypes,
+  Timers extends EventTypes = EventTypes,
+> = (state: State, before: ViewOf<Before>, context: SweepContext<Events, Timers>) => void;
+
+/** Wanted if a collection has content of another type than before. */
+type MigrateOf<
+  State extends StateShape,
+  Events extends EventTypes,
+  Timers extends EventTypes,
+  Before extends StateShape,
+> = [Before] extends [never]
+  ? { readonly migrate?: never }
+  : [ChangedIn<State, Before>] extends [never]
+    ? { readonly migrate?: Migrate<State, Before, Events, Timers> }
+    : { readonly migrate: Migrate<State, Before, Events, Timers> };
+
+type ChangedIn<State, Before> = {
+  [Name in keyof State & keyof Before]: Before[Name] extends State[Name] ? never : Name;
+}[keyof State & keyof Before];
 
 /**
  * Work that time asks for, not a client: letting entries expire, for example. `run` is called once at the start of every entry,
@@ -217,7 +261,17 @@ export type InputOf<Declared> = Declared extends { readonly schema: infer Schema
     : never;
 
 /** What the second step gives: what a replica runs and what a client's types are made of. */
-export interface Machine<Commands, Queries, Events extends EventTypes = EventTypes> extends LowLevelMachine {
+export interface Machine<
+  Commands,
+  Queries,
+  Events extends EventTypes = EventTypes,
+  State extends StateShape = StateShape,
+> extends LowLevelMachine {
   /** Exists in the types only. */
-  readonly types?: { readonly commands: Commands; readonly queries: Queries; readonly events: Events };
+  readonly types?: {
+    readonly commands: Commands;
+    readonly queries: Queries;
+    readonly events: Events;
+    readonly state: State;
+  };
 }

@@ -4,13 +4,14 @@
  * Owns: checking the declaration once, and the low-level face of it. Leaves to others: the types (`api/machine.ts`), execution
  * (`typed-machine.ts`), validating inputs (`admit.ts`). Called by users through `quorate`.
  */
-import type { MachineEnvironment } from "../api/low-level.js";
+import type { LowLevelMachine, MachineEnvironment } from "../api/low-level.js";
 import type {
   CommandLimits,
   Definition,
   EventType,
   EventTypes,
   Machine,
+  Migrate,
   SchemaCommand,
   SchemaQuery,
   StateDefinition,
@@ -39,23 +40,25 @@ export function define<
   State extends StateShape,
   Events extends EventTypes = Record<never, never>,
   Timers extends EventTypes = Record<never, never>,
->(definition: StateDefinition<State, Events, Timers>): Definition<State, Events, Timers> {
-  const { name, version, state } = definition;
+  Before extends StateShape = never,
+>(definition: StateDefinition<State, Events, Timers, Before>): Definition<State, Events, Timers, Before> {
+  const { name, version, state, previous } = definition;
   if (!/^[A-Za-z0-9_-]{1,64}$/.test(name)) {
     throw new TypeError(`Cannot define a machine named ${quote(name)}: a name is 1 to 64 of a-z A-Z 0-9 _ -`);
   }
   if (!Number.isSafeInteger(version) || version < 1) {
     throw new TypeError(`Cannot define version ${version} of ${name}: versions are whole numbers from 1`);
   }
+  checkPrevious(definition);
   const limits = { ...defaultCommandLimits, ...definition.limits };
   checkLimits(name, limits);
   // A mistake in the state shows here, not when the first replica starts.
   new StateStore(state, limits, () => ({}));
   const events = Object.keys(definition.events ?? {}).sort();
   const timers = Object.keys(definition.timers ?? {}).sort();
-  const made: Definition<State, Events, Timers> = {
+  const made: Definition<State, Events, Timers, Before> = {
     machine: (parts) =>
-      createMachine({ name, version, declare: state, limits, events, timers }, parts as unknown as Written),
+      createMachine({ name, version, previous, declare: state, limits, events, timers }, parts as unknown as Written),
     command: (schema, run) => ({ kind: "schemaCommand", schema, run }),
     query: (schema, run) => ({ kind: "schemaQuery", schema, run }),
   };
@@ -87,6 +90,7 @@ interface Written {
   readonly queries?: Readonly<Record<string, WrittenPart>>;
   readonly on?: Readonly<Record<string, Run>>;
   readonly sweep?: Sweep<StateShape>;
+  readonly migrate?: Migrate<StateShape, StateShape>;
 }
 
 type WrittenPart =
@@ -95,18 +99,19 @@ type WrittenPart =
 interface Identity {
   readonly name: string;
   readonly version: number;
+  readonly previous: LowLevelMachine | undefined;
   readonly declare: (collections: Collections) => StateShape;
   readonly limits: CommandLimits;
   readonly events: readonly string[];
   readonly timers: readonly string[];
 }
 
-function createMachine<Commands, Queries, Events extends EventTypes>(
+function createMachine<Commands, Queries, Events extends EventTypes, State extends StateShape>(
   identity: Identity,
   written: Written,
-): Machine<Commands, Queries, Events> {
-  const { name, version } = identity;
-  const { commands, queries = {}, on = {}, sweep } = written;
+): Machine<Commands, Queries, Events, State> {
+  const { name, version, previous } = identity;
+  const { commands, queries = {}, on = {}, sweep, migrate } = written;
   checkNames(name, commands, queries);
   const unhandled = identity.timers.find((timer) => on[timer] === undefined);
   if (unhandled !== undefined)
@@ -118,17 +123,47 @@ function createMachine<Commands, Queries, Events extends EventTypes>(
     queries: runsOf(queries, schemas),
     handlers: new Map(identity.timers.map((timer) => [timer, on[timer] as Run])),
     sweep,
+    migrate,
   };
   return {
     name,
     version,
+    previous,
     commandNames: Object.keys(commands).sort(),
     queryNames: Object.keys(queries).sort(),
     eventNames: identity.events,
     open: (environment: MachineEnvironment) => new TypedInstance(parts, environment),
+    migrate: (environment, from, at) => {
+      const instance = new TypedInstance(parts, environment);
+      const message = instance.migrate(from, at);
+      return message === undefined ? { status: "migrated", instance } : { status: "failed", message };
+    },
     inputFields: (asked) => fieldsRead(parts.commands.get(asked) ?? parts.queries.get(asked)),
     admit: (asked, input) => admitInput(schemas.get(asked), input),
   };
+}
+
+/** One version follows another: numbers only grow, and a machine keeps its name. */
+function checkPrevious({
+  name,
+  version,
+  previous,
+}: {
+  readonly name: string;
+  readonly version: number;
+  readonly previous?: LowLevelMachine | undefined;
+}): void {
+  if (previous === undefined) return;
+  if (previous.name !== name) {
+    throw new TypeError(
+      `Cannot define ${name} behind ${quote(previous.name)}: all versions of a machine have one name`,
+    );
+  }
+  if (previous.version >= version) {
+    throw new TypeError(
+      `Cannot define version ${version} of ${name} behind version ${previous.version}: a version has a greater number than the one before`,
+    );
+  }
 }
 
 /** The types say the same; programs without types are told here. */

@@ -47,6 +47,8 @@ export interface TrieSnapshot {
   readonly root: TrieBranch;
   readonly size: number;
   readonly fingerprint: Fingerprint;
+  /** Not less than that of any branch in it. */
+  readonly epoch: number;
 }
 
 const levelBits = 5;
@@ -130,9 +132,9 @@ export class HashTrie {
     return this.view();
   }
 
-  /** Replaces the whole content. The snapshot stays what it is. */
+  /** Replaces the whole content. The snapshot, of this trie or another, stays what it is. */
   restore(snapshot: TrieSnapshot): void {
-    this.#epoch += 1;
+    this.#epoch = Math.max(this.#epoch, snapshot.epoch) + 1;
     this.#root = snapshot.root;
     this.#size = snapshot.size;
     this.#sum.set(snapshot.fingerprint);
@@ -147,7 +149,7 @@ export class HashTrie {
   /** For the digest, which may cache what it finds. Valid until the next change. */
   view(): TrieSnapshot {
     const { high, low } = this.#sum;
-    return { root: this.#root, size: this.#size, fingerprint: { high, low } };
+    return { root: this.#root, size: this.#size, fingerprint: { high, low }, epoch: this.#epoch };
   }
 
   #putAtLeaf(

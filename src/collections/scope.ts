@@ -28,7 +28,7 @@ class WriteRefused extends Error {
 export class Scope {
   readonly #limits: CommandLimits;
   readonly #copier: PlainCopier;
-  #mode: "closed" | "reading" | "writing" = "closed";
+  #mode: "closed" | "reading" | "writing" | "migrating" = "closed";
   #operations = 0;
   #journal: Undo[] = [];
   #isChanging = false;
@@ -38,11 +38,14 @@ export class Scope {
     this.#copier = new PlainCopier(limits.bytesMax);
   }
 
-  /** `serving`: for the library's own reads, which have bounds of their own and are not counted. */
-  begin(mode: "reading" | "writing" | "serving"): void {
+  /**
+   * `serving`: for the library's own reads, which have bounds of their own and are not counted. `migrating`: nothing is counted either, and
+   * nothing can be taken back.
+   */
+  begin(mode: "reading" | "writing" | "serving" | "migrating"): void {
     this.#mode = mode === "serving" ? "reading" : mode;
-    this.#operations = mode === "serving" ? -Infinity : 0;
-    this.#copier.bytes = 0;
+    this.#operations = mode === "serving" || mode === "migrating" ? -Infinity : 0;
+    this.#copier.bytes = mode === "migrating" ? -Number.MAX_SAFE_INTEGER : 0;
     this.#isChanging = false;
   }
 
@@ -80,7 +83,7 @@ export class Scope {
 
   /** Before each write. */
   noteWrite(collection: string): void {
-    if (this.#mode !== "writing") {
+    if (this.#mode !== "writing" && this.#mode !== "migrating") {
       throw new WriteRefused(
         `Cannot write to ${collection}: ${this.#mode === "reading" ? "queries only read" : "no command is being executed"}`,
       );
@@ -118,7 +121,7 @@ export class Scope {
 
   /** Right after it was changed. */
   record(undo: Undo): void {
-    this.#journal.push(undo);
+    if (this.#mode !== "migrating") this.#journal.push(undo);
     this.#isChanging = false;
   }
 

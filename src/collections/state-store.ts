@@ -73,6 +73,14 @@ export class StateStore {
     return fingerprintOfContents(this.#declared.map(({ table }) => ({ name: table.name, content: table.trie.view() })));
   }
 
+  /** Begins with the content of another state, as far as it has collections of the same name and kind. */
+  adopt(from: StateStore): void {
+    for (const { table, kind } of this.#declared) {
+      const same = from.#declared.find((other) => other.table.name === table.name && other.kind === kind);
+      if (same !== undefined) doAll(table.prepare(same.table.trie.snapshot()))();
+    }
+  }
+
   /** Replaces everything, or nothing. @throws SnapshotRefused */
   install(chunks: Iterable<Uint8Array>): void {
     doAll(this.installing(chunks));

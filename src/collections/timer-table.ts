@@ -79,6 +79,11 @@ export class TimerTable {
     return stored;
   }
 
+  /** What an earlier version has set and this one does not declare. */
+  dropUnknown(): void {
+    for (const [[, name, key]] of this.#queue) if (!this.#names.has(name)) this.#remove(name, key);
+  }
+
   /** Time of the earliest. */
   first(): number | undefined {
     return this.#queue.first()?.[0][0];

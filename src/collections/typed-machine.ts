@@ -23,7 +23,7 @@ import type {
   Outcome,
   Position,
 } from "../api/low-level.js";
-import type { CommandLimits, Sweep } from "../api/machine.js";
+import type { CommandLimits, Migrate, Sweep } from "../api/machine.js";
 import type { EventsAnswer, EventsQuestion } from "../model/events.js";
 import { noIndex, type LogIndex } from "../model/ids.js";
 import { isRejected } from "../api/rejected.js";
@@ -51,6 +51,7 @@ export interface MachineParts {
   readonly handlers: ReadonlyMap<string, Run>;
   readonly events: readonly string[];
   readonly sweep: Sweep<StateShape> | undefined;
+  readonly migrate: Migrate<StateShape, StateShape> | undefined;
 }
 
 /** Longer messages are cut: they are stored with the reply. */
@@ -129,7 +130,7 @@ export class TypedInstance implements MachineInstance {
           invariant(this.#execute(earlier, at) !== "overflowed", "M13 what was executed once can be executed again");
         if (step.kind === "timer") this.#spend(step, batch);
         this.#goBack = undefined;
-        outcome = { status: "failed", message: `Cannot do ${nameOf(step)}: its calls are nested too deeply` };
+        outcome = { status: "failed", message: nestedTooDeeply(nameOf(step)) };
       } else this.#executed.push({ step, at: { index: batch.index, time: batch.time } });
       if (step.kind === "command") outcomes.push(outcome);
       else this.#note(step, outcome, batch);
@@ -177,6 +178,33 @@ export class TypedInstance implements MachineInstance {
 
   fork(): MachineFork {
     return new StateFork(this.#store.fork(), this.#environment.hash);
+  }
+
+  /** Begins with what an instance of the version before has. Answers why not: then this instance is good for nothing. */
+  migrate(from: MachineInstance, at: Position): string | undefined {
+    invariant(from instanceof TypedInstance, "a typed machine follows a typed machine");
+    this.#time = at.time;
+    this.#index = at.index;
+    this.#store.adopt(from.#store);
+    const { scope, state } = this.#store;
+    const { name, migrate } = this.#parts;
+    const context = createSweepContext(at, this.#library, "migration");
+    scope.begin("migrating");
+    from.#store.scope.begin("serving");
+    enterGuard("migration of", name);
+    try {
+      this.#library.timers?.dropUnknown();
+      doneOf(migrate?.(state, from.#store.state as never, context));
+      throwForbidden();
+      return scope.isTorn ? nestedTooDeeply(name) : undefined;
+    } catch (cause) {
+      if (isOverflow(cause) || scope.isTorn) return nestedTooDeeply(name);
+      return this.#failure(cause, at.index).message;
+    } finally {
+      leaveGuard();
+      scope.commit();
+      from.#store.scope.commit();
+    }
   }
 
   install(chunks: Iterable<Uint8Array>): void {
@@ -302,7 +330,7 @@ export class TypedInstance implements MachineInstance {
   }
 
   /** Whoever used something forbidden has failed by that, whatever it did afterwards. */
-  #failure(cause: unknown, index: LogIndex): Outcome {
+  #failure(cause: unknown, index: LogIndex): Extract<Outcome, { readonly status: "failed" }> {
     const forbidden = leaveGuard();
     if (forbidden === undefined || cause instanceof InvariantViolation)
       return failureOf(isChangeOfFrozen(cause) ? new FrozenChanged(guardedCode()) : cause);
@@ -337,6 +365,10 @@ function stepOf(step: Step, outcome: Outcome): MachineStep {
     default:
       return unreachable(step);
   }
+}
+
+function nestedTooDeeply(what: string): string {
+  return `Cannot do ${what}: its calls are nested too deeply`;
 }
 
 function nameOf(step: Step): string {
@@ -426,15 +458,15 @@ function refuseThenable(value: unknown, message: string): void {
   throw new MachineMisuse(message);
 }
 
-function unknownName({ name }: MachineParts, asked: string): Outcome {
-  return { status: "failed", message: `Cannot do ${asked}: machine ${name} does not know it` };
+function unknownName({ name, version }: MachineParts, asked: string): Outcome {
+  return { status: "failed", message: `Cannot do ${asked}: version ${version} of ${name} does not know it` };
 }
 
 /**
  * The message alone: a stack depends on where the code lies. A violated invariant is our own bug and goes on: stopping is better
  * than a wrong state.
  */
-function failureOf(cause: unknown): Outcome {
+function failureOf(cause: unknown): Extract<Outcome, { readonly status: "failed" }> {
   if (cause instanceof InvariantViolation) throw cause;
   if (cause instanceof Error) return { status: "failed", message: asText(cause.message) };
   return {

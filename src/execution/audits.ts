@@ -19,6 +19,7 @@ import type { IdempotencyTable } from "./idempotency-table.js";
 import { encodeConfiguration } from "./member-codec.js";
 import type { ReportTable } from "./report-table.js";
 import type { SessionTable } from "./session-table.js";
+import type { Versions } from "./versions.js";
 
 /** Everything replicated. */
 export interface Audited {
@@ -27,6 +28,7 @@ export interface Audited {
   readonly keys: IdempotencyTable;
   readonly reports: ReportTable;
   readonly configuration: Configuration;
+  readonly versions: Versions;
   /** Of the limits by which this replica executes. */
   readonly rules: Uint8Array;
 }
@@ -112,13 +114,14 @@ export class Audits {
 
   /** What happens by time alone counts as one command, so that it is compared too; what changes nothing counts for nothing. */
   #weightOf({ kind }: Entry, requests: number, { machine }: Audited): number {
-    if (requests > 0 || kind === "configuration" || this.#isAsked) return Math.max(1, requests);
+    const isChange = kind === "configuration" || kind === "version";
+    if (requests > 0 || isChange || this.#isAsked) return Math.max(1, requests);
     if (kind !== "time") return 0;
     return equalFingerprints(this.#before, machine.fingerprint?.() ?? noFingerprint) ? 0 : 1;
   }
 
   #stateOf({ index, time }: Entry, audited: Audited): Fingerprint {
-    const { machine, sessions, keys, reports, configuration, rules } = audited;
+    const { machine, sessions, keys, reports, configuration, versions, rules } = audited;
     const { nextId } = sessions.contents();
     const mixer = this.#mixer.begin().number(index).number(time).bytes(rules);
     mixer.fingerprint(machine.fingerprint?.() ?? noFingerprint);
@@ -126,6 +129,7 @@ export class Audits {
     mixer.number(keys.count).fingerprint(keys.fingerprint());
     for (const chunk of reports.encode()) mixer.bytes(chunk);
     for (const chunk of encodeConfiguration(configuration)) mixer.bytes(chunk);
+    for (const chunk of versions.encode()) mixer.bytes(chunk);
     return mixer.end().keep();
   }
 

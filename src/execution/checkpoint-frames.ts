@@ -4,7 +4,8 @@
  * Owns: the frames and their order. Leaves to others: the bytes of each part (`session-codec.ts`, `report-table.ts`, the machine), cutting the
  * stream into chunks (`replica/checkpointer.ts`). Equal states give equal frames on every replica (hazard S10).
  *
- *   frame  part u8, length varint, bytes;  parts in their order: sessions, keys, reports, members, machine, audits (none in those of a version before audits)
+ *   frame  part u8, length varint, bytes;  parts in their order: versions, sessions, keys, reports, members, machine, audits (no first or last one in those
+ *          of releases before versions and audits)
  */
 import { ByteReader, ByteWriter, concatBytes } from "../base/bytes.js";
 import { noFingerprint } from "../base/fingerprint.js";
@@ -15,10 +16,14 @@ import type { Configuration } from "../model/membership.js";
 import type { Executor, ExecutorFork } from "./executor.js";
 import { encodeAudits } from "./audit-table-codec.js";
 import { newAuditState } from "./audit-table.js";
+import { decodeVersionState, encodeVersionState } from "../wire/version-codec.js";
 import { decodeConfiguration, encodeConfiguration } from "./member-codec.js";
 
-const parts = ["sessions", "keys", "reports", "members", "machine", "audits"] as const;
+/** A part's number is its place here: only ever append. */
+const parts = ["sessions", "keys", "reports", "members", "machine", "audits", "versions"] as const;
 type Part = (typeof parts)[number];
+/** The version comes first: which machine reads the rest is known by it. */
+const order: readonly Part[] = ["versions", "sessions", "keys", "reports", "members", "machine", "audits"];
 
 interface Frame {
   readonly part: Part;
@@ -27,7 +32,8 @@ interface Frame {
 
 /** Made one by one, so that no step of it takes long. */
 export function* framesOf(fork: ExecutorFork): Generator<Uint8Array, void> {
-  for (const [at, part] of parts.entries()) {
+  for (const part of order) {
+    const at = parts.indexOf(part);
     for (const bytes of part === "machine" ? fork.machine.chunks() : fork[part]) {
       const writer = new ByteWriter(bytes.length + 8);
       writer.u8(at);
@@ -46,6 +52,7 @@ export function* installFrames(
   const frames = new FrameWalk(chunks);
   const objection = yield* executor.installing({
     ...at,
+    versions: frames.of("versions"),
     sessions: frames.of("sessions"),
     keys: frames.of("keys"),
     reports: frames.of("reports"),
@@ -63,7 +70,7 @@ export function* installFrames(
 export function configurationIn(chunks: Iterable<Uint8Array>): Configuration | undefined {
   const frames = new FrameWalk(chunks);
   let members: readonly Uint8Array[] = [];
-  for (const part of parts) {
+  for (const part of order) {
     const found: Uint8Array[] = [];
     for (const bytes of frames.of(part)) if (part === "members") found.push(bytes);
     if (part === "members") members = found;
@@ -71,7 +78,7 @@ export function configurationIn(chunks: Iterable<Uint8Array>): Configuration | u
   return frames.isDone ? decodeConfiguration(members) : undefined;
 }
 
-/** The same chunk for another cluster: the members in it are the founders, whoever they are there, and nothing was compared there yet. */
+/** The same chunk for another cluster: the members in it are the founders, whoever they are there and whatever they can run, and nothing was compared there yet. */
 export function withoutMembers(chunk: Uint8Array): Uint8Array {
   const reader = new ByteReader(chunk);
   const writer = new ByteWriter(chunk.length);
@@ -79,12 +86,16 @@ export function withoutMembers(chunk: Uint8Array): Uint8Array {
     const at = reader.u8();
     const bytes = reader.bytes();
     writer.u8(at);
-    writer.bytes(elsewhere(parts[at]) ?? bytes);
+    writer.bytes(elsewhere(parts[at], bytes) ?? bytes);
   }
   return writer.finish();
 }
 
-function elsewhere(part: Part | undefined): Uint8Array | undefined {
+function elsewhere(part: Part | undefined, bytes: Uint8Array): Uint8Array | undefined {
+  if (part === "versions") {
+    const versions = decodeVersionState(bytes);
+    return versions === undefined ? undefined : encodeVersionState({ ...versions, offers: [] });
+  }
   if (part === "members") return concatBytes(encodeConfiguration(founders));
   return part === "audits" ? concatBytes(encodeAudits(noFingerprint, newAuditState())) : undefined;
 }

@@ -23,14 +23,14 @@ export class CheckpointPace {
     return this.#isDue;
   }
 
-  /** `stateBytes`: of the last certified checkpoint. */
-  count(entry: Entry, stateBytes: number): void {
+  /** `stateBytes`: of the last certified checkpoint. `hasStarted`: a version has, and whoever starts behind it needs the one before no more. */
+  count(entry: Entry, stateBytes: number, hasStarted: boolean): void {
     if (this.#isDue) this.restart();
     this.#entries += 1;
     this.#bytes += entryBytes(entry);
     const { logEntriesMax, logBytesMax } = this.#limits;
     const isLong = this.#entries >= logEntriesMax || this.#bytes >= Math.max(logBytesMax, stateBytes / 4);
-    this.#isDue = isLong || entry.kind === "checkpoint";
+    this.#isDue = isLong || hasStarted || entry.kind === "checkpoint";
   }
 
   restart(): void {

@@ -4,7 +4,7 @@
  * Owns: the walk through one entry. First every request passes the session filter, in order; the commands that may run are then
  * given to the machine at once; last, the replies are stored. Leaves to others: which entries are decided (`consensus/`), whom a
  * reply goes to (`replica/host.ts`). Everything it does follows from the entries alone, so it is the same on every replica.
- * Keeps X1 to X7.
+ * Keeps X1 to X7. The reason for its length: all that is replicated is executed, forked, digested and installed together, in one place.
  *
  *   payload → requests → filter ──runs──► machine.apply ─► outcomes ─► replies stored ─► Executed[]
  *                          └──stored reply, refusal, or a command of this entry──────────────┘
@@ -34,6 +34,7 @@ import type { Hash } from "../ports/hash.js";
 import { decodeAuditReport } from "../wire/audit-codec.js";
 import { decodeReport } from "../wire/checkpoint-codec.js";
 import { decodeBatch } from "../wire/request-codec.js";
+import { decodeOffer, decodeVersionChange } from "../wire/version-codec.js";
 import { Audits, type Audited } from "./audits.js";
 import { CheckpointPace } from "./checkpoint-pace.js";
 import { IdempotencyTable } from "./idempotency-table.js";
@@ -47,6 +48,7 @@ import { SessionTable } from "./session-table.js";
 import type { Resolution, SessionCounts } from "./session-table.js";
 import type { SessionView } from "./session-view.js";
 import { digestOf } from "./state-digest.js";
+import { Versions } from "./versions.js";
 
 export interface Executed {
   readonly key: RequestKey;
@@ -86,6 +88,7 @@ export interface ExecutorFork {
   readonly reports: readonly Uint8Array[];
   readonly members: readonly Uint8Array[];
   readonly audits: readonly Uint8Array[];
+  readonly versions: readonly Uint8Array[];
   release(): void;
 }
 
@@ -100,6 +103,8 @@ export interface ExecutorState {
   readonly members: Iterable<Uint8Array>;
   /** None in a checkpoint of a version before audits. */
   readonly audits: Iterable<Uint8Array>;
+  /** None in a checkpoint of a release before versions. */
+  readonly versions: Iterable<Uint8Array>;
 }
 
 /** A request of the entry at hand, with what it will be answered. */
@@ -110,10 +115,8 @@ interface Filtered {
 }
 
 export class Executor {
-  readonly #open: () => MachineInstance;
-  #machine: MachineInstance;
+  readonly #versions: Versions;
   readonly #founders: Membership;
-  readonly #eventNames: ReadonlySet<string>;
   readonly #hash: Hash;
   readonly #limits: ReplicatedLimits;
   /** Of the limits by which this replica executes: where they differ, states will. */
@@ -128,7 +131,10 @@ export class Executor {
   #index: LogIndex = noIndex;
   #time: AgreedTime = 0;
   #broken: string | undefined = undefined;
+  #lacksVersion: string | undefined = undefined;
   #midEntry = false;
+  /** The entry at hand has started a version. */
+  #hasStarted = false;
   #commandsExecuted = 0;
   #commandsRepeated = 0;
 
@@ -137,10 +143,8 @@ export class Executor {
     this.#founders = founders;
     this.#configuration = { ...noEntry, membership: founders };
     this.#pace = new CheckpointPace(limits.checkpoints);
-    this.#open = () => machine.open({ hash, limits: limits.machine, forbidden });
-    this.#machine = this.#open();
+    this.#versions = new Versions(machine, { hash, limits: limits.machine, forbidden });
     this.#audits = new Audits(limits.audit);
-    this.#eventNames = new Set(machine.eventNames ?? []);
     this.#hash = hash;
     this.#limits = limits;
     this.#rules = hash.sha256(encodeUtf8(fingerprintOf(limits)));
@@ -161,6 +165,11 @@ export class Executor {
   /** What replicas have at the same positions, and the verdicts, as of the last executed entry. */
   get audits(): Audits {
     return this.#audits;
+  }
+
+  /** The version that executes, and what the replicas can run, as of the last executed entry. */
+  get versions(): Versions {
+    return this.#versions;
   }
 
   /** The members by the executed entries: of the founding ones index and term are 0. */
@@ -185,6 +194,11 @@ export class Executor {
   /** Set for good by an entry that this version cannot execute: nothing was executed from it on, and the replica must stop. */
   get broken(): string | undefined {
     return this.#broken;
+  }
+
+  /** Set if that is because this program does not have the version that the others run: what to do. */
+  get lacksVersion(): string | undefined {
+    return this.#lacksVersion;
   }
 
   get statistics(): ExecutorStatistics {
@@ -221,7 +235,7 @@ export class Executor {
     this.#keys.advance(entry.time);
     const executed = this.#executeAll(requests);
     this.#sessions.trim();
-    this.#pace.count(entry, this.#reports.certificate?.bytes ?? 0);
+    this.#pace.count(entry, this.#reports.certificate?.bytes ?? 0, this.#hasStarted);
     this.#audits.executed(entry, executed, this.#audited);
     this.#midEntry = false;
     this.#observe?.(entry, executed);
@@ -237,7 +251,7 @@ export class Executor {
   /** As of the last executed entry; undefined if the machine has no event of this name. */
   events(question: EventsQuestion): EventsAnswer | undefined {
     checkWhole(this.#midEntry);
-    if (!this.#eventNames.has(question.name)) return undefined;
+    if (this.#versions.machine.eventNames?.includes(question.name) !== true) return undefined;
     return this.#machine.events?.(question, { index: this.#index, time: this.#time });
   }
 
@@ -270,6 +284,7 @@ export class Executor {
       reports: this.#reports.encode(),
       members: encodeConfiguration(this.#configuration),
       audits: this.#audits.encode(),
+      versions: this.#versions.encode(),
       release: () => {
         machine.release();
         sessions.release();
@@ -289,6 +304,9 @@ export class Executor {
   }
 
   *#installing(state: ExecutorState): Steps<string | undefined> {
+    const versions = this.#versions.prepare(state.versions);
+    if (versions === undefined) return "Cannot install a checkpoint: its versions are malformed.";
+    if ("cannot" in versions) return (this.#lacksVersion = versions.cannot);
     const sessions = yield* readSessions(this.#limits.sessions, state.sessions);
     if (sessions === undefined) return "Cannot install a checkpoint: its sessions are malformed.";
     const keys = yield* readKeys(this.#limits.idempotency, state.time, state.keys);
@@ -297,15 +315,16 @@ export class Executor {
     if (!reports.install(state.reports)) return "Cannot install a checkpoint: its reports are malformed.";
     const configuration = decodeConfiguration(state.members);
     if (configuration === undefined) return "Cannot install a checkpoint: its members are malformed.";
+    let machine: MachineInstance;
     try {
-      if (this.#machine.installing === undefined) this.#machine.install(state.machine);
-      else yield* this.#machine.installing(state.machine);
+      machine = yield* versions.install(state.machine);
     } catch (cause) {
       if (cause instanceof InvariantViolation || !(cause instanceof Error)) throw cause;
       return `Cannot install a checkpoint: ${cause.message}`;
     }
     // The machine has just become that of the checkpoint: so does the rest, in the same step.
     checkWhole(this.#midEntry);
+    this.#versions.become(versions.state, machine);
     this.#sessions.become(sessions);
     this.#keys.become(keys);
     this.#reports.become(reports);
@@ -321,7 +340,7 @@ export class Executor {
   restart(): void {
     checkWhole(this.#midEntry);
     const { sessions, idempotency } = this.#limits;
-    this.#machine = this.#open();
+    this.#versions.restart();
     this.#sessions.become(new SessionTable(sessions));
     this.#keys.become(new IdempotencyTable(idempotency));
     this.#reports.become(new ReportTable());
@@ -336,19 +355,21 @@ export class Executor {
   /** A sentence if this version cannot tell what the entry means: to go on without it would be to differ from those that can. */
   #requestsOf(entry: Entry): readonly Request[] | string {
     const { kind, payload } = entry;
+    this.#hasStarted = false;
     switch (kind) {
       case "noop":
-      case "time":
       case "checkpoint":
         return [];
+      case "time":
+        return this.#versions.beforeRequests() ?? [];
       case "batch":
-        return decodeBatch(payload) ?? unknownForm(entry);
+        return this.#versions.beforeRequests() ?? decodeBatch(payload) ?? unknownForm(entry);
       case "report":
         return this.#report(payload) ?? unknownForm(entry);
       case "configuration":
         return this.#configure(entry, decodeMembership(payload)) ?? unknownForm(entry);
       case "version":
-        return `Cannot execute entry ${entry.index}: this version does not know entries of kind "${kind}".`;
+        return this.#changeVersion(entry) ?? unknownForm(entry);
       default:
         return unreachable(kind);
     }
@@ -357,9 +378,21 @@ export class Executor {
   #report(payload: Uint8Array): readonly Request[] | undefined {
     const audit = decodeAuditReport(payload);
     const report = audit === undefined ? decodeReport(payload) : undefined;
+    const offer = decodeOffer(payload);
     if (audit !== undefined) this.#audits.add(audit);
     else if (report !== undefined) this.#reports.add(report);
+    else if (offer !== undefined) this.#versions.offer(offer, this.#configuration);
     else return undefined;
+    return [];
+  }
+
+  /** Before anything else of the entry: what is due by time at it is the new version's. */
+  #changeVersion({ payload, index, time }: Entry): readonly Request[] | string | undefined {
+    const change = decodeVersionChange(payload);
+    if (change === undefined) return undefined;
+    const outcome = this.#versions.change(change, { index, time }, this.#configuration);
+    if (typeof outcome === "object") return (this.#lacksVersion = outcome.cannot);
+    this.#hasStarted = outcome === "started";
     return [];
   }
 
@@ -367,7 +400,12 @@ export class Executor {
   #configure({ index, term }: Entry, membership: Membership | undefined): readonly Request[] | undefined {
     if (membership === undefined) return undefined;
     this.#configuration = { index, term, membership };
+    this.#versions.configured(this.#configuration);
     return [];
+  }
+
+  get #machine(): MachineInstance {
+    return this.#versions.instance;
   }
 
   get #audited(): Audited {
@@ -377,6 +415,7 @@ export class Executor {
       keys: this.#keys,
       reports: this.#reports,
       configuration: this.#configuration,
+      versions: this.#versions,
       rules: this.#rules,
     };
   }

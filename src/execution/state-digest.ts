@@ -17,6 +17,7 @@ interface StateParts {
   readonly reports: Iterable<Uint8Array>;
   readonly members: Iterable<Uint8Array>;
   readonly audits: Iterable<Uint8Array>;
+  readonly versions: Iterable<Uint8Array>;
 }
 
 /** Hashes of hashes, each of a fixed length and in a fixed place, so that no two states share their bytes. */
@@ -31,6 +32,7 @@ export function digestOf(hash: Hash, rules: Uint8Array, parts: StateParts): Uint
   writer.raw(digestOfChunks(hash, parts.reports));
   writer.raw(digestOfChunks(hash, parts.members));
   writer.raw(digestOfChunks(hash, parts.audits));
+  writer.raw(digestOfChunks(hash, parts.versions));
   return hash.sha256(writer.peek());
 }
 

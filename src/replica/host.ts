@@ -32,6 +32,7 @@ import { OrderedReports } from "./ordered-reports.js";
 import { Proposals } from "./proposals.js";
 import { Queries, type ClientQuery } from "./queries.js";
 import { Requests } from "./requests.js";
+import { VersionKeeper } from "./version-keeper.js";
 
 export interface HostParts {
   readonly self: ReplicaId;
@@ -68,6 +69,7 @@ export class Host {
   readonly #reports: OrderedReports;
   readonly #checkpointer: Checkpointer;
   readonly #auditor: Auditor;
+  readonly #versionKeeper: VersionKeeper;
   readonly #execution: Execution;
   readonly #divergence: Divergence;
   #stopping = false;
@@ -82,6 +84,7 @@ export class Host {
     const { toEngine, answer, isCongested, again } = parts;
     const leader = (): ReplicaId | undefined => this.#role?.leader;
     const isLeading = (): boolean => this.#isLeading();
+    const order = (report: Uint8Array): void => this.#reports.order(report);
     this.#reports = new OrderedReports({ self, leader, isLeading, toEngine, again });
     this.#divergence = this.#createDivergence();
     const { quarantine } = this.#divergence;
@@ -104,7 +107,8 @@ export class Host {
         if (!this.#divergence.disproved()) this.#halt(reason);
       },
     });
-    this.#auditor = new Auditor({ self, incarnation, executor, clock, order: (report) => this.#reports.order(report) });
+    this.#auditor = new Auditor({ self, incarnation, executor, clock, order });
+    this.#versionKeeper = new VersionKeeper({ self, incarnation, executor, clock, order, toEngine });
     this.#execution = new Execution({
       executor,
       execution,
@@ -234,6 +238,7 @@ export class Host {
     this.#checkpointer.look();
     this.#divergence.tick();
     if (this.quarantine.state !== "stopped") this.#auditor.tick();
+    this.#versionKeeper.tick(this.#isLeading());
     this.#queries.release();
     this.#askBarrier();
   }

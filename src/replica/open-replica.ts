@@ -76,7 +76,8 @@ export interface InlineReplica extends OpenedReplica<EngineSide> {
 
 export interface OpenRefused {
   readonly kind: "refused";
-  readonly code: DataDirectoryRefused["code"] | LogRefused["code"] | LogAmnesiac["code"] | "OTHER_MEMBERS";
+  readonly code:
+    DataDirectoryRefused["code"] | LogRefused["code"] | LogAmnesiac["code"] | "OTHER_MEMBERS" | "LACKS_VERSION";
   /** For people: the action, the fact, what to do. */
   readonly message: string;
 }
@@ -182,6 +183,12 @@ function refusalOfMembers(
   return { kind: "refused", code: "OTHER_MEMBERS", message };
 }
 
+/** Its newest checkpoint is of a version that this program does not have. */
+function refusalOfVersion({ id }: OpenReplicaOptions, { lacksVersion }: Executor): OpenRefused | undefined {
+  if (lacksVersion === undefined) return undefined;
+  return { kind: "refused", code: "LACKS_VERSION", message: `Cannot start replica ${id}. ${lacksVersion}` };
+}
+
 function idsOf(members: readonly Member[]): string {
   return members
     .map(({ id }) => id)
@@ -216,7 +223,7 @@ export function openHost<Ordering extends OrderingEngine>(
 ): OpenedReplica<Ordering> | OpenRefused {
   const { id, limits } = options;
   const { executor, checkpoints, loaded } = loadState(machine, options, { ports, directory });
-  const refusal = refusalOfMembers(options, directory, { executor, found });
+  const refusal = refusalOfVersion(options, executor) ?? refusalOfMembers(options, directory, { executor, found });
   if (refusal !== undefined) return refusal;
   const { entropy } = ports;
   const seed = seedOf(entropy.bytes(6));
@@ -263,7 +270,7 @@ interface LoadedState {
   readonly loaded: Checkpoint | undefined;
 }
 
-/** The newest checkpoint on this disk that is whole. */
+/** The newest checkpoint on this disk that is whole, even if this program cannot run it. */
 function loadState(
   machine: LowLevelMachine,
   { limits, members, executed, forbidden }: OpenReplicaOptions,
@@ -275,9 +282,8 @@ function loadState(
   const empty = (): Executor => new Executor({ machine, hash, limits, founders, executed, forbidden });
   for (const loaded of checkpoints.all) {
     const executor = empty();
-    if (doAll(loadCheckpoint(executor, checkpoints, loaded)) === undefined) {
-      return { checkpoints, executor, loaded };
-    }
+    const objection = doAll(loadCheckpoint(executor, checkpoints, loaded));
+    if (objection === undefined || executor.lacksVersion !== undefined) return { checkpoints, executor, loaded };
   }
   return { checkpoints, executor: empty(), loaded: undefined };
 }

@@ -1,12 +1,13 @@
 /**
  * Gets reports into the order: this replica's own, and those that others hand to the leader.
  *
- * Owns: the way there. Leaves to others: what is reported (`checkpointer.ts`, `auditor.ts`), and making again what is lost on its way.
+ * Owns: the way there. Leaves to others: what is reported (`checkpointer.ts`, `auditor.ts`, `version-keeper.ts`), and making again what is lost on its way.
  */
 import type { ReplicaId } from "../model/ids.js";
 import { decodeAuditReport } from "../wire/audit-codec.js";
 import { decodeReport } from "../wire/checkpoint-codec.js";
 import { encodeHostMessage } from "../wire/host-codec.js";
+import { decodeOffer } from "../wire/version-codec.js";
 import type { ToEngine } from "./channel.js";
 
 export interface OrderedReportsParts {
@@ -38,7 +39,7 @@ export class OrderedReports {
 
   /** Another's, of whom the bytes are. What no replica could execute is not ordered. */
   forwarded(report: Uint8Array): void {
-    const isKnown = decodeReport(report) !== undefined || decodeAuditReport(report) !== undefined;
+    const isKnown = [decodeReport, decodeAuditReport, decodeOffer].some((decode) => decode(report) !== undefined);
     if (this.#parts.isLeading() && isKnown) this.order(report.slice());
   }
 }

@@ -71,8 +71,8 @@ export class Proposals {
 
   /** The end of a turn. */
   send(role: RoleView | undefined): void {
-    const { toEngine, isLeading } = this.#parts;
-    if (!isLeading()) {
+    const { toEngine } = this.#parts;
+    if (!this.#mayPropose) {
       if (role?.role === "leader") this.#outgoing.hold();
       else this.#outgoing.forward(role?.leader);
       return;
@@ -83,9 +83,15 @@ export class Proposals {
     }
   }
 
+  /** Whoever leads says first with which version of the machine a log begins, if that must be said. */
+  get #mayPropose(): boolean {
+    const { executor, isLeading } = this.#parts;
+    return isLeading() && executor.versions.toBegin === undefined;
+  }
+
   tick(): void {
-    const { executor, clock, toEngine, isLeading } = this.#parts;
-    if (!isLeading() || this.#intake.isClosed) return;
+    const { executor, clock, toEngine } = this.#parts;
+    if (!this.#mayPropose || this.#intake.isClosed) return;
     if (!this.#due.isDue(executor.dueAt(), clock.wall(), clock.monotonic())) return;
     this.#intake.onProposed();
     toEngine({ kind: "propose", entries: [{ kind: "time", payload: noPayload }] });

@@ -4,6 +4,7 @@
  * Owns: which there are. Leaves to others: the checks (`checkers/`). Called by `simulate.ts` and `scenario.ts`.
  */
 import { defaultLimits } from "../api/config.js";
+import type { LowLevelMachine } from "../api/low-level.js";
 import { searchHistories } from "./checkers/standard-histories.js";
 import { checkTimers } from "./checkers/timer-rule.js";
 import { simHash } from "./sim-hash.js";
@@ -23,12 +24,19 @@ export function checkWhole({ replicas, order, judge, events, machine, plan }: Wo
   const { eventsMax, eventsBytesMax } = defaultLimits.machine;
   const limits = { ...plan.limits, machine: { ...plan.limits.machine, eventsMax, eventsBytesMax } };
   const founders = { members: [] };
-  judge.replay({ machine, hash: simHash, limits, founders }, (executor, index) => events.collect(executor, index));
+  judge.replay({ machine: newestOf(replicas), hash: simHash, limits, founders }, (executor, index) =>
+    events.collect(executor, index),
+  );
   events.checkTold();
   if (machine !== standardMachine) return;
   const entries = order.decided.map(({ entry }) => entry);
   checkTimers(events, entries, limits.machine.timersPerEntryMax);
   searchHistories(judge.operations);
+}
+
+/** What can execute all that is ordered. */
+function newestOf(replicas: readonly SimReplica[]): LowLevelMachine {
+  return replicas.map(({ machine }) => machine).reduce((one, other) => (other.version > one.version ? other : one));
 }
 
 function checkAudits(replicas: readonly SimReplica[]): void {

@@ -31,6 +31,8 @@ import { World } from "./world.js";
 
 export interface ScenarioOptions<M extends LowLevelMachine> {
   readonly machine?: M | undefined;
+  /** What replicas run until `deploy`; default: the machine that clients are made for. */
+  readonly deployed?: LowLevelMachine | undefined;
   /** Default 3. */
   readonly replicas?: number | undefined;
   readonly seed?: number | undefined;
@@ -55,7 +57,7 @@ export class Scenario<M extends LowLevelMachine> {
   readonly world: World;
 
   constructor(options: ScenarioOptions<M>) {
-    const { replicas = 3, seed = 1, clients = ["all"], machine = standardMachine } = options;
+    const { replicas = 3, seed = 1, clients = ["all"], machine = standardMachine, deployed } = options;
     const calm = drawPlan({
       seed,
       replicas,
@@ -75,7 +77,7 @@ export class Scenario<M extends LowLevelMachine> {
     };
     const workload = plainWorkload(() => ({ query: "" }));
     const endpointsOf = (client: number): readonly ReplicaId[] | "all" => clients[client] ?? "all";
-    this.world = new World({ machine, workload, plan, trace: true, endpointsOf });
+    this.world = new World({ machine, deployed, workload, plan, trace: true, endpointsOf });
     this.world.start();
   }
 
@@ -238,6 +240,12 @@ export class Scenario<M extends LowLevelMachine> {
 
   restart(...ids: readonly ReplicaId[]): this {
     return this.kill(...ids).start(...ids);
+  }
+
+  /** The next process of this replica runs another machine, such as the next version. */
+  deploy(id: ReplicaId, machine: LowLevelMachine): this {
+    this.replica(id).machine = machine;
+    return this;
   }
 
   /** As SIGTERM: they answer what they have and close their logs; a supervisor starts them again a second later. */

@@ -30,6 +30,7 @@ export interface SimReplicaParts {
   readonly disk: SimDisk;
   readonly trace: Trace;
   readonly judge: OrderJudge;
+  /** Of its first process. */
   readonly machine: LowLevelMachine;
   readonly members: readonly Member[];
   readonly clusterId: string;
@@ -51,6 +52,10 @@ export class SimReplica {
   readonly disk: SimDisk;
   /** It was given an old copy of its disk: perhaps nobody notices, and it may be left behind for ever. */
   isStale = false;
+  /** What its next process runs. */
+  machine: LowLevelMachine;
+  /** Why its last process has stopped: its machine has not the version that the others run. */
+  lacksVersion: string | undefined;
   /** Processes that know what the old copy has forgotten, by the host's id: they must not take it for what it was. */
   rememberedBy: ReadonlyMap<string, SimProcess> = new Map();
   readonly #parts: SimReplicaParts;
@@ -72,6 +77,7 @@ export class SimReplica {
   constructor(member: Member, parts: SimReplicaParts) {
     this.id = member.id;
     this.disk = parts.disk;
+    this.machine = parts.machine;
     this.#member = member;
     this.#parts = parts;
   }
@@ -247,11 +253,16 @@ export class SimReplica {
     if (opened.kind === "refused") {
       this.#end("killed", `is refused: ${opened.code}`);
       markers.reach("a start was refused");
+      if (opened.code === "LACKS_VERSION") {
+        this.lacksVersion = opened.message;
+        return this.#startLater();
+      }
       if (opened.code === "disowned") markers.reach("a replica was disowned: its disk had forgotten something");
       if (opened.code !== "held") this.#lostBecause = opened.code;
       return refused(this.id, opened.code, opened.message);
     }
     this.#isFounded = true;
+    this.lacksVersion = undefined;
     this.#opened = opened;
     if (this.#raft !== undefined && !this.isStale) this.#parts.judge.onRestart(this.id, this.#raft, opened.state);
     this.#raft = opened.state;
@@ -267,10 +278,10 @@ export class SimReplica {
   }
 
   #openOver(process: SimProcess): ReturnType<typeof openReplica> {
-    const { scheduler, network, disk, judge, machine, members, clusterId, limits, markers, trace } = this.#parts;
+    const { scheduler, network, disk, judge, members, clusterId, limits, markers, trace } = this.#parts;
     const draw = new Draw(scheduler.random(`entropy ${process.name}`));
     return openReplica(
-      machine,
+      this.machine,
       {
         id: this.id,
         clusterId,
@@ -330,6 +341,7 @@ export class SimReplica {
 
   #onBroken(process: SimProcess, reason: string): void {
     this.#parts.trace.add(this.id, `steps aside: ${reason}`);
+    this.lacksVersion = this.#opened?.executor.lacksVersion;
     this.#parts.markers.reach("a replica stepped aside");
     process.post(1, () => {
       if (this.#process !== process) return;

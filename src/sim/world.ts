@@ -30,6 +30,8 @@ import { WorkloadFailed, type PlainWorkload } from "./workload.js";
 
 export interface WorldOptions {
   readonly machine: LowLevelMachine;
+  /** What replicas run at first; default: the machine that clients are made for. */
+  readonly deployed?: LowLevelMachine | undefined;
   readonly workload: PlainWorkload;
   readonly plan: Plan;
   /** Keeps the trace's lines. */
@@ -63,7 +65,7 @@ export class World {
   readonly #blocks = new Map<string, number>();
   readonly #clogs = new Map<string, number>();
 
-  constructor({ machine, workload, plan, trace, endpointsOf }: WorldOptions) {
+  constructor({ machine, deployed = machine, workload, plan, trace, endpointsOf }: WorldOptions) {
     this.plan = plan;
     this.machine = machine;
     this.operationsLeft = plan.operations;
@@ -81,7 +83,7 @@ export class World {
     this.judge = new ClientJudge(this.order, slowestClock);
     this.events = new EventJudge(machine.eventNames ?? []);
     for (const member of everybody) {
-      replicas.push(this.#replica(member, founders.includes(member) ? founders : [...founders, member]));
+      replicas.push(this.#replica(deployed, member, founders.includes(member) ? founders : [...founders, member]));
     }
     this.operator = new Operator({
       scheduler: this.scheduler,
@@ -192,8 +194,8 @@ export class World {
     return { ...limits, raft: { ...limits.raft, priority: priorities[at] ?? limits.raft.priority } };
   }
 
-  #replica(member: Member, members: readonly Member[]): SimReplica {
-    const { scheduler, network, trace, order, machine, markers, plan } = this;
+  #replica(machine: LowLevelMachine, member: Member, members: readonly Member[]): SimReplica {
+    const { scheduler, network, trace, order, markers, plan } = this;
     const disk = new SimDisk(scheduler, member.id);
     disk.speed = plan.disk;
     return new SimReplica(member, {

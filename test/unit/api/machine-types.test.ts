@@ -165,6 +165,76 @@ describe("what a client may ask and is answered", () => {
   });
 });
 
+describe("a version behind another", () => {
+  const second = define({
+    name: "bank",
+    version: 2,
+    previous: machine,
+    state: ({ map, sortedMap, set }) => ({
+      accounts: map<string, { balance: bigint }>(),
+      due: sortedMap<readonly [number, string], { tags: string[] }>(),
+      owners: set<string>(),
+    }),
+    events: { closed: event<{ account: string }>() },
+    timers: { audit: event<number>() },
+  });
+
+  test("its migration has the state of both, the older one to read", () => {
+    neverRun(() =>
+      second.machine({
+        migrate(state, before, context) {
+          for (const [account, balance] of before.accounts) {
+            expectTypeOf(account).toEqualTypeOf<string>();
+            expectTypeOf(balance).toEqualTypeOf<bigint>();
+            state.accounts.set(account, { balance });
+            // @ts-expect-error it has another type now
+            state.accounts.set(account, balance);
+          }
+          expectTypeOf(before.total.get()).toEqualTypeOf<bigint>();
+          // @ts-expect-error the older state is only read
+          before.names.add("x");
+          // @ts-expect-error and is all that was there
+          void before.owners;
+          context.emit("closed", { account: "a" });
+          context.timers.set("audit", "a", context.now, 7);
+          // @ts-expect-error events are those of the new version
+          context.emit("moved", { from: "a", amount: 1n });
+        },
+        commands: {
+          open(state, { account }: { account: string }) {
+            state.accounts.set(account, { balance: 0n });
+            return account;
+          },
+        },
+        on: { audit: (state, amount) => void state.owners.add(String(amount + 1)) },
+      }),
+    );
+  });
+
+  test("its migration is wanted where the type of a collection has changed, and only there", () => {
+    neverRun(() => {
+      // @ts-expect-error accounts have another type: somebody must change them
+      second.machine({ commands: { open: (state) => state.accounts.size }, on: { audit: () => undefined } });
+      const same = define({
+        name: "bank",
+        version: 2,
+        previous: machine,
+        state: ({ map }) => ({ accounts: map<string, bigint>() }),
+      });
+      const made = same.machine({ commands: { count: (state) => state.accounts.size } });
+      expectTypeOf<Client<typeof made>["count"]>().returns.toEqualTypeOf<Promise<number>>();
+    });
+  });
+
+  test("without a version before it there is nothing to migrate", () => {
+    const first = define({ name: "x", version: 1, state: ({ map }) => ({ all: map<string, number>() }) });
+    neverRun(() => {
+      // @ts-expect-error there is no version before it
+      first.machine({ migrate: () => undefined, commands: { count: (state) => state.all.size } });
+    });
+  });
+});
+
 describe("what a machine may not declare", () => {
   test("an asynchronous command, or an output that is a promise", () => {
     neverRun(() => {

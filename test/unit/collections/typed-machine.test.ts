@@ -160,7 +160,7 @@ describe("outcomes", () => {
       { balance: 5n },
       { rejected: "insufficientFunds", data: { balance: 5n } },
       { balance: 3n },
-      { status: "failed", message: "Cannot do nothing: machine ledger does not know it" },
+      { status: "failed", message: "Cannot do nothing: version 3 of ledger does not know it" },
     ]);
     expect(harness.query("balance", "a")).toBe(3n);
   });

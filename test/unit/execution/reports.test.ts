@@ -126,7 +126,7 @@ test("who the members are outlives the entries that said it (M6)", () => {
 test("frames that are cut off, or of a part that nobody knows, are refused", () => {
   const frames = [...framesOf(replicaWith({}).executor.fork())];
   const at = { index: indexOf(3), time: 1 };
-  for (const wrong of [frames.slice(1), [...frames, new Uint8Array([99, 0])], [new Uint8Array([0, 200, 1])]]) {
+  for (const wrong of [frames.slice(2), [...frames, new Uint8Array([99, 0])], [new Uint8Array([0, 200, 1])]]) {
     const executor = replicaWith({}).executor;
 
     expect(doAll(installFrames(executor, at, wrong))).toMatch(/Cannot install a checkpoint/);
