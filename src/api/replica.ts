@@ -8,6 +8,7 @@ import type { LogIndex, ReplicaId, Term } from "../model/ids.js";
 import type { QuarantineState } from "../model/quarantine.js";
 import type { Resignation, ResignReason } from "../model/resignation.js";
 import type { MemberRole } from "../model/membership.js";
+import type { FailedVersion, VersionOffer } from "../model/version.js";
 import type { Door } from "./door.js";
 
 export interface ReplicaStatus {
@@ -34,7 +35,17 @@ export interface ReplicaStatus {
   readonly resigned: Resignation | undefined;
   readonly machine: {
     readonly name: string;
+    /** The newest that this program has. */
     readonly version: number;
+    /** The one that executes on every replica, and the entry at which it started; 0: the log began with it. */
+    readonly active: number;
+    readonly since: LogIndex;
+    /** All that this program can run, ascending. */
+    readonly versions: readonly number[];
+    /** What replicas have said that they can run. One that has nothing to say runs the active version, and no other. */
+    readonly offers: readonly VersionOffer[];
+    /** Versions that never start, since their migration threw. */
+    readonly failed: readonly FailedVersion[];
     /** Which timer's handler threw last since process start, where and why. */
     readonly timerFailure: string | undefined;
   };

@@ -63,11 +63,7 @@ export function statusOf(sources: StatusSources): CoreStatus {
     storage: { full: health.full },
     stalled: health.stalled,
     resigned: health.resigned,
-    machine: {
-      name: identity.machine,
-      version: identity.machineVersion,
-      timerFailure: executor.machineStatistics?.lastTimerFailure,
-    },
+    machine: machineOf(identity, executor),
     uptimeMs: Math.round(sources.now - sources.startedAt),
     members: membership.members.map(({ id, role: memberRole, peer, client }) => {
       const connected = id === identity.id || sources.connected.includes(id);
@@ -79,6 +75,21 @@ export function statusOf(sources: StatusSources): CoreStatus {
     checks,
     broken,
     counters: countersOf(sources),
+  };
+}
+
+function machineOf({ machine, machineVersion }: Identity, executor: Executor): ReplicaStatus["machine"] {
+  const { state, runnable } = executor.versions;
+  const { active, since, offers, failed } = state;
+  return {
+    name: machine,
+    version: machineVersion,
+    active,
+    since,
+    versions: runnable,
+    offers,
+    failed,
+    timerFailure: executor.machineStatistics?.lastTimerFailure,
   };
 }
 

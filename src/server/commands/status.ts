@@ -27,7 +27,13 @@ const statusSchema = z.looseObject({
   resigned: z.looseObject({ reason: z.string(), term: z.number() }).optional(),
   quorateVersion: z.string(),
   uptimeMs: z.number(),
-  machine: z.looseObject({ name: z.string(), version: z.number() }),
+  machine: z.looseObject({
+    name: z.string(),
+    version: z.number(),
+    // Of a release before versions there is only the one.
+    active: z.number().optional(),
+    failed: z.array(z.looseObject({ version: z.number(), index: z.number(), message: z.string() })).optional(),
+  }),
   audit: z
     .looseObject({
       named: z.array(z.looseObject({ replica: z.string(), from: z.number() })),
@@ -107,7 +113,7 @@ function rowOf({ endpoint, status, fault }: Asked, farthest: number): readonly C
     role === "leader" ? { text: role, style: "green" } : { text: role },
     ...[term, lastIndex, commitIndex, executedIndex].map((count) => ({ text: String(count) })),
     lag > 1000 ? { text: String(lag), style: "yellow" } : { text: String(lag) },
-    { text: `${machine.name} v${machine.version}` },
+    { text: machineText(machine) },
     { text: quorateVersion },
     { text: describeDuration(uptimeMs) },
     { text: endpoint },
@@ -115,17 +121,24 @@ function rowOf({ endpoint, status, fault }: Asked, farthest: number): readonly C
   ];
 }
 
+/** The version that executes, and the newest that this replica has. */
+function machineText({ name, version, active = version }: StatusReport["machine"]): string {
+  return active === version ? `${name} v${active}` : `${name} v${active}, has v${version}`;
+}
+
 function stateOf(status: StatusReport): Cell {
-  const { broken, ready, storage, stalled, resigned, checks = {} } = status;
+  const { broken, ready, storage, stalled, resigned, machine, checks = {} } = status;
   if (broken !== undefined) return { text: `broken: ${broken}`, style: "red" };
   if (storage?.full !== undefined) return { text: "disk full", style: "red" };
   const audit = auditCell(status);
   if (audit !== undefined) return audit;
+  const failed = machine.failed?.find(({ version }) => version === machine.version);
+  if (failed !== undefined) return { text: `v${failed.version} did not start: ${failed.message}`, style: "red" };
   if (stalled !== undefined) return { text: `stalled: ${stalled}`, style: "red" };
   const past = resigned === undefined ? "" : `, resigned term ${resigned.term}: ${resigned.reason}`;
   if (ready) return { text: `ready${past}`, style: "green" };
-  const failed = Object.keys(checks).filter((check) => checks[check] === false);
-  return { text: `not ready${failed.length === 0 ? "" : `, fails: ${failed.join(" ")}`}${past}`, style: "yellow" };
+  const bad = Object.keys(checks).filter((check) => checks[check] === false);
+  return { text: `not ready${bad.length === 0 ? "" : `, fails: ${bad.join(" ")}`}${past}`, style: "yellow" };
 }
 
 /** What all replicas have found of this one. */

@@ -147,16 +147,28 @@ export class Replayer {
 
   #newExecutor(): Executor {
     const { source, machine, limits } = this.#parts;
-    const { name, version, commandNames, queryNames, eventNames = [] } = machine;
-    const watched: LowLevelMachine = {
+    return new Executor({ machine: this.#watched(machine), hash: nodeHash, limits, founders: source.founders });
+  }
+
+  /** The same, and all versions before it, with what each call does noted here. */
+  #watched(machine: LowLevelMachine): LowLevelMachine {
+    const { name, version, commandNames, queryNames, eventNames = [], previous } = machine;
+    const stepped = (step: MachineStep): void => this.#onStep(step);
+    return {
       ...{ name, version, commandNames, queryNames, eventNames },
+      previous: previous === undefined ? undefined : this.#watched(previous),
       admit: (command, input) => machine.admit(command, input),
       open: (environment) => {
-        this.#instance = machine.open({ ...environment, stepped: (step) => this.#onStep(step) });
+        this.#instance = machine.open({ ...environment, stepped });
         return this.#instance;
       },
+      migrate: (environment, from, at) => {
+        const migrated = machine.migrate?.({ ...environment, stepped }, from, at);
+        if (migrated === undefined) return { status: "failed", message: "it has no migration" };
+        if (migrated.status === "migrated") this.#instance = migrated.instance;
+        return migrated;
+      },
     };
-    return new Executor({ machine: watched, hash: nodeHash, limits, founders: source.founders });
   }
 
   #beginAt(start: ReplayStart): string | undefined {

@@ -111,7 +111,16 @@ const status: ReplicaStatus = {
     named: [],
     replicas: [],
   },
-  machine: { name: "bank", version: 1, timerFailure: undefined },
+  machine: {
+    name: "bank",
+    version: 1,
+    active: 1,
+    since: 0 as LogIndex,
+    versions: [1],
+    offers: [],
+    failed: [],
+    timerFailure: undefined,
+  },
   quorateVersion: "0.0.0",
   uptimeMs: 1500,
   members: [
