@@ -30,6 +30,7 @@ export class ReplicaGroup {
   readonly network = new MemoryNetwork(this.clock);
   readonly ids: readonly string[];
   readonly disks = new Map<string, MemoryLogDisk>();
+  readonly checkpointDisks = new Map<string, MemoryDisk>();
   readonly running = new Map<string, Running>();
   readonly broken: string[] = [];
   /** What each was told: positions at which something differed, and what became of itself. */
@@ -60,7 +61,9 @@ export class ReplicaGroup {
     const limits = this.#limits;
     const seed = (this.#starts += 1);
     const executor = new Executor({ machine: this.#machineOf(id), hash: nodeHash, limits, founders: membership });
-    const checkpoints = new CheckpointStore({ disk: new MemoryDisk(), hash: nodeHash, directory: "data" });
+    const checkpointDisk = new MemoryDisk();
+    this.checkpointDisks.set(id, checkpointDisk);
+    const checkpoints = new CheckpointStore({ disk: checkpointDisk, hash: nodeHash, directory: "data" });
     const trust = recovered.damaged.length > 0 ? "damaged" : "whole";
     const settings = { ...limits.raft, leaseMs: 0, clockDriftPercentMax: 10 };
     const identity = {

@@ -3,7 +3,7 @@
  *
  * Owns: the shapes that `status`, `/readyz`, `/metrics` and the start-up card are made from.
  */
-import type { AuditedPosition, AuditedReplica, NamedReplica, VerdictKind } from "../model/audit.js";
+import type { DivergenceKind, AuditedPosition, AuditedReplica, NamedReplica, VerdictKind } from "../model/audit.js";
 import type { LogIndex, ReplicaId, Term } from "../model/ids.js";
 import type { QuarantineState } from "../model/quarantine.js";
 import type { Resignation, ResignReason } from "../model/resignation.js";
@@ -180,6 +180,14 @@ export interface MemberChanges {
   replace(member: MemberAddress): Promise<void>;
 }
 
+/** Replicas have something different at one position (docs/guides/audits.md). */
+export interface DivergenceReport extends AuditedPosition {
+  /** `named`: those in `differing` are wrong, are set aside, and rebuilt. */
+  readonly kind: DivergenceKind;
+}
+
+export type DivergenceListener = (report: DivergenceReport) => void;
+
 export interface SnapshotStream {
   readonly index: LogIndex;
   readonly bytes: number;
@@ -199,6 +207,13 @@ export interface Replica {
   readonly members: MemberChanges;
   /** Takes a checkpoint now, on every replica; resolves when that is on its way. Rejects with `InstructionRefused`. */
   checkpoint(): Promise<void>;
+  /**
+   * Calls the listener once for each position at which replicas differ and did not at the one before, as far as this replica executes; on
+   * every replica. A position that is executed again after a start is told again.
+   */
+  on(event: "divergence", listener: DivergenceListener): void;
+  /** The listener is not called any more. */
+  off(event: "divergence", listener: DivergenceListener): void;
   /** The newest certified checkpoint of this replica, as the bytes of a snapshot file; undefined while there is none. */
   snapshot(): SnapshotStream | undefined;
   /** Hands leadership over if it leads, refuses new requests, drains admitted ones, closes what it opened, in the reverse order. */

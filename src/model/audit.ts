@@ -47,6 +47,13 @@ export const verdictKinds = [
   "alone",
 ] as const satisfies readonly VerdictKind[];
 
+/** Those of them by which something differs. */
+export type DivergenceKind = Extract<VerdictKind, "named" | "different" | "allDifferent">;
+
+export function isDivergence(kind: VerdictKind): kind is DivergenceKind {
+  return kind === "named" || kind === "different" || kind === "allDifferent";
+}
+
 export interface Verdict {
   readonly kind: VerdictKind;
   /** Who has reported what enough voters have; sorted, as all of these. */

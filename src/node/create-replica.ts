@@ -15,9 +15,9 @@ import {
 import type { Door } from "../api/door.js";
 import { InstructionRefused } from "../api/errors.js";
 import type { ForbiddenUse, LowLevelMachine } from "../api/low-level.js";
-import type { MemberChanges, Replica, ReplicaStatus, SnapshotStream } from "../api/replica.js";
+import type { DivergenceListener, MemberChanges, Replica, ReplicaStatus, SnapshotStream } from "../api/replica.js";
 import type { RoleView } from "../consensus/vocabulary.js";
-import type { AuditedPosition } from "../model/audit.js";
+import { isDivergence, type AuditedPosition } from "../model/audit.js";
 import type { QuarantineState } from "../model/quarantine.js";
 import { isReplicaId, type ReplicaId } from "../model/ids.js";
 import { openSnapshot } from "./snapshot-stream.js";
@@ -91,12 +91,13 @@ export async function startReplica(machine: LowLevelMachine, options: ReplicaOpt
   const limits = options.limits ?? defaultLimits;
   const self = checkOptions(options, limits);
   const clock = createNodeClock();
-  const { opened, listening } = await open(machine, { ...options, limits, peerAddress: self.peer }, clock);
+  const divergence = new Set<DivergenceListener>();
+  const { opened, listening } = await open(machine, { ...options, limits, peerAddress: self.peer, divergence }, clock);
   const listeners: Listener[] = [];
   try {
     await listening(listeners);
     listeners.push(await listen(self.client, (socket) => opened.core.acceptClient(accepted(socket))));
-    return new RunningReplica({ opened, clock, listeners, fingerprint: fingerprintOf(limits) });
+    return new RunningReplica({ opened, clock, listeners, divergence, fingerprint: fingerprintOf(limits) });
   } catch (cause) {
     // It may have voted already: the lock is given back only once nothing of it runs any more.
     await shutDown({ opened, listeners });
@@ -112,7 +113,7 @@ interface Open {
 
 async function open(
   machine: LowLevelMachine,
-  options: ReplicaOptions & { readonly limits: Limits; readonly peerAddress: string },
+  options: ReplicaOptions & { readonly limits: Limits; readonly peerAddress: string } & Pick<Running, "divergence">,
   clock: Clock,
 ): Promise<Open> {
   const toOpen = { ...options, join: options.join === true, forbidden: options.onForbiddenUse };
@@ -120,7 +121,13 @@ async function open(
   const observer: ReplicaObserver = {
     roleChanged: (role) => options.onRole?.(role),
     healthChanged: (health) => options.onHealth?.(health),
-    found: (finding) => options.onFinding?.(finding),
+    found: (finding) => {
+      options.onFinding?.(finding);
+      const { kind } = finding;
+      if (!isDivergence(kind)) return;
+      // A listener that throws is a fault of the program, and not of the turn in which something was found.
+      for (const listener of options.divergence) queueMicrotask(() => listener({ ...finding, kind }));
+    },
     quarantineChanged: (state) => options.onQuarantine?.(state),
     broken: (reason) => options.onBroken?.(reason),
     peerChanged: (peer, isConnected, cause) => options.onPeer?.(peer, isConnected, cause),
@@ -177,6 +184,7 @@ function checkOptions(options: ReplicaOptions, limits: Limits): Member {
 
 interface Running extends ShutDown {
   readonly clock: Clock;
+  readonly divergence: Set<DivergenceListener>;
   /** Of the limits that execution depends on. */
   readonly fingerprint: string;
 }
@@ -223,6 +231,14 @@ class RunningReplica implements Replica {
       remove: (id) => change({ kind: "remove", id }),
       replace: ({ id, peer, client }) => change({ kind: "replace", id, peer, client }),
     };
+  }
+
+  on(_event: "divergence", listener: DivergenceListener): void {
+    this.#running.divergence.add(listener);
+  }
+
+  off(_event: "divergence", listener: DivergenceListener): void {
+    this.#running.divergence.delete(listener);
   }
 
   stop(): Promise<void> {

@@ -45,6 +45,16 @@ const gauges: readonly (readonly [string, string, Read])[] = [
     "Replicas that were not checked for 30 s of agreed time.",
     (status) => status.audit.replicas.filter(({ isAlarm }) => isAlarm).length,
   ],
+  [
+    "quarantined",
+    "1 if this replica is set aside because it differs: it answers nobody.",
+    ({ quarantine: { state } }) => Number(state !== "sound" && state !== "unspared"),
+  ],
+  [
+    "quarantine_alarm",
+    "1 if it differs and will not heal by itself: it is stopped, or cannot be spared.",
+    ({ quarantine: { state } }) => Number(state === "stopped" || state === "unspared"),
+  ],
   ["term", "Raft's current term.", (status) => status.term],
   ["log_last_index", "Last index in this replica's log.", (status) => status.lastIndex],
   ["proposals_committed_index", "Index up to which the order is decided.", (status) => status.commitIndex],
@@ -92,6 +102,11 @@ const counters: readonly (readonly [string, string, Read])[] = [
     "forbidden_uses_total",
     "Uses of the clock, randomness and the like by the machine: each has failed.",
     (status) => status.counters.forbiddenUses,
+  ],
+  [
+    "quarantines_total",
+    "How often this replica was set aside because it differed.",
+    (status) => status.quarantine.count,
   ],
   ["queries_answered_total", "Queries answered.", (status) => status.counters.queriesAnswered],
   ["disk_wal_writes_total", "Writes to the log.", (status) => status.counters.logWrites],

@@ -14,6 +14,7 @@ import { CannotStart, startReplica } from "../node/create-replica.js";
 import { DiskError } from "../ports/disk.js";
 import { formatAddress, isLoopback, parseAddress } from "../node/network.js";
 import { healthy, type EngineHealth } from "../replica/channel.js";
+import { tellFinding, tellQuarantine } from "./divergence-log.js";
 import { watchEventLoop, type EventLoopWatch } from "./event-loop.js";
 import { CommandFailure, exitCodes, usageFailure, type ExitCode } from "./exit-codes.js";
 import { handshakeRefusals } from "../wire/handshake.js";
@@ -126,6 +127,8 @@ function openReplica(settings: Settings, machine: LowLevelMachine, environment: 
       environment.report({ event: "role", role, term, leader });
     },
     onHealth: tellHealth(logger),
+    onFinding: tellFinding(logger),
+    onQuarantine: tellQuarantine(logger),
     onBroken: environment.broken,
     onPeer: (peer, isConnected, cause) => logger.info({ peer, isConnected, cause }, "link to a replica changed"),
     onDropped: tellDropped(logger),

@@ -25,6 +25,9 @@ const statusSchema = z.looseObject({
   storage: z.looseObject({ full: z.string().optional() }).optional(),
   stalled: z.string().optional(),
   resigned: z.looseObject({ reason: z.string(), term: z.number() }).optional(),
+  quarantine: z
+    .looseObject({ state: z.string(), forMs: z.number(), count: z.number(), rebuiltFrom: z.number().optional() })
+    .optional(),
   quorateVersion: z.string(),
   uptimeMs: z.number(),
   machine: z.looseObject({
@@ -130,15 +133,28 @@ function stateOf(status: StatusReport): Cell {
   const { broken, ready, storage, stalled, resigned, machine, checks = {} } = status;
   if (broken !== undefined) return { text: `broken: ${broken}`, style: "red" };
   if (storage?.full !== undefined) return { text: "disk full", style: "red" };
-  const audit = auditCell(status);
+  const audit = quarantineCell(status) ?? auditCell(status);
   if (audit !== undefined) return audit;
   const failed = machine.failed?.find(({ version }) => version === machine.version);
   if (failed !== undefined) return { text: `v${failed.version} did not start: ${failed.message}`, style: "red" };
   if (stalled !== undefined) return { text: `stalled: ${stalled}`, style: "red" };
   const past = resigned === undefined ? "" : `, resigned term ${resigned.term}: ${resigned.reason}`;
-  if (ready) return { text: `ready${past}`, style: "green" };
+  const { count = 0 } = status.quarantine ?? {};
+  const healed = count === 0 ? "" : `, rebuilt ${count === 1 ? "once" : `${count} times`}`;
+  if (ready) return { text: `ready${healed}${past}`, style: "green" };
   const bad = Object.keys(checks).filter((check) => checks[check] === false);
   return { text: `not ready${bad.length === 0 ? "" : `, fails: ${bad.join(" ")}`}${past}`, style: "yellow" };
+}
+
+function quarantineCell({ quarantine }: StatusReport): Cell | undefined {
+  if (quarantine === undefined || quarantine.state === "sound") return undefined;
+  const { state, forMs, rebuiltFrom } = quarantine;
+  const since = `for ${describeDuration(forMs)}`;
+  if (state === "stopped") return { text: `quarantine: stopped ${since}, bad memory? see the log`, style: "red" };
+  if (state === "unspared") return { text: `differs, and cannot be spared ${since}: quorate audit`, style: "red" };
+  const from =
+    rebuiltFrom === undefined ? "" : `, from ${rebuiltFrom === 0 ? "the first entry" : `checkpoint ${rebuiltFrom}`}`;
+  return { text: `quarantine: ${state} ${since}${from}`, style: "red" };
 }
 
 /** What all replicas have found of this one. */

@@ -1,5 +1,5 @@
 /** A fetched checkpoint is installed in slices: until the last of them everything goes on over the older state (S1, S7). */
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { defaultLimits } from "../../../src/api/config.js";
 import { framesOf } from "../../../src/execution/checkpoint-frames.js";
 import { Executor } from "../../../src/execution/executor.js";
@@ -42,6 +42,7 @@ function executedUpTo(count: number): Executor {
 
 class World {
   readonly disk = new MemoryDisk();
+  readonly store: CheckpointStore;
   readonly executor: Executor;
   readonly execution: Execution;
   readonly checkpoint: Checkpoint;
@@ -53,6 +54,7 @@ class World {
   constructor(executed: number) {
     this.disk.makeDirectory(directory);
     const store = new CheckpointStore({ disk: this.disk, hash, directory });
+    this.store = store;
     this.checkpoint = this.#write(store);
     this.executor = executedUpTo(executed);
     const time = new ManualClock();
@@ -99,6 +101,22 @@ class World {
       this.execution.run();
     }
     expect(this.execution.index).toBe(index);
+  }
+
+  /** Others have reported the checkpoint alike. */
+  certify(): void {
+    const { last, root } = this.checkpoint;
+    this.store.certify({ index: last.index, root, bytes: 1, by: ["a", "b"] }, () => {});
+    this.disk.settle();
+  }
+
+  /** Runs what waits, to its end. */
+  settle(): void {
+    while (this.turn());
+  }
+
+  get rewinds(): readonly unknown[] {
+    return this.told.filter(({ kind }) => kind === "rewind");
   }
 
   /** Runs one slice; false if none waits. */
@@ -210,4 +228,66 @@ test("a chunk that is damaged meanwhile breaks the replica, and nothing of the c
   expect(world.broken).toEqual([expect.stringContaining("damaged or missing")]);
   expect(world.digest).toBe(older);
   expect(world.installed).toBe(0);
+});
+
+describe("what is executed is thrown away, and begins again", () => {
+  test("with the certified checkpoint, and nothing that was on its way before the engine has gone back", () => {
+    const world = new World(4);
+    world.certify();
+    world.execute(entries.length);
+    const before = world.digest;
+    world.execution.rebuild();
+    expect(world.execution.index).toBe(0);
+    world.settle();
+
+    expect(world.rewinds).toEqual([{ kind: "rewind", id: 1, to: last }]);
+    expect(world.execution.rebuiltFrom).toBe(last);
+    world.execution.add(entries);
+    world.execution.run();
+    expect(world.execution.index).toBe(last);
+    world.execution.rewound(1);
+    world.execute(entries.length);
+    expect(world.digest).toBe(before);
+  });
+
+  test("with the first entry if no checkpoint is certified; what nobody vouches for is removed", () => {
+    const world = new World(4);
+    const before = world.digest;
+    world.execution.rebuild();
+
+    expect(world.rewinds).toEqual([{ kind: "rewind", id: 1, to: 0 }]);
+    expect(world.store.all).toEqual([]);
+    world.execution.rewound(1);
+    world.execute(4);
+    expect(world.digest).toBe(before);
+  });
+
+  test("with the first entry if the certified checkpoint is damaged, and with a peer's if the log does not reach back", () => {
+    const world = new World(4);
+    world.certify();
+    const chunk = world.disk.list(`${directory}/checkpoints`).find((name) => name.endsWith(".chunk"));
+    world.disk.damage(`${directory}/checkpoints/${chunk}`, (bytes) => (bytes[0] = (bytes[0] ?? 0) ^ 1));
+    world.execution.rebuild();
+    world.settle();
+
+    expect(world.rewinds).toEqual([{ kind: "rewind", id: 1, to: 0 }]);
+    expect(world.broken).toEqual([]);
+    world.disk.damage(`${directory}/checkpoints/${chunk}`, (bytes) => (bytes[0] = (bytes[0] ?? 0) ^ 1));
+    world.execution.rewound(1);
+    world.execution.install(world.checkpoint);
+    world.settle();
+    expect([world.execution.index, world.execution.rebuiltFrom]).toEqual([last, last]);
+  });
+
+  test("once more while it is under way: only the last of them counts", () => {
+    const world = new World(4);
+    world.execution.rebuild();
+    world.execution.rebuild();
+    world.execution.rewound(1);
+    world.execution.add(entries);
+    world.execution.run();
+    expect(world.execution.index).toBe(0);
+    world.execution.rewound(2);
+    world.execute(4);
+  });
 });

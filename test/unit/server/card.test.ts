@@ -110,6 +110,34 @@ test("the status table shows who lags behind the farthest and who does not answe
   expect(third).toMatch(/h:3 +unreachable: nobody listens$/);
 });
 
+test("the status table says that a replica is in quarantine, since when, and what it was rebuilt from", () => {
+  const status = {
+    id: "a",
+    clusterId: "c",
+    role: "follower",
+    term: 3,
+    lastIndex: 12,
+    commitIndex: 12,
+    executedIndex: 12,
+  };
+  const more = { quorateVersion: "0.1.0", uptimeMs: 3_725_000, machine: { name: "kv", version: 1 } };
+  const told = (state: string, rebuiltFrom: number | undefined, ready = false): string => {
+    const quarantine = { state, forMs: 5_000, count: 1, rebuiltFrom };
+    const [, row] = renderStatus(
+      [{ endpoint: "h:1", status: { ...status, ...more, ready, quarantine }, fault: undefined }],
+      plain,
+    ).split("\n");
+    return row?.split("h:1")[1]?.trim() ?? "";
+  };
+
+  expect(told("rebuilding", undefined)).toBe("quarantine: rebuilding for 5s");
+  expect(told("rejoining", 40)).toBe("quarantine: rejoining for 5s, from checkpoint 40");
+  expect(told("rejoining", 0)).toBe("quarantine: rejoining for 5s, from the first entry");
+  expect(told("stopped", 0)).toBe("quarantine: stopped for 5s, bad memory? see the log");
+  expect(told("unspared", undefined, true)).toBe("differs, and cannot be spared for 5s: quorate audit");
+  expect(told("sound", 40, true)).toBe("ready, rebuilt once");
+});
+
 test("durations are told in their two largest units", () => {
   expect([0, 8_000, 725_000, 86_400_000 * 3 + 3_600_000 * 4].map(describeDuration)).toEqual([
     "0s",
