@@ -1,6 +1,7 @@
 /** A state of one collection of each kind, for tests that look at the collections alone. */
 import type { CommandLimits } from "../src/api/machine.js";
 import type { StateCell, StateList, StateMap, StateSet, StateSortedMap } from "../src/api/state.js";
+import type { Steps } from "../src/base/steps.js";
 import type { Fingerprint } from "../src/base/fingerprint.js";
 import { chunksOf, digestOfContents, fingerprintOfContents, StateStore } from "../src/collections/state-store.js";
 import type { NamedContent } from "../src/collections/snapshot-format.js";
@@ -66,6 +67,19 @@ export class CollectionStore {
 
   install(chunks: Iterable<Uint8Array>): void {
     this.#store.install(chunks);
+  }
+
+  /** What lies in memory, for damaging it. */
+  view(): readonly NamedContent[] {
+    return this.#store.view();
+  }
+
+  scrubbing(): Steps<readonly string[]> {
+    return this.#store.scrubbing();
+  }
+
+  fingerprint(): string {
+    return textOf(this.#store.fingerprint());
   }
 
   digest(): string {

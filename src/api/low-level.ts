@@ -94,6 +94,12 @@ export interface MachineInstance {
    * commands answer, and not the state.
    */
   fingerprint?(): Fingerprint;
+  /**
+   * Looks at the whole state again, as it lies in memory, in steps of a few microseconds, between which batches and queries come. Answers the
+   * names of its parts that are not what was written any more: a bit may have flipped in what no command touches. Without it such a bit is
+   * found when a command reads it, or `fingerprint` does.
+   */
+  scrubbing?(): Generator<void, readonly string[]>;
   /** The earliest agreed time at which the state wants an entry although nobody asks for one. */
   dueAt(): AgreedTime | undefined;
   /** The events of a name in `eventNames`, in order. */

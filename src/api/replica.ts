@@ -105,6 +105,18 @@ export interface AuditStatus {
     /** For so long that somebody should look. */
     readonly isAlarm: boolean;
   })[];
+  readonly scrub: ScrubStatus;
+}
+
+/** Looking at the state of this replica again, as it lies in memory. Since process start. */
+export interface ScrubStatus {
+  readonly cycles: number;
+  /** How long the last one took. */
+  readonly cycleMs: number;
+  /** Parts of the state that were not what was written, as often as that was found: memory is damaged. */
+  readonly mismatches: number;
+  /** Of the last cycle that found any. */
+  readonly damaged: readonly string[];
 }
 
 /** Whether this replica may answer, lead and vouch for what it has executed (docs/guides/audits.md). */

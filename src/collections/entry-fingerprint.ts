@@ -8,6 +8,12 @@ import { Mixer, type Fingerprint } from "../base/fingerprint.js";
 
 const kind = { null: 1, false: 2, true: 3, bigint: 4, text: 5, bytes: 6, array: 7, object: 8, undefined: 9 } as const;
 const mixer = new Mixer();
+let weight = 0;
+
+/** Grows with the letters, bytes and properties that are mixed: what they cost, roughly. */
+export function mixedWeight(): number {
+  return weight;
+}
 
 /** Valid until the next call. */
 export function fingerprintOfEntry(key: unknown, value: unknown): Fingerprint {
@@ -21,6 +27,7 @@ export function fingerprintOfEntry(key: unknown, value: unknown): Fingerprint {
 function mix(value: unknown): void {
   switch (typeof value) {
     case "string":
+      weight += value.length;
       mixer.word(kind.text).text(value);
       return;
     case "number":
@@ -43,12 +50,15 @@ function mixObject(value: object | null): void {
   if (value === null) {
     mixer.word(kind.null);
   } else if (value instanceof Uint8Array) {
+    weight += value.length;
     mixer.word(kind.bytes).bytes(value);
   } else if (Array.isArray(value)) {
+    weight += value.length;
     mixer.word(kind.array).word(value.length);
     for (let at = 0; at < value.length; at += 1) mix(value[at]);
   } else {
     const keys = Object.keys(value);
+    weight += keys.length;
     mixer.word(kind.object).word(keys.length);
     for (const key of keys) {
       mixer.text(key);

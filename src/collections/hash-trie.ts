@@ -9,11 +9,12 @@
  * Invariants: M1 the shape follows from the keys alone: a branch other than the root has two or more leaves below it, and keys
  * of one position share a bucket sorted by key. M2 a node that a snapshot can reach never changes, but for its cached digest.
  */
-import { FingerprintSum, noFingerprint, type Fingerprint } from "../base/fingerprint.js";
+import { equalFingerprints, FingerprintSum, noFingerprint, type Fingerprint } from "../base/fingerprint.js";
 import { invariant } from "../base/invariant.js";
+import type { Steps } from "../base/steps.js";
 import type { SortedKey } from "../api/state.js";
-import { fingerprintOfEntry } from "./entry-fingerprint.js";
-import { compareKeys, isSameKey, positionBits, positionOf } from "./key.js";
+import { fingerprintOfEntry, mixedWeight } from "./entry-fingerprint.js";
+import { compareKeys, isSameKey, positionBits, positionCount, positionOf } from "./key.js";
 
 export interface TrieEntry {
   readonly kind: "entry";
@@ -53,12 +54,21 @@ export interface TrieSnapshot {
 
 const levelBits = 5;
 const levelCount = positionBits / levelBits;
+/** Of a scrub: a few microseconds. */
+const leavesPerStep = 8;
+const weightPerStep = 4_096;
 
 export class HashTrie {
   #epoch = 1;
   #root: TrieBranch = createBranch(1);
   #size = 0;
   readonly #sum = new FingerprintSum();
+  /** So often the whole content was replaced, and so often anything of it. */
+  #replacements = 0;
+  #changes = 0;
+  /** What a scrub has seen by now: everything below a position, changes since then included. */
+  #scrubbedBelow = 0;
+  readonly #scrubbed = new FingerprintSum();
 
   /** Of the whole content. What goes is taken out as it is then: an entry that changed by itself leaves its trace. */
   get fingerprint(): Fingerprint {
@@ -70,7 +80,10 @@ export class HashTrie {
   }
 
   get(key: SortedKey): TrieEntry | undefined {
-    const position = positionOf(key);
+    return this.#at(positionOf(key), key);
+  }
+
+  #at(position: number, key: SortedKey): TrieEntry | undefined {
     let node: TrieNode | undefined = this.#root;
     for (let level = 0; node !== undefined && node.kind === "branch"; level += 1) {
       const bit = bitOf(position, level);
@@ -90,9 +103,23 @@ export class HashTrie {
 
   putEntry(entry: TrieEntry): TrieEntry | undefined {
     const previous = this.#place(entry);
-    this.#sum.add(fingerprintOfEntry(entry.key, entry.value));
-    if (previous !== undefined) this.#sum.remove(fingerprintOfEntry(previous.key, previous.value));
+    this.#counted(entry);
+    if (previous !== undefined) this.#discounted(previous);
     return previous;
+  }
+
+  #counted({ key, value, position }: TrieEntry): void {
+    this.#changes += 1;
+    const fingerprint = fingerprintOfEntry(key, value);
+    this.#sum.add(fingerprint);
+    if (position < this.#scrubbedBelow) this.#scrubbed.add(fingerprint);
+  }
+
+  #discounted({ key, value, position }: TrieEntry): void {
+    this.#changes += 1;
+    const fingerprint = fingerprintOfEntry(key, value);
+    this.#sum.remove(fingerprint);
+    if (position < this.#scrubbedBelow) this.#scrubbed.remove(fingerprint);
   }
 
   #place(entry: TrieEntry): TrieEntry | undefined {
@@ -122,7 +149,7 @@ export class HashTrie {
     if (entry === undefined) return undefined;
     this.#removeBelow(this.#ownRoot(), entry, 0);
     this.#size -= 1;
-    this.#sum.remove(fingerprintOfEntry(entry.key, entry.value));
+    this.#discounted(entry);
     return entry;
   }
 
@@ -138,12 +165,59 @@ export class HashTrie {
     this.#root = snapshot.root;
     this.#size = snapshot.size;
     this.#sum.set(snapshot.fingerprint);
+    this.#replaced();
   }
 
   clear(): void {
     this.#root = createBranch(this.#epoch);
     this.#size = 0;
     this.#sum.set(noFingerprint);
+    this.#replaced();
+  }
+
+  #replaced(): void {
+    this.#replacements += 1;
+    this.#changes += 1;
+  }
+
+  /**
+   * Looks at every entry again, as it lies in memory, some in each step, between which the trie may be changed: whether all of them
+   * are what was put in. True as well if the whole content is replaced meanwhile: then the next scrub looks at that. One at a time.
+   */
+  *scrubbing(): Steps<boolean> {
+    const replacements = this.#replacements;
+    this.#scrubbed.set(noFingerprint);
+    this.#scrubbedBelow = 0;
+    for (let isAtEnd = false; !isAtEnd;) {
+      const changes = this.#changes;
+      let left = leavesPerStep;
+      let until = mixedWeight() + weightPerStep;
+      for (const leaf of leavesFrom(this.#root, this.#scrubbedBelow)) {
+        if (!this.#scrubLeaf(leaf)) return false;
+        left -= 1;
+        if (left > 0 && mixedWeight() < until) continue;
+        yield;
+        left = leavesPerStep;
+        until = mixedWeight() + weightPerStep;
+        if (this.#replacements !== replacements) return true;
+        if (this.#changes !== changes) break;
+      }
+      isAtEnd = this.#changes === changes || this.#scrubbedBelow === positionCount;
+    }
+    return equalFingerprints(this.#scrubbed, this.#sum);
+  }
+
+  #scrubLeaf(leaf: TrieLeaf): boolean {
+    const { position } = leaf;
+    // A flipped bit must not lead the walk back.
+    if (!(position >= this.#scrubbedBelow && position < positionCount)) return false;
+    for (const entry of leaf.kind === "entry" ? [leaf] : leaf.entries) {
+      const isInPlace = positionOf(entry.key) === position && entry.position === position;
+      if (!isInPlace || this.#at(position, entry.key) !== entry) return false;
+      this.#scrubbed.add(fingerprintOfEntry(entry.key, entry.value));
+    }
+    this.#scrubbedBelow = position + 1;
+    return true;
   }
 
   /** For the digest, which may cache what it finds. Valid until the next change. */

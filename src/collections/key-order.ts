@@ -9,6 +9,7 @@
  */
 import { invariant } from "../base/invariant.js";
 import type { SortedKey } from "../api/state.js";
+import type { Steps } from "../base/steps.js";
 import { compareKeys } from "./key.js";
 
 interface OrderLeaf {
@@ -32,6 +33,8 @@ interface Split {
 }
 
 const keysMax = 64;
+/** In one step. */
+const keysPerScrub = 8;
 
 export class KeyOrder {
   #epoch = 1;
@@ -71,6 +74,30 @@ export class KeyOrder {
   restore(root: OrderNode): void {
     this.#epoch += 1;
     this.#root = root;
+  }
+
+  /**
+   * Looks at every key again, some in each step, between which keys may come and go: whether they grow, are found where they are, and `isRight`
+   * says so of each.
+   */
+  *scrubbing(isRight: (key: SortedKey) => boolean): Steps<boolean> {
+    let last: SortedKey | undefined;
+    for (let isAtEnd = false; !isAtEnd;) {
+      let left = keysPerScrub;
+      isAtEnd = true;
+      for (const key of keysUpward(this.#root, last)) {
+        const order = last === undefined ? -1 : compareKeys(last, key);
+        if (order > 0 || !isRight(key)) return false;
+        // The last one is come upon again, unless it has gone meanwhile.
+        if (order === 0 && left < keysPerScrub) return false;
+        last = key;
+        left -= 1;
+        isAtEnd = left > 0;
+        if (left === 0) break;
+      }
+      yield;
+    }
+    return true;
   }
 
   first(): SortedKey | undefined {

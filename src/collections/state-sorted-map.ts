@@ -44,6 +44,10 @@ export class OrderFollower implements KeyFollower {
     const root = this.order.snapshot();
     return () => this.order.restore(root);
   }
+
+  scrubbing(isRight: (key: SortedKey) => boolean): Steps<boolean> {
+    return this.order.scrubbing(isRight);
+  }
 }
 
 export class TableSortedMap<K extends SortedKey, V> implements StateSortedMap<K, V> {

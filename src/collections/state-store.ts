@@ -62,15 +62,24 @@ export class StateStore {
   }
 
   digest(hash: Hash): Uint8Array {
-    return digestOfContents(
-      this.#declared.map(({ table }) => ({ name: table.name, content: table.trie.view() })),
-      hash,
-    );
+    return digestOfContents(this.view(), hash);
   }
 
   /** Equal for equal states, like the digest, and costs the same however large they are. */
   fingerprint(): Fingerprint {
-    return fingerprintOfContents(this.#declared.map(({ table }) => ({ name: table.name, content: table.trie.view() })));
+    return fingerprintOfContents(this.view());
+  }
+
+  /** As it lies in memory, until the next change. */
+  view(): readonly NamedContent[] {
+    return this.#declared.map(({ table }) => ({ name: table.name, content: table.trie.view() }));
+  }
+
+  /** Names of collections that are not what was written any more, as they lie in memory. */
+  *scrubbing(): Steps<readonly string[]> {
+    const damaged: string[] = [];
+    for (const { table } of this.#declared) if (!(yield* table.scrubbing())) damaged.push(table.name);
+    return damaged;
   }
 
   /** Begins with the content of another state, as far as it has collections of the same name and kind. */

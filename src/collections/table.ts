@@ -21,6 +21,8 @@ export interface KeyFollower {
   prepare(entries: Iterable<TrieEntry>): Steps<() => void>;
   /** As `Table.mark`. */
   mark(): () => void;
+  /** Whether its keys are in order, and all of them right, as they lie in memory. */
+  scrubbing(isRight: (key: SortedKey) => boolean): Steps<boolean>;
 }
 
 /** Of looking at keys one by one, when many are read at once. */
@@ -131,6 +133,13 @@ export class Table {
       this.trie.restore(content);
       follow?.();
     };
+  }
+
+  /** Whether all that lies in memory is what was written (`HashTrie.scrubbing`). */
+  *scrubbing(): Steps<boolean> {
+    if (!(yield* this.trie.scrubbing())) return false;
+    // A key that is not what it was is none of the entries'.
+    return this.#follower === undefined || (yield* this.#follower.scrubbing((key) => this.trie.get(key) !== undefined));
   }
 
   digest(hash: Hash): Uint8Array {

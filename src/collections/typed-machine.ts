@@ -32,6 +32,7 @@ import { enterGuard, guardedCode, leaveGuard } from "../guard/guard.js";
 import { installGuard } from "../guard/install.js";
 import { DecodeFailure, decodeValue, encodeValue, NotCanonical, quote } from "../wire/canonical.js";
 import { createCommandContext, createQueryContext, createSweepContext, type Library } from "./command-context.js";
+import type { NamedContent } from "./snapshot-format.js";
 import { StateFork } from "./state-fork.js";
 import { StateStore, type Declare } from "./state-store.js";
 import { EventLog } from "./event-log.js";
@@ -223,6 +224,15 @@ export class TypedInstance implements MachineInstance {
 
   fingerprint(): Fingerprint {
     return this.#store.fingerprint();
+  }
+
+  /** The collections as they lie in memory: a simulator damages them there. */
+  get contents(): readonly NamedContent[] {
+    return this.#store.view();
+  }
+
+  scrubbing(): Steps<readonly string[]> {
+    return this.#store.scrubbing();
   }
 
   dueAt(): number | undefined {

@@ -24,6 +24,7 @@ export class AgeOrder<Thing extends Aged<Thing>> {
   #oldest: Thing | undefined = undefined;
   #newest: Thing | undefined = undefined;
   #stamp = 0;
+  #uses = 0;
   readonly #views = new Set<AgeView<Thing>>();
 
   get oldest(): Thing | undefined {
@@ -34,7 +35,13 @@ export class AgeOrder<Thing extends Aged<Thing>> {
     return this.#newest;
   }
 
+  /** Grows with each use, also with one that moves nothing. */
+  get uses(): number {
+    return this.#uses;
+  }
+
   append(thing: Thing): void {
+    this.#uses += 1;
     invariant(thing.older === undefined && thing.newer === undefined, "a thing is in the order once");
     this.#stamp += 1;
     thing.stamp = this.#stamp;
@@ -58,7 +65,10 @@ export class AgeOrder<Thing extends Aged<Thing>> {
   /** Before it is changed. */
   makeNewest(thing: Thing): void {
     // Where it is already, it only has to be changed from now on.
-    if (thing === this.#newest && this.#views.size === 0) return;
+    if (thing === this.#newest && this.#views.size === 0) {
+      this.#uses += 1;
+      return;
+    }
     this.remove(thing);
     this.append(thing);
   }

@@ -9,7 +9,7 @@ import type { MachineInstance } from "../api/low-level.js";
 import { equalFingerprints, Mixer, noFingerprint, type Fingerprint } from "../base/fingerprint.js";
 import { auditMembersOf, type AuditDigest, type AuditMembers, type AuditReport } from "../model/audit.js";
 import type { Entry } from "../model/entry.js";
-import { noIndex, type AgreedTime } from "../model/ids.js";
+import { noIndex, type AgreedTime, type LogIndex } from "../model/ids.js";
 import type { Configuration } from "../model/membership.js";
 import type { Reply } from "../model/request.js";
 import { mixReply } from "./age-fingerprint.js";
@@ -45,6 +45,9 @@ export class Audits {
   #due: DuePosition | undefined;
   /** Of the machine, before an entry that holds no requests. */
   #before: Fingerprint = noFingerprint;
+  /** Of what a scrub has found; none while memory is intact. */
+  #damage: Fingerprint = noFingerprint;
+  #isDamageCompared = true;
   /** The entry asks for a comparison. */
   #isAsked = false;
   #members: { readonly of: Configuration; readonly members: AuditMembers } | undefined;
@@ -62,11 +65,28 @@ export class Audits {
     return this.table.dueAt();
   }
 
+  /** Memory of this replica is damaged, and no position has come since that was found. */
+  get wantsPosition(): boolean {
+    return !this.#isDamageCompared;
+  }
+
+  /** One without positions asks for one: it counts as a command. */
   add(report: AuditReport): void {
     this.table.add(report);
-    const { replica, incarnation, positions } = report;
-    // Nobody may ask for anything any more, and it would be named for ever.
-    if (positions.length === 0 && this.table.isNamed(replica, incarnation)) this.#isAsked = true;
+    // Its sender is named, or has found damage, and nobody may ask for anything any more.
+    if (report.positions.length === 0) this.#isAsked = true;
+  }
+
+  /**
+   * These parts of this replica's state are not what was written any more, as it lies in memory. From now on its digests are nobody else's,
+   * until everything is installed anew: who is right is for the others to say.
+   */
+  damaged(parts: readonly string[], index: LogIndex): void {
+    if (!equalFingerprints(this.#damage, noFingerprint)) return;
+    const mixer = this.#mixer.begin().number(index);
+    for (const part of parts) mixer.text(part);
+    this.#damage = mixer.end().keep();
+    this.#isDamageCompared = false;
   }
 
   /** Before anything of an entry is executed. */
@@ -78,10 +98,19 @@ export class Audits {
   /** The last step of an entry. */
   executed(entry: Entry, replies: readonly { readonly reply: Reply }[], audited: Audited): void {
     if (replies.length > 0) this.#mixOutputs(entry, replies);
-    const members = this.#membersOf(audited.configuration);
+    const members = this.membersOf(audited.configuration);
     const known = audited.configuration.index > noIndex ? members : undefined;
     const isDue = this.table.executed(entry, this.#weightOf(entry, replies.length, audited), known);
     this.#due = isDue ? { output: this.#outputs, state: this.#stateOf(entry, audited), members } : undefined;
+    if (isDue) this.#isDamageCompared = true;
+  }
+
+  /** As reports have it. */
+  membersOf(configuration: Configuration): AuditMembers {
+    if (this.#members?.of !== configuration) {
+      this.#members = { of: configuration, members: auditMembersOf(configuration.membership) };
+    }
+    return this.#members.members;
   }
 
   /** As before the first entry. */
@@ -89,6 +118,8 @@ export class Audits {
     this.#outputs = noFingerprint;
     this.#due = undefined;
     this.#before = noFingerprint;
+    this.#damage = noFingerprint;
+    this.#isDamageCompared = true;
     this.table.replace(newAuditState());
   }
 
@@ -103,6 +134,8 @@ export class Audits {
     this.#outputs = audits.outputs;
     this.table.replace(audits.state);
     this.#due = undefined;
+    this.#damage = noFingerprint;
+    this.#isDamageCompared = true;
     return true;
   }
 
@@ -123,7 +156,7 @@ export class Audits {
   #stateOf({ index, time }: Entry, audited: Audited): Fingerprint {
     const { machine, sessions, keys, reports, configuration, versions, rules } = audited;
     const { nextId } = sessions.contents();
-    const mixer = this.#mixer.begin().number(index).number(time).bytes(rules);
+    const mixer = this.#mixer.begin(this.#damage).number(index).number(time).bytes(rules);
     mixer.fingerprint(machine.fingerprint?.() ?? noFingerprint);
     mixer.number(nextId).number(sessions.count).fingerprint(sessions.fingerprint());
     mixer.number(keys.count).fingerprint(keys.fingerprint());
@@ -131,12 +164,5 @@ export class Audits {
     for (const chunk of encodeConfiguration(configuration)) mixer.bytes(chunk);
     for (const chunk of versions.encode()) mixer.bytes(chunk);
     return mixer.end().keep();
-  }
-
-  #membersOf(configuration: Configuration): AuditMembers {
-    if (this.#members?.of !== configuration) {
-      this.#members = { of: configuration, members: auditMembersOf(configuration.membership) };
-    }
-    return this.#members.members;
   }
 }

@@ -43,6 +43,7 @@ import { decodeConfiguration, encodeConfiguration } from "./member-codec.js";
 import { newRunning, replyOf, settledReply } from "./replies.js";
 import type { Kept, Running } from "./replies.js";
 import { ReportTable } from "./report-table.js";
+import { ControlCheck, scrubbing } from "./scrub.js";
 import { freezeKeys, freezeSessions, readKeys, readSessions } from "./session-codec.js";
 import { SessionTable } from "./session-table.js";
 import type { Resolution, SessionCounts } from "./session-table.js";
@@ -125,6 +126,8 @@ export class Executor {
   readonly #keys: IdempotencyTable;
   readonly #reports = new ReportTable();
   #configuration: Configuration;
+  readonly #control = new ControlCheck();
+  #installs = 0;
   readonly #pace: CheckpointPace;
   readonly #audits: Audits;
   readonly #observe: ExecutorParts["executed"];
@@ -150,6 +153,7 @@ export class Executor {
     this.#rules = hash.sha256(encodeUtf8(fingerprintOf(limits)));
     this.#sessions = new SessionTable(limits.sessions);
     this.#keys = new IdempotencyTable(limits.idempotency);
+    this.#control.note(this.audited);
   }
 
   /** The sessions as of the last executed entry, for admission. */
@@ -236,7 +240,7 @@ export class Executor {
     const executed = this.#executeAll(requests);
     this.#sessions.trim();
     this.#pace.count(entry, this.#reports.certificate?.bytes ?? 0, this.#hasStarted);
-    this.#audits.executed(entry, executed, this.#audited);
+    this.#audits.executed(entry, executed, this.audited);
     this.#midEntry = false;
     this.#observe?.(entry, executed);
     return executed;
@@ -267,6 +271,24 @@ export class Executor {
     const digest = digestOf(this.#hash, this.#rules, fork);
     fork.release();
     return digest;
+  }
+
+  /**
+   * Looks at everything again, as it lies in memory, in steps of a few microseconds, between which entries come. Answers the names of the parts
+   * that are not what was written any more: from then on this replica's digests tell. None if a checkpoint is installed meanwhile.
+   */
+  *scrubbing(): Steps<readonly string[]> {
+    const installs = this.#installs;
+    const steps = scrubbing(this.audited, this.#control);
+    for (;;) {
+      const { done, value } = steps.next();
+      if (done === true) {
+        if (value.length > 0) this.#audits.damaged(value, this.#index);
+        return value;
+      }
+      yield;
+      if (this.#installs !== installs) return [];
+    }
   }
 
   /** Costs the same however large the state is; what of it changes later is kept as it was until then. */
@@ -330,6 +352,8 @@ export class Executor {
     this.#reports.become(reports);
     if (configuration.index > noIndex) this.#configuration = configuration;
     if (!this.#audits.install(state.audits)) return "Cannot install a checkpoint: its audits are malformed.";
+    this.#installs += 1;
+    this.#control.note(this.audited);
     this.#pace.restart();
     this.#index = state.index;
     this.#time = state.time;
@@ -346,6 +370,8 @@ export class Executor {
     this.#reports.become(new ReportTable());
     this.#configuration = { ...noEntry, membership: this.#founders };
     this.#audits.restart();
+    this.#installs += 1;
+    this.#control.note(this.audited);
     this.#pace.restart();
     this.#index = noIndex;
     this.#time = 0;
@@ -380,7 +406,7 @@ export class Executor {
     const report = audit === undefined ? decodeReport(payload) : undefined;
     const offer = decodeOffer(payload);
     if (audit !== undefined) this.#audits.add(audit);
-    else if (report !== undefined) this.#reports.add(report);
+    else if (report !== undefined) this.#changeControl(() => this.#reports.add(report));
     else if (offer !== undefined) this.#versions.offer(offer, this.#configuration);
     else return undefined;
     return [];
@@ -396,10 +422,19 @@ export class Executor {
     return [];
   }
 
+  /** What is damaged by then is found now: afterwards it would be part of what is right. */
+  #changeControl(change: () => void): void {
+    if (!this.#control.isIntact(this.audited)) this.#audits.damaged(["the members"], this.#index);
+    change();
+    this.#control.note(this.audited);
+  }
+
   /** Who counts is the core's affair, from the moment an entry is appended; here it is remembered for checkpoints. */
   #configure({ index, term }: Entry, membership: Membership | undefined): readonly Request[] | undefined {
     if (membership === undefined) return undefined;
-    this.#configuration = { index, term, membership };
+    this.#changeControl(() => {
+      this.#configuration = { index, term, membership };
+    });
     this.#versions.configured(this.#configuration);
     return [];
   }
@@ -408,7 +443,8 @@ export class Executor {
     return this.#versions.instance;
   }
 
-  get #audited(): Audited {
+  /** Everything replicated, as it lies in memory: for looking, and for a simulator that damages it there. */
+  get audited(): Audited {
     return {
       machine: this.#machine,
       sessions: this.#sessions,

@@ -8,6 +8,7 @@
 import type { IdempotencyLimits } from "../api/config.js";
 import { equalBytes } from "../base/bytes.js";
 import type { Fingerprint } from "../base/fingerprint.js";
+import type { Steps } from "../base/steps.js";
 import type { AgreedTime } from "../model/ids.js";
 import type { IdempotencyKey, Reply } from "../model/request.js";
 import { AgeFingerprint, mixKept, type Counted } from "./age-fingerprint.js";
@@ -93,6 +94,11 @@ export class IdempotencyTable {
     return this.#fingerprint.of(this.#byAge);
   }
 
+  /** Whether all that lies in memory is what was kept, in steps. */
+  scrubbing(): Steps<boolean> {
+    return this.#fingerprint.scrubbing(this.#byAge, this.#byKey);
+  }
+
   /** For the codec: from the first to expire on. */
   contents(): AgeOrder<HeldKey> {
     return this.#byAge;
@@ -109,7 +115,7 @@ export class IdempotencyTable {
   restore(held: HeldKey): boolean {
     if (held.expiresAt < (this.#byAge.newest?.expiresAt ?? 0)) return false;
     this.#insert(held);
-    this.#fingerprint.restored(held);
+    this.#fingerprint.restored(this.#byAge, held);
     this.#bytes += heldBytes(held);
     return true;
   }

@@ -11,6 +11,7 @@
 import type { SessionLimits } from "../api/config.js";
 import type { Fingerprint, Mixer } from "../base/fingerprint.js";
 import { invariant } from "../base/invariant.js";
+import type { Steps } from "../base/steps.js";
 import { firstRequest, firstSession, nextRequest, nextSession } from "../model/ids.js";
 import type { AgreedTime, RequestNumber, SessionId } from "../model/ids.js";
 import type { CommandRequest, ExecutedRefusal, Reply, Request } from "../model/request.js";
@@ -194,6 +195,11 @@ export class SessionTable implements SessionView {
     return this.#fingerprint.of(this.#byAge);
   }
 
+  /** Whether all that lies in memory is what was kept, in steps. */
+  scrubbing(): Steps<boolean> {
+    return this.#fingerprint.scrubbing(this.#byAge, this.#byId);
+  }
+
   /** For the codec: everything that is replicated, sessions from the least recently used on. */
   contents(): { readonly nextId: SessionId; readonly time: AgreedTime; readonly sessions: AgeOrder<Session> } {
     return { nextId: this.#nextId, time: this.#time, sessions: this.#byAge };
@@ -213,7 +219,7 @@ export class SessionTable implements SessionView {
     if (session.expiresAt < (this.#byAge.newest?.expiresAt ?? 0)) return false;
     checkSession(session);
     this.#insert(session);
-    this.#fingerprint.restored(session);
+    this.#fingerprint.restored(this.#byAge, session);
     this.#replyBytes += session.replyBytes;
     return true;
   }
@@ -341,7 +347,9 @@ export function newSession(id: SessionId, principal: string, nonce: string): Ses
 function mixSession(mixer: Mixer, session: Session): void {
   mixer.number(session.id).number(session.next).number(session.releasedBelow).number(session.expiresAt);
   mixer.text(session.principal).text(session.nonce);
-  for (let number = session.releasedBelow; number < session.next; number = nextRequest(number)) {
+  // Bounded by what is there (X3): a flipped bit must not make it endless.
+  let { releasedBelow: number } = session;
+  for (let left = session.replies.size; left > 0 && number < session.next; left -= 1, number = nextRequest(number)) {
     const kept = session.replies.get(number);
     if (kept !== undefined) mixKept(mixer, kept);
   }

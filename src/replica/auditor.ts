@@ -2,15 +2,16 @@
  * Tells the others what this replica has at the positions that are compared.
  *
  * Owns: collecting digests of several positions into one report, reporting again what was lost on its way, and asking to be compared: a
- * replica that is named and has nothing to report sends an empty report, behind which there is a position soon. Leaves to others: the
+ * replica that is named and has nothing to report, or whose scrub has found damage, sends an empty report, behind which there is a position soon. Leaves to others: the
  * positions, the digests and the verdicts (`execution/`). Called by `replica/execution.ts` and `replica/host.ts`. A learner reports too;
  * a replica that is no member yet does not.
  */
 import type { Executor } from "../execution/executor.js";
-import { auditMembersOf, type AuditMembers, type AuditReport } from "../model/audit.js";
+import type { AuditMembers, AuditReport } from "../model/audit.js";
 import type { LogIndex, ReplicaId } from "../model/ids.js";
 import type { Clock } from "../ports/clock.js";
 import { encodeAuditReport } from "../wire/audit-codec.js";
+import { Scrubber } from "./scrubber.js";
 
 export interface AuditorParts {
   readonly self: ReplicaId;
@@ -35,6 +36,7 @@ const reportAgainMs = 1_000;
 const positionsMax = 256;
 
 export class Auditor {
+  readonly scrubber: Scrubber;
   readonly #parts: AuditorParts;
   /** Executed here and not seen in the order, by index. */
   readonly #positions = new Map<LogIndex, Position>();
@@ -42,6 +44,7 @@ export class Auditor {
 
   constructor(parts: AuditorParts) {
     this.#parts = parts;
+    this.scrubber = new Scrubber(parts);
   }
 
   /** The entry of this index was just executed. */
@@ -61,6 +64,7 @@ export class Auditor {
 
   tick(): void {
     const now = this.#parts.clock.monotonic();
+    this.scrubber.tick();
     if (now < this.#reportAt) return;
     if (this.#positions.size === 0) return this.#askToBeCompared(now);
     this.#reportAt = now + reportMs;
@@ -84,9 +88,9 @@ export class Auditor {
   #askToBeCompared(now: number): void {
     const { executor, self, incarnation, order } = this.#parts;
     const { audits, configuration } = executor;
-    if (!audits.table.isNamed(self, incarnation)) return;
+    if (!audits.wantsPosition && !audits.table.isNamed(self, incarnation)) return;
     this.#reportAt = now + reportAgainMs;
-    const members = auditMembersOf(configuration.membership);
+    const members = audits.membersOf(configuration);
     order(encodeAuditReport({ replica: self, incarnation, members, positions: [] }));
   }
 }

@@ -32,6 +32,7 @@ import { OrderedReports } from "./ordered-reports.js";
 import { Proposals } from "./proposals.js";
 import { Queries, type ClientQuery } from "./queries.js";
 import { Requests } from "./requests.js";
+import type { Scrubber } from "./scrubber.js";
 import { VersionKeeper } from "./version-keeper.js";
 
 export interface HostParts {
@@ -147,6 +148,10 @@ export class Host {
 
   get quarantine(): Quarantine {
     return this.#divergence.quarantine;
+  }
+
+  get scrubber(): Scrubber {
+    return this.#auditor.scrubber;
   }
 
   get execution(): Execution {

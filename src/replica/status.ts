@@ -58,7 +58,7 @@ export function statusOf(sources: StatusSources): CoreStatus {
     commitIndex: maxIndex(figures.commitIndex, executedIndex),
     executedIndex,
     checkpoint: checkpointOf(sources),
-    audit: auditOf(executor),
+    audit: auditOf(sources),
     quarantine: quarantineOf(sources),
     storage: { full: health.full },
     stalled: health.stalled,
@@ -96,7 +96,7 @@ function machineOf({ machine, machineVersion }: Identity, executor: Executor): R
 /** A replica that was not checked for so long, by agreed time, is an alarm. */
 const uncheckedMsMax = 30_000;
 
-function auditOf({ audits, time }: Executor): ReplicaStatus["audit"] {
+function auditOf({ executor: { audits, time }, host }: StatusSources): ReplicaStatus["audit"] {
   const { counts, open, recent, findings, named, replicas } = audits.table.state;
   return {
     positions: counts,
@@ -108,6 +108,7 @@ function auditOf({ audits, time }: Executor): ReplicaStatus["audit"] {
       const uncheckedMs = replica.unchecked === 0 ? 0 : time - replica.uncheckedSince;
       return { ...replica, uncheckedMs, isAlarm: uncheckedMs >= uncheckedMsMax };
     }),
+    scrub: host.scrubber.statistics,
   };
 }
 

@@ -110,6 +110,7 @@ const status: ReplicaStatus = {
     findings: [],
     named: [],
     replicas: [],
+    scrub: { cycles: 27, cycleMs: 28_000, mismatches: 29, damaged: [] },
   },
   machine: {
     name: "bank",

@@ -1,0 +1,86 @@
+/**
+ * Looks at the whole replicated state again and again, as it lies in memory.
+ *
+ * Owns: the pace: a cycle of a second at most while there are few things, a steady rate when there are more, and never more than 2 % of a
+ * core: a slice is followed by a rest that is long enough. Leaves to others: what is looked at, and what becomes of damage
+ * (`execution/`). Called by `auditor.ts` with every tick.
+ */
+import type { ScrubStatus } from "../api/replica.js";
+import type { Steps } from "../base/steps.js";
+import type { Executor } from "../execution/executor.js";
+import type { Clock } from "../ports/clock.js";
+
+export interface ScrubberParts {
+  readonly executor: Executor;
+  readonly clock: Clock;
+}
+
+/** A step looks at eight entries at most. */
+const stepsPerMs = 5;
+/** A slice is not longer, whatever was missed. */
+const sliceMsMax = 1;
+const missedMsMax = 50;
+/** For each millisecond of work. */
+const restFactor = 49;
+/** A new cycle begins no sooner after the last did. */
+const cycleMsMin = 500;
+
+export class Scrubber {
+  readonly #parts: ScrubberParts;
+  #steps: Steps<readonly string[]> | undefined;
+  #begunAt = -Infinity;
+  #slicedAt: number;
+  #restUntil = -Infinity;
+  #cycles = 0;
+  #cycleMs = 0;
+  #mismatches = 0;
+  #damaged: readonly string[] = [];
+
+  constructor(parts: ScrubberParts) {
+    this.#parts = parts;
+    this.#slicedAt = parts.clock.monotonic();
+  }
+
+  get statistics(): ScrubStatus {
+    return {
+      cycles: this.#cycles,
+      cycleMs: this.#cycleMs,
+      mismatches: this.#mismatches,
+      damaged: this.#damaged,
+    };
+  }
+
+  tick(): void {
+    const { clock, executor } = this.#parts;
+    const now = clock.monotonic();
+    if (now < this.#restUntil) return;
+    if (this.#steps === undefined) {
+      if (now < this.#begunAt + cycleMsMin) return;
+      this.#begunAt = now;
+      this.#slicedAt = now;
+      this.#steps = executor.scrubbing();
+    }
+    const count = Math.ceil(Math.min(Math.max(now - this.#slicedAt, 1), missedMsMax) * stepsPerMs);
+    this.#slicedAt = now;
+    this.#slice(this.#steps, count, now + sliceMsMax);
+    const end = clock.monotonic();
+    this.#restUntil = end + (end - now) * restFactor;
+  }
+
+  #slice(steps: Steps<readonly string[]>, count: number, end: number): void {
+    const { clock } = this.#parts;
+    for (let left = count; left > 0; left -= 1) {
+      const { done, value: damaged } = steps.next();
+      if (done === true) return this.#end(damaged);
+      if (clock.monotonic() >= end) return;
+    }
+  }
+
+  #end(damaged: readonly string[]): void {
+    this.#steps = undefined;
+    this.#cycles += 1;
+    this.#cycleMs = this.#parts.clock.monotonic() - this.#begunAt;
+    this.#mismatches += damaged.length;
+    if (damaged.length > 0) this.#damaged = damaged;
+  }
+}
