@@ -58,6 +58,15 @@ export class AdmissionTable {
     this.#passSettled(progress);
   }
 
+  /** It was taken, and will not go into the order: whoever sends it again is no longer told that it is on its way. */
+  giveBack(key: RequestKey): void {
+    if (key.kind !== "command" && key.kind !== "resolve") return;
+    const progress = this.#progress.get(key.session);
+    if (progress === undefined) return;
+    progress.settled.delete(key.number);
+    if (key.number < progress.next) progress.next = key.number;
+  }
+
   /** An executed refusal told that this session did not move: what was admitted ahead was refused as well. */
   forget(session: SessionId): void {
     this.#progress.delete(session);

@@ -5,10 +5,19 @@
  * host takes a batch whenever the pipeline has room, so what came meanwhile goes together. Called by `replica/host.ts`.
  */
 import type { AdmissionLimits } from "../api/config.js";
+import type { ReplicaId } from "../model/ids.js";
+import type { RequestKey } from "../model/request.js";
+
+export interface QueuedRequest {
+  readonly key: RequestKey;
+  readonly bytes: Uint8Array;
+  /** The replica whose client asks. */
+  readonly from: ReplicaId;
+}
 
 export class Batcher {
   readonly #limits: AdmissionLimits;
-  #queue: Uint8Array[] = [];
+  #queue: QueuedRequest[] = [];
   /** Taken from the front of `#queue` so far; the array is cut when it is used up. */
   #taken = 0;
   #bytes = 0;
@@ -25,19 +34,19 @@ export class Batcher {
     return this.count >= this.#limits.queueCountMax || this.#bytes >= this.#limits.queueBytesMax;
   }
 
-  add(request: Uint8Array): void {
+  add(request: QueuedRequest): void {
     this.#queue.push(request);
-    this.#bytes += request.length;
+    this.#bytes += request.bytes.length;
   }
 
   /** The oldest requests that fit into one entry: at least one if any waits. */
-  take(): readonly Uint8Array[] {
+  take(): readonly QueuedRequest[] {
     const { batchCountMax, batchBytesMax } = this.#limits;
     const start = this.#taken;
     let end = start;
     let bytes = 0;
     while (end < this.#queue.length && end - start < batchCountMax) {
-      const length = this.#queue[end]?.length ?? 0;
+      const length = this.#queue[end]?.bytes.length ?? 0;
       if (end > start && bytes + length > batchBytesMax) break;
       bytes += length;
       end += 1;
@@ -52,9 +61,12 @@ export class Batcher {
     return batch;
   }
 
-  clear(): void {
+  /** Empties it; answers what waited, in its order. */
+  clear(): readonly QueuedRequest[] {
+    const waited = this.#queue.slice(this.#taken);
     this.#queue = [];
     this.#taken = 0;
     this.#bytes = 0;
+    return waited;
   }
 }

@@ -7,9 +7,9 @@
 import type { AdmissionLimits } from "../api/config.js";
 import type { SessionView } from "../execution/session-view.js";
 import type { SessionId } from "../model/ids.js";
-import type { AdmissionRefusal, RequestKey } from "../model/request.js";
+import type { AdmissionRefusal } from "../model/request.js";
 import { AdmissionTable } from "./admit.js";
-import { Batcher } from "./batcher.js";
+import { Batcher, type QueuedRequest } from "./batcher.js";
 
 export class Intake {
   readonly #limits: AdmissionLimits;
@@ -32,9 +32,16 @@ export class Intake {
     this.#pipeline = 0;
   }
 
-  /** Why nothing new is taken or proposed from now on; undefined: it is. */
-  close(reason: AdmissionRefusal | undefined): void {
+  /**
+   * Why nothing new is taken or proposed from now on; undefined: it is. Answers what was taken and is not proposed: as if it had never
+   * come, so the caller refuses it.
+   */
+  close(reason: AdmissionRefusal | undefined): readonly QueuedRequest[] {
     this.#closed = reason;
+    if (reason === undefined || this.#batcher.count === 0) return [];
+    const waited = this.#batcher.clear();
+    for (const { key } of waited) this.#table.giveBack(key);
+    return waited;
   }
 
   get isClosed(): boolean {
@@ -42,7 +49,8 @@ export class Intake {
   }
 
   /** Why it is not taken, if so. A repeated request is taken silently: its reply comes from execution. */
-  take(key: RequestKey, bytes: Uint8Array): AdmissionRefusal | undefined {
+  take(request: QueuedRequest): AdmissionRefusal | undefined {
+    const { key } = request;
     const admission = this.#table.look(key);
     if (admission.kind === "repeated") return undefined;
     if (this.#closed !== undefined) return this.#closed;
@@ -51,7 +59,7 @@ export class Intake {
       return { code: "OVERLOADED", queued: this.#batcher.count, limit: this.#limits.queueCountMax };
     }
     this.#table.take(key);
-    this.#batcher.add(bytes);
+    this.#batcher.add(request);
     return undefined;
   }
 
@@ -65,7 +73,7 @@ export class Intake {
     if (this.#closed !== undefined || this.#batcher.count === 0 || this.#pipeline >= this.#limits.pipelineMax)
       return undefined;
     this.#pipeline += 1;
-    return this.#batcher.take();
+    return this.#batcher.take().map(({ bytes }) => bytes);
   }
 
   /** An entry beside the batches was proposed. */

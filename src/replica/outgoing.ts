@@ -4,18 +4,13 @@
  * Owns: the queue, and what becomes of it at a leader, at one that is not settled yet, and at a follower. Leaves to others: admission (`admission/`), what is told to whom
  * when a request is refused. Called by `replica/host.ts` at the end of each turn.
  */
+import type { QueuedRequest } from "../admission/batcher.js";
 import type { Intake } from "../admission/intake.js";
 import type { AdmissionLimits } from "../api/config.js";
 import type { ReplicaId } from "../model/ids.js";
 import type { AdmissionRefusal, RequestKey } from "../model/request.js";
 import { encodeForwarded } from "../wire/host-codec.js";
 import type { ToEngine } from "./channel.js";
-
-export interface OutgoingRequest {
-  readonly key: RequestKey;
-  readonly bytes: Uint8Array;
-  readonly from: ReplicaId;
-}
 
 export interface OutgoingParts {
   readonly self: ReplicaId;
@@ -27,26 +22,26 @@ export interface OutgoingParts {
 
 export class Outgoing {
   readonly #parts: OutgoingParts;
-  #requests: OutgoingRequest[] = [];
+  #requests: QueuedRequest[] = [];
 
   constructor(parts: OutgoingParts) {
     this.#parts = parts;
   }
 
-  add(request: OutgoingRequest): void {
+  add(request: QueuedRequest): void {
     this.#requests.push(request);
   }
 
   /** Another leader: everything that waits here goes out again, and nothing else. */
-  replace(requests: OutgoingRequest[]): void {
+  replace(requests: QueuedRequest[]): void {
     this.#requests = requests;
   }
 
   /** At the leader they have arrived. */
   take(): void {
-    for (const { key, bytes, from } of this.#requests) {
-      const refusal = this.#parts.intake.take(key, bytes);
-      if (refusal !== undefined) this.#parts.refuse(from, key, refusal);
+    for (const request of this.#requests) {
+      const refusal = this.#parts.intake.take(request);
+      if (refusal !== undefined) this.#parts.refuse(request.from, request.key, refusal);
     }
     this.#requests = [];
   }

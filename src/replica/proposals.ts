@@ -6,6 +6,7 @@
  *
  * Invariant P4: whatever waits here when the leader changes is sent to the new one, in its old order (sessions make that harmless).
  */
+import type { QueuedRequest } from "../admission/batcher.js";
 import { Intake } from "../admission/intake.js";
 import type { AdmissionLimits } from "../api/config.js";
 import type { RoleView } from "../consensus/vocabulary.js";
@@ -17,7 +18,7 @@ import type { Clock } from "../ports/clock.js";
 import { encodeBatch } from "../wire/request-codec.js";
 import type { ToEngine } from "./channel.js";
 import { DueTime } from "./due-time.js";
-import { Outgoing, type OutgoingParts, type OutgoingRequest } from "./outgoing.js";
+import { Outgoing, type OutgoingParts } from "./outgoing.js";
 
 export interface ProposalsParts {
   readonly self: ReplicaId;
@@ -44,19 +45,20 @@ export class Proposals {
     this.#outgoing = new Outgoing({ self, admission, intake: this.#intake, toEngine, refuse });
   }
 
-  add(request: OutgoingRequest): void {
+  add(request: QueuedRequest): void {
     this.#outgoing.add(request);
   }
 
   /** Another leader, or nothing of what was taken counts any more: these go out again, and nothing else. */
-  restart(waiting: OutgoingRequest[]): void {
+  restart(waiting: QueuedRequest[]): void {
     this.#intake.reset();
     this.#outgoing.replace(waiting);
   }
 
-  /** Why nothing is taken or proposed for clients from now on; undefined: it is. */
+  /** Why nothing is taken or proposed for clients from now on, what was taken and waits for an entry included; undefined: it is. */
   close(reason: AdmissionRefusal | undefined): void {
-    this.#intake.close(reason);
+    const waited = this.#intake.close(reason);
+    if (reason !== undefined) for (const { from, key } of waited) this.#parts.refuse(from, key, reason);
   }
 
   executed({ key, reply }: Executed): void {

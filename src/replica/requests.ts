@@ -7,6 +7,7 @@
  * Invariant P3: a client is answered only from execution, or with a refusal before its request left this replica's hands; of what has left
  * them the client is told first that it may be anywhere.
  */
+import type { QueuedRequest } from "../admission/batcher.js";
 import type { AdmissionLimits } from "../api/config.js";
 import type { Executed, Executor } from "../execution/executor.js";
 import type { LogIndex, ReplicaId } from "../model/ids.js";
@@ -15,7 +16,6 @@ import { encodeHostMessage } from "../wire/host-codec.js";
 import { peekRequest } from "../wire/request-codec.js";
 import type { ToEngine } from "./channel.js";
 import type { HostCounters } from "./host-counters.js";
-import type { OutgoingRequest } from "./outgoing.js";
 import { Waiting } from "./waiting.js";
 
 export interface RequestsParts {
@@ -26,7 +26,7 @@ export interface RequestsParts {
   readonly toEngine: (message: ToEngine) => void;
   readonly answer: (connection: number, message: ReplicaMessage) => void;
   /** On its way to the leader. */
-  readonly sendOn: (request: OutgoingRequest) => void;
+  readonly sendOn: (request: QueuedRequest) => void;
   readonly dropped: (reason: string, detail: string) => void;
 }
 
@@ -66,7 +66,7 @@ export class Requests {
   }
 
   /** Everything that waits, as it goes out again to another leader. */
-  all(): OutgoingRequest[] {
+  all(): QueuedRequest[] {
     return [...this.#waiting.all()].map(({ key, bytes }) => ({ key, bytes, from: this.#parts.self }));
   }
 

@@ -137,3 +137,27 @@ test("D12: with full disks at a majority the leader refuses, although it has spa
   expectAll(group, acknowledged + 30);
   group.conclude();
 });
+
+test("D12: when space ends, what was taken and is not in the order is refused as what is new, at each replica that asked", () => {
+  const limits = { raft: quick, admission: { pipelineMax: 1 } };
+  for (const seed of [8, 9]) {
+    const group = groupOf(0, { seed, limits, clients: [["a"], ["b"], ["c"]] });
+    for (const id of group.replicas) group.disk(id).setFull(true);
+    const asked = Array.from({ length: 240 }, (_, at) =>
+      group.ask(put(at), { from: (at % group.replicas.length) + 1 }),
+    );
+
+    const outputs = group.untilEnded(asked, 5_000);
+    const acknowledged = outputs.filter((output) => output === undefined).length;
+    expect(outputs.filter((output) => output === "refused DISK_FULL")).toHaveLength(240 - acknowledged);
+    expect(acknowledged).toBeGreaterThan(10);
+    expect(acknowledged).toBeLessThan(240);
+    // What was refused is not there, now or later.
+    for (const id of group.replicas) group.disk(id).setFull(false);
+    group.until("space to be found", () => group.replicas.every((id) => !isFull(group, id)), 2_000);
+    for (const [at, output] of outputs.entries()) {
+      expect(group.call(get(at))).toBe(output === undefined ? `${at} ${value}` : "");
+    }
+    group.untilQuiet().conclude();
+  }
+});

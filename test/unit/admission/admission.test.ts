@@ -86,22 +86,42 @@ describe("admission", () => {
   });
 });
 
-test("D12: an intake that is closed refuses what is new, says nothing to what is on its way, and proposes nothing until it opens", () => {
-  const intake = new Intake(defaultLimits.admission, executed(1, 1));
-  const bytes = new Uint8Array(8);
-  expect(intake.take(command(1), bytes)).toBeUndefined();
+describe("an intake that is closed", () => {
+  const limits = { ...defaultLimits.admission, batchCountMax: 1, pipelineMax: 1 };
+  const full = { code: "DISK_FULL" } as const;
+  const requestOf = (key: RequestKey, from = "a") => ({ key, bytes: new Uint8Array(8), from });
 
-  intake.close({ code: "DISK_FULL" });
-  expect(intake.take(command(1), bytes)).toBeUndefined();
-  expect([2, 7].map((value) => intake.take(command(value), bytes))).toEqual([
-    { code: "DISK_FULL" },
-    { code: "DISK_FULL" },
-  ]);
-  expect(intake.nextBatch()).toBeUndefined();
+  test("D12: it answers what was not proposed, refuses what is new, and says nothing to what is in the order", () => {
+    const intake = new Intake(limits, executed(1, 1));
+    for (const value of [1, 2, 3]) expect(intake.take(requestOf(command(value), "b"))).toBeUndefined();
+    expect(intake.nextBatch()).toHaveLength(1);
 
-  intake.close(undefined);
-  expect(intake.take(command(2), bytes)).toBeUndefined();
-  expect(intake.nextBatch()).toHaveLength(2);
+    expect(intake.close(full)).toMatchObject([2, 3].map((value) => ({ key: command(value), from: "b" })));
+    expect(intake.take(requestOf(command(1)))).toBeUndefined();
+    expect([2, 3, 7].map((value) => intake.take(requestOf(command(value))))).toEqual([full, full, full]);
+    intake.onCommitted();
+    expect(intake.nextBatch()).toBeUndefined();
+    expect(intake.close(full)).toEqual([]);
+
+    expect(intake.close(undefined)).toEqual([]);
+    expect(intake.take(requestOf(command(3)))).toEqual({ code: "GAP", next: 2 });
+    expect(intake.take(requestOf(command(2)))).toBeUndefined();
+    expect(intake.nextBatch()).toHaveLength(1);
+  });
+
+  test("D12: a number that was to be settled and is not is a gap again", () => {
+    const intake = new Intake(limits, executed(1, 1));
+    intake.take(requestOf(command(1)));
+    expect(intake.nextBatch()).toHaveLength(1);
+    intake.take(requestOf(resolve(3)));
+    intake.take(requestOf(command(2)));
+    intake.close(full);
+    intake.close(undefined);
+
+    expect(intake.take(requestOf(command(4)))).toEqual({ code: "GAP", next: 2 });
+    expect(intake.take(requestOf(command(2)))).toBeUndefined();
+    expect(intake.take(requestOf(command(4)))).toEqual({ code: "GAP", next: 3 });
+  });
 });
 
 describe("batches", () => {
@@ -112,26 +132,26 @@ describe("batches", () => {
     queueCountMax: 5,
     queueBytesMax: 100,
   };
-  const bytes = (length: number) => new Uint8Array(length);
+  const sized = (length: number) => ({ key: command(1), bytes: new Uint8Array(length), from: "a" });
 
   test("a batch holds what fits, in order, and at least one", () => {
     const batcher = new Batcher(limits);
-    for (const length of [4, 4, 4, 50, 1]) batcher.add(bytes(length));
+    for (const length of [4, 4, 4, 50, 1]) batcher.add(sized(length));
 
     const sizes = [];
-    while (batcher.count > 0) sizes.push(batcher.take().map(({ length }) => length));
+    while (batcher.count > 0) sizes.push(batcher.take().map(({ bytes }) => bytes.length));
     expect(sizes).toEqual([[4, 4], [4], [50], [1]]);
   });
 
   test("a queue is full by count or by bytes, and has room again when a batch is taken", () => {
     const byCount = new Batcher(limits);
-    for (let count = 0; count < 5; count += 1) byCount.add(bytes(1));
+    for (let count = 0; count < 5; count += 1) byCount.add(sized(1));
     expect(byCount.isFull).toBe(true);
     byCount.take();
     expect(byCount.isFull).toBe(false);
 
     const byBytes = new Batcher(limits);
-    byBytes.add(bytes(100));
+    byBytes.add(sized(100));
     expect(byBytes.isFull).toBe(true);
   });
 });
