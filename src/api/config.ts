@@ -166,7 +166,7 @@ export interface TransportLimits {
   readonly clientOutputBytesMax: number;
   /** A client that leaves more than this unread is disconnected. */
   readonly clientOutputBytesHardMax: number;
-  /** Delay before dialing a peer again: random, from the first up to the second, which failures approach. */
+  /** Delay before dialing a peer again: random, from the first up to the second, which failures approach; up to 32 times that where this replica is no member. */
   readonly redialMsMin: number;
   readonly redialMsMax: number;
   /** A link between replicas on which nothing is heard for so long is broken and dialed again. */

@@ -95,7 +95,7 @@ const meanings: Meanings = {
     clientOutputBytesMax: "A client that leaves more bytes than this unread is not read from.",
     clientOutputBytesHardMax: "A client that leaves more bytes than this unread is disconnected.",
     redialMsMin: "Delay before another replica is dialed again: random, from this on.",
-    redialMsMax: "The longest such delay.",
+    redialMsMax: "The longest such delay; 32 times as long for a replica that is no member.",
     peerSilenceMsMax: "A link between replicas on which nothing is heard for so long is broken and dialed again.",
   },
   storage: {

@@ -3,7 +3,7 @@
  *
  * Owns: the delays (full jitter between a floor and a ceiling that doubles, drawn from the owner's seed). Leaves to others: the
  * handshake (`transport/link.ts`), what is sent. Hazards F7 (no reconnect storm) and E19 (a peer that was long away is heard
- * soon: the ceiling is low).
+ * soon: the ceiling is low). Whoever is told that it is no member need not ask often: once it is added, the members call it.
  */
 import { nextBetween, type Random } from "../base/random.js";
 import type { Clock } from "../ports/clock.js";
@@ -30,10 +30,15 @@ export interface DialerOptions {
   readonly closed: (cause: string, refusal: Refusal | undefined) => void;
 }
 
+/** A stranger's longest delay is that of others doubled so many times. */
+const strangerDoublings = 5;
+
 export class Dialer {
   readonly #options: DialerOptions;
   #link: Link | undefined;
   #failures = 0;
+  /** Of these the last ones in a row, which said that this replica is not a member. */
+  #strangerCount = 0;
   #stopped = false;
   #cancelRetry: () => void = () => {};
 
@@ -60,12 +65,15 @@ export class Dialer {
       ready: (link, peer) => {
         if (peer.kind !== "welcome") return;
         this.#failures = 0;
+        this.#strangerCount = 0;
         this.#options.ready(link, peer);
       },
       message: (link, type, payload) => this.#options.message(link, type, payload),
       drained: () => {},
       closed: (_link, cause, refusal) => {
         this.#link = undefined;
+        const isStranger = refusal?.code === "NOT_A_MEMBER" && !refusal.isOurs;
+        this.#strangerCount = isStranger ? this.#strangerCount + 1 : 0;
         this.#options.closed(cause, refusal);
         this.#retryLater();
       },
@@ -75,7 +83,8 @@ export class Dialer {
   #retryLater(): void {
     if (this.#stopped) return;
     const { retryMsMin, retryMsMax, clock, random } = this.#options;
-    const ceiling = Math.min(retryMsMax, retryMsMin * 2 ** Math.min(this.#failures, 16));
+    const longest = retryMsMax * 2 ** Math.min(this.#strangerCount, strangerDoublings);
+    const ceiling = Math.min(longest, retryMsMin * 2 ** Math.min(this.#failures, 16));
     this.#failures += 1;
     this.#cancelRetry = clock.after(nextBetween(random, retryMsMin, ceiling), () => this.#dial());
   }

@@ -48,6 +48,7 @@ function peersOf(
   reached = members,
 ) {
   const events: string[] = [];
+  const known = { members };
   const peers = new Peers({
     network,
     clock,
@@ -61,7 +62,7 @@ function peersOf(
     self,
     lives: [],
     standing: () => ({
-      membership: { members },
+      membership: known,
       configuration: noConfiguration,
       promisedBy: (id) => promised[id],
     }),
@@ -73,7 +74,7 @@ function peersOf(
   });
   peers.reach(reached);
   network.listen(`peer-${self.id}:1`, (connect) => peers.accept(connect));
-  return { peers, events };
+  return { peers, events, known };
 }
 
 describe("a disk that has forgotten", () => {
@@ -187,6 +188,27 @@ describe("between replicas", () => {
     here.clock.advance(500);
 
     expect([a.events.at(-1), b.events.at(-1)]).toEqual(["+b", "+a"]);
+  });
+
+  test("one that is no member knocks less and less often, and is linked soon after it was added (E12)", () => {
+    const here = world();
+    const a = peersOf(here, identityOf("a"));
+    const stranger = peersOf(here, identityOf("Z"));
+    const knocks = () => a.events.filter((event) => event === "!NOT_A_MEMBER").length;
+    here.clock.advance(60_000);
+    const before = knocks();
+    here.clock.advance(60_000);
+    const knocked = knocks() - before;
+
+    expect(before).toBeGreaterThan(5);
+    // At the usual pace it would be at least 120.
+    expect(knocked).toBeLessThan(20);
+    expect(knocked).toBeGreaterThan(1);
+    const [first = {} as Member] = members;
+    a.known.members = [...members, { ...first, id: "Z", peer: "peer-Z:1", client: "client-Z:1" }];
+    a.peers.reach(a.known.members);
+    here.clock.advance(5_000);
+    expect([a.events.at(-1), stranger.events.includes("+a")]).toEqual(["+Z", true]);
   });
 
   test("bytes changed on their way break the link, and nothing of the frame is heard (T2)", () => {
