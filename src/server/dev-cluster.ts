@@ -15,6 +15,7 @@ import { nodeDisk } from "../node/disk.js";
 import type { EnginePlace } from "../api/config.js";
 import type { LowLevelMachine } from "../api/low-level.js";
 import { readRecord, writeRecord, type DevRecord, type DevReplica } from "./dev-record.js";
+import { afterRecovery } from "./dev-recovery.js";
 import { CommandFailure, exitCodes, usageFailure } from "./exit-codes.js";
 import { checkFree, choosePorts, loopbackHost } from "./free-ports.js";
 import { loadMachine, prepareMachine } from "./machine-module.js";
@@ -195,11 +196,11 @@ export class DevCluster {
   }
 
   #argumentsOf(id: string, isNew: boolean): readonly string[] {
-    const { clusterId, replicas } = this.#record;
+    const { clusterId, replicas, former = [] } = this.#record;
     const self = replicas.find((replica) => replica.id === id);
     return [
       ...["--id", id, "--cluster-id", clusterId, "--data", this.#directoryOf(id), "--machine", this.#prepared],
-      ...replicas.flatMap((replica) => ["--member", `${replica.id}=${replica.peer},${replica.client}`]),
+      ...[...replicas, ...former].flatMap((replica) => ["--member", `${replica.id}=${replica.peer},${replica.client}`]),
       ...["--listen-http", self?.http ?? `${loopbackHost}:0`],
       ...(self?.redis === undefined ? [] : ["--listen-redis", self.redis]),
       ...(isNew ? ["--bootstrap"] : []),
@@ -307,7 +308,8 @@ const portHint =
   "Is another `quorate dev` running? Stop it, or run a cluster beside it: --ephemeral --redis-port 0 --http-port 0 --client-port 0 --peer-port 0";
 
 async function openDev(options: DevOptions): Promise<OpenedDev> {
-  const found = options.ephemeral ? undefined : readRecord(resolve(options.dataDir));
+  const recorded = options.ephemeral ? undefined : readRecord(resolve(options.dataDir));
+  const found = recorded === undefined ? undefined : afterRecovery(recorded, resolve(options.dataDir));
   const given = options.machine ?? found?.machine ?? bundledName;
   if (found !== undefined) checkSame(found, options, resolve(options.dataDir));
   const prepared = prepareMachine(given);
@@ -325,8 +327,9 @@ async function openDev(options: DevOptions): Promise<OpenedDev> {
     machine: given === bundledName ? given : resolve(given),
     replicas,
     bootstrapped,
+    ...(found?.former === undefined ? {} : { former: found.former }),
   };
-  if (found === undefined) writeRecord(dataDir, record);
+  if (found === undefined || found !== recorded) writeRecord(dataDir, record);
   return { dataDir, record, prepared, machine };
 }
 
@@ -365,7 +368,7 @@ async function placeReplicas(
   return peers.map((peer, at) => {
     const redis = redises[at];
     const base = {
-      id: String.fromCharCode("a".charCodeAt(0) + at),
+      id: found?.replicas[at]?.id ?? String.fromCharCode("a".charCodeAt(0) + at),
       peer,
       client: clients[at] ?? "",
       http: https[at] ?? "",

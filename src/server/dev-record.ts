@@ -29,6 +29,8 @@ const recordSchema = z.strictObject({
   replicas: z.array(replicaSchema).min(1),
   /** Replicas that have taken part: an empty directory of theirs was wiped. */
   bootstrapped: z.array(z.string()),
+  /** Lost before the others went on by `recover`: never started again, and still among the founders. */
+  former: z.array(replicaSchema).optional(),
 });
 
 export type DevRecord = z.infer<typeof recordSchema>;

@@ -6,6 +6,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { afterAll, expect, test } from "vitest";
 import { connect } from "../../src/node/create-client.js";
 import { kv } from "../../src/services/kv/index.js";
@@ -143,4 +144,62 @@ test("three of five are lost: the two others go on, and say what may be gone", {
   }
   await ofF.$close();
   await again.$close();
+});
+
+/** Runs `quorate dev` until its card is printed. */
+async function dev(...flags: readonly string[]): Promise<{ readonly ids: readonly string[]; readonly http: string }> {
+  const child = spawn(process.execPath, [quorateMain, "dev", "--json", "--data", join(folder, "dev"), ...flags], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let err = "";
+  child.stderr.on("data", (bytes: Buffer) => void (err += bytes.toString()));
+  running.set("dev", { child, log: () => err });
+  const line = await new Promise<string>((resolve, reject) => {
+    createInterface({ input: child.stdout }).on("line", (text) => text.includes('"replicas"') && resolve(text));
+    child.once("exit", (code) => reject(new Error(`dev ended with ${code}: ${err}`)));
+  });
+  const { replicas } = JSON.parse(line) as {
+    readonly replicas: readonly { readonly id: string; readonly http: string }[];
+  };
+  return { ids: replicas.map(({ id }) => id), http: replicas[0]?.http ?? "" };
+}
+
+async function stopDev(): Promise<void> {
+  const child = running.get("dev")?.child;
+  const exited = new Promise((resolve) => child?.once("exit", resolve));
+  child?.kill("SIGTERM");
+  await exited;
+}
+
+test("a local cluster that was recovered goes on with its survivors", { timeout: 240_000 }, async () => {
+  const post = async (http: string, path: string, body: unknown): Promise<unknown> => {
+    const response = await fetch(`http://${http}${path}`, { method: "POST", body: JSON.stringify(body) });
+    return response.json();
+  };
+  const ports = ["redis", "http", "client", "peer"].flatMap((kind) => [`--${kind}-port`, "0"]);
+  const founded = await dev("--replicas", "5", ...ports);
+  expect(founded.ids).toEqual(["a", "b", "c", "d", "e"]);
+  expect(await post(founded.http, "/v1/commands/set", { key: "kept", value: "yes" })).toHaveProperty("index");
+  await stopDev();
+  for (const id of ["a", "c", "d"]) rmSync(join(folder, "dev", id), { recursive: true });
+
+  const directories = ["b", "e"].map((id) => join(folder, "dev", id));
+  const first = ["--data", directories[0] ?? "", "--report", join(folder, "e.report")];
+  const report = await quorate("recover", "--data", directories[1] ?? "", "--json");
+  writeFileSync(join(folder, "e.report"), report.out);
+  expect(await quorate("recover", ...first, "--cluster-id", "local-2", "--accept-loss")).toMatchObject({ code: 0 });
+  await expect(dev()).rejects.toThrow("its recovery as local-2 was not done for e. Finish it: quorate recover --data");
+  const all = directories.flatMap((path) => ["--data", path]);
+  expect(await quorate("recover", ...all, "--cluster-id", "local-2", "--accept-loss")).toMatchObject({ code: 0 });
+
+  const after = await dev();
+  expect(after.ids).toEqual(["b", "e"]);
+  expect(await post(after.http, "/v1/queries/get", "kept")).toMatchObject({ output: { value: "yes" } });
+  expect(await post(after.http, "/v1/commands/set", { key: "new", value: "too" })).toHaveProperty("index");
+  await stopDev();
+  // What was written down stays so: it is started again like any other.
+  const again = await dev();
+  expect(again.ids).toEqual(["b", "e"]);
+  expect(await post(again.http, "/v1/queries/get", "new")).toMatchObject({ output: { value: "too" } });
+  await stopDev();
 });
