@@ -84,6 +84,12 @@ export class Versions {
     return change.kind === "begin" ? this.#begin(change.version, at.index) : this.#start(change, at, configuration);
   }
 
+  /** For rehearsals: the next version that this program has starts here, whoever can run it. */
+  rehearse(at: Position): VersionOutcome {
+    const version = versionAfter(this.#state.active, this.runnable);
+    return version === undefined ? "void" : this.#migrate(version, at);
+  }
+
   offer(offer: VersionOffer, { index, membership }: Configuration): void {
     const isMember = index === noIndex || membersOf(membership).some(({ id }) => id === offer.replica);
     if (!isMember) return;
@@ -157,9 +163,15 @@ export class Versions {
     });
     const isTimely = from === active && start.configuration === configuration.index;
     if (!isTimely || !isOffered || failed.some((one) => one.version === version)) return "void";
+    return this.#migrate(version, at);
+  }
+
+  #migrate(version: number, at: Position): VersionOutcome {
+    const { active, failed } = this.#state;
     const state = { ...this.#state, active: version, since: at.index, hasBegun: true };
     const machine = this.#of(version);
-    if (machine?.migrate === undefined || machine.previous?.version !== from) return { cannot: this.#cannotRun(state) };
+    if (machine?.migrate === undefined || machine.previous?.version !== active)
+      return { cannot: this.#cannotRun(state) };
     const migrated = machine.migrate(this.#environment, this.#instance, at);
     if (migrated.status === "failed") {
       const { message } = migrated;

@@ -13,6 +13,7 @@ import { configCommand } from "./commands/config.js";
 import { devCommand } from "./commands/dev.js";
 import { memberCommand } from "./commands/member.js";
 import { replayCommand } from "./commands/replay.js";
+import { preflightCommand } from "./commands/preflight.js";
 import { recoverCommand } from "./commands/recover.js";
 import { simCommand } from "./commands/sim.js";
 import { snapshotCommand } from "./commands/snapshot.js";
@@ -46,6 +47,7 @@ async function main(): Promise<void> {
     simCommand,
     replayCommand,
     checkDeterminismCommand,
+    preflightCommand,
     checkHistoryCommand,
   ])
     program.addCommand(make(exit));

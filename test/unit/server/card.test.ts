@@ -138,6 +138,30 @@ test("the status table says that a replica is in quarantine, since when, and wha
   expect(told("sound", 40, true)).toBe("ready, rebuilt once");
 });
 
+test("the table shows which version executes, the newest that a replica has, and one that did not start", () => {
+  const status = {
+    ...{ id: "a", clusterId: "c", role: "leader", term: 3, lastIndex: 12, commitIndex: 12, executedIndex: 12 },
+    ...{ ready: true, quorateVersion: "0.1.0", uptimeMs: 1 },
+    machine: { name: "bank", version: 2, active: 1 },
+  };
+  const failed = [{ version: 2, index: 9, message: "x is too rich" }];
+  const asked: readonly Asked[] = [
+    { endpoint: "h:1", status, fault: undefined },
+    { endpoint: "h:2", status: { ...status, machine: { ...status.machine, failed } }, fault: undefined },
+    {
+      endpoint: "h:3",
+      status: { ...status, machine: { name: "bank", version: 3, active: 3, failed } },
+      fault: undefined,
+    },
+  ];
+
+  const [, first, second, third] = renderStatus(asked, plain).split("\n");
+
+  expect(first).toMatch(/bank v1, has v2 .* ready$/);
+  expect(second).toMatch(/v2 did not start: x is too rich$/);
+  expect(third).toMatch(/bank v3 .* ready$/);
+});
+
 test("durations are told in their two largest units", () => {
   expect([0, 8_000, 725_000, 86_400_000 * 3 + 3_600_000 * 4].map(describeDuration)).toEqual([
     "0s",
