@@ -3,13 +3,14 @@
  *
  * Owns: the shapes that `status`, `/readyz`, `/metrics` and the start-up card are made from.
  */
-import type { DivergenceKind, AuditedPosition, AuditedReplica, NamedReplica, VerdictKind } from "../model/audit.js";
+import type { DivergenceKind, AuditedPosition, AuditedReplica, NamedReplica, TrailEntry, VerdictKind } from "../model/audit.js";
 import type { LogIndex, ReplicaId, Term } from "../model/ids.js";
 import type { QuarantineState } from "../model/quarantine.js";
 import type { Resignation, ResignReason } from "../model/resignation.js";
 import type { MemberRole } from "../model/membership.js";
 import type { FailedVersion, VersionOffer } from "../model/version.js";
 import type { Door } from "./door.js";
+import type { MachineFork } from "./low-level.js";
 
 export interface ReplicaStatus {
   readonly id: ReplicaId;
@@ -200,6 +201,21 @@ export interface DivergenceReport extends AuditedPosition {
 
 export type DivergenceListener = (report: DivergenceReport) => void;
 
+/** What a replica has kept since it heard that replicas differ: until the next difference, and the states for half an hour. */
+export interface AuditFinding {
+  /** The position at which they differed. */
+  readonly position: LogIndex;
+  /** The entry at which that was found: `after` is the machine's state behind it. The same on every replica. */
+  readonly foundAt: LogIndex;
+  /** The last position at which all of them agreed; 0 if its state is not remembered. */
+  readonly agreedAt: LogIndex;
+  /** The machine's state at `agreedAt`. */
+  readonly before: MachineFork | undefined;
+  readonly after: MachineFork | undefined;
+  /** Those that are remembered, up to `foundAt`, in order. */
+  readonly entries: readonly TrailEntry[];
+}
+
 export interface SnapshotStream {
   readonly index: LogIndex;
   readonly bytes: number;
@@ -226,6 +242,8 @@ export interface Replica {
   on(event: "divergence", listener: DivergenceListener): void;
   /** The listener is not called any more. */
   off(event: "divergence", listener: DivergenceListener): void;
+  /** What can be told of the newest difference between replicas; undefined if there was none since this process began. */
+  finding(): AuditFinding | undefined;
   /** The newest certified checkpoint of this replica, as the bytes of a snapshot file; undefined while there is none. */
   snapshot(): SnapshotStream | undefined;
   /** Hands leadership over if it leads, refuses new requests, drains admitted ones, closes what it opened, in the reverse order. */

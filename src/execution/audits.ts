@@ -7,14 +7,20 @@
 import type { AuditLimits } from "../api/config.js";
 import type { MachineInstance } from "../api/low-level.js";
 import { equalFingerprints, Mixer, noFingerprint, type Fingerprint } from "../base/fingerprint.js";
-import { auditMembersOf, type AuditDigest, type AuditMembers, type AuditReport } from "../model/audit.js";
+import {
+  auditMembersOf,
+  type AuditDigest,
+  type AuditMembers,
+  type AuditReport,
+  type TrailContent,
+} from "../model/audit.js";
 import type { Entry } from "../model/entry.js";
 import { noIndex, type AgreedTime, type LogIndex } from "../model/ids.js";
 import type { Configuration } from "../model/membership.js";
-import type { Reply } from "../model/request.js";
 import { mixReply } from "./age-fingerprint.js";
 import { decodeAudits, encodeAudits } from "./audit-table-codec.js";
 import { AuditTable, newAuditState } from "./audit-table.js";
+import { AuditTrail } from "./audit-trail.js";
 import type { IdempotencyTable } from "./idempotency-table.js";
 import { encodeConfiguration } from "./member-codec.js";
 import type { ReportTable } from "./report-table.js";
@@ -40,6 +46,7 @@ export interface DuePosition extends AuditDigest {
 
 export class Audits {
   readonly table: AuditTable;
+  readonly trail = new AuditTrail();
   readonly #mixer = new Mixer();
   #outputs: Fingerprint = noFingerprint;
   #due: DuePosition | undefined;
@@ -96,13 +103,17 @@ export class Audits {
   }
 
   /** The last step of an entry. */
-  executed(entry: Entry, replies: readonly { readonly reply: Reply }[], audited: Audited): void {
+  executed(entry: Entry, replies: TrailContent["answers"], audited: Audited): void {
     if (replies.length > 0) this.#mixOutputs(entry, replies);
     const members = this.membersOf(audited.configuration);
     const known = audited.configuration.index > noIndex ? members : undefined;
     const isDue = this.table.executed(entry, this.#weightOf(entry, replies.length, audited), known);
     this.#due = isDue ? { output: this.#outputs, state: this.#stateOf(entry, audited), members } : undefined;
     if (isDue) this.#isDamageCompared = true;
+    const { machine } = audited;
+    this.trail.note(entry, replies, this.#outputs, machine.fingerprint?.() ?? noFingerprint);
+    if (isDue) this.trail.position(entry.index, machine);
+    this.trail.look(entry.index, this.table.state, machine);
   }
 
   /** As reports have it. */
@@ -121,6 +132,7 @@ export class Audits {
     this.#damage = noFingerprint;
     this.#isDamageCompared = true;
     this.table.replace(newAuditState());
+    this.trail.restart();
   }
 
   encode(): Uint8Array[] {
@@ -136,10 +148,11 @@ export class Audits {
     this.#due = undefined;
     this.#damage = noFingerprint;
     this.#isDamageCompared = true;
+    this.trail.restart();
     return true;
   }
 
-  #mixOutputs({ index }: Entry, replies: readonly { readonly reply: Reply }[]): void {
+  #mixOutputs({ index }: Entry, replies: TrailContent["answers"]): void {
     this.#mixer.begin(this.#outputs).number(index);
     for (const { reply } of replies) mixReply(this.#mixer, reply);
     this.#outputs = this.#mixer.end().keep();

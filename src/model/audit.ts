@@ -4,8 +4,10 @@
  * Owns: the nouns. Leaves to others: making fingerprints and verdicts (`execution/`), reporting (`replica/auditor.ts`).
  */
 import type { Fingerprint } from "../base/fingerprint.js";
+import type { EntryKind } from "./entry.js";
 import type { AgreedTime, LogIndex, ReplicaId } from "./ids.js";
 import { membersOf, voterSetsOf, type Membership } from "./membership.js";
+import type { Reply } from "./request.js";
 
 /** What one replica has at one position: the same on every correct one. */
 export interface AuditDigest {
@@ -13,6 +15,24 @@ export interface AuditDigest {
   readonly output: Fingerprint;
   /** Of everything replicated: the machine's state with its timers and events, sessions, keys, members. */
   readonly state: Fingerprint;
+}
+
+/** What a replica remembers of an entry that it has executed. */
+export interface TrailEntry {
+  readonly index: LogIndex;
+  readonly time: AgreedTime;
+  readonly kind: EntryKind;
+  /** Behind the entry: of every reply so far, and of the machine's state. */
+  readonly output: Fingerprint;
+  readonly state: Fingerprint;
+  /** The entry itself and what its requests were answered, while there is room for them. */
+  readonly content: TrailContent | undefined;
+}
+
+export interface TrailContent {
+  readonly payload: Uint8Array;
+  /** `repeated`: answered from what was stored, nothing ran for it. */
+  readonly answers: readonly { readonly reply: Reply; readonly repeated: boolean }[];
 }
 
 /** Who executes, as a replica has executed it: a part of its report, so that all count alike. */

@@ -15,7 +15,7 @@ import {
 import type { Door } from "../api/door.js";
 import { InstructionRefused } from "../api/errors.js";
 import type { ForbiddenUse, LowLevelMachine } from "../api/low-level.js";
-import type { DivergenceListener, MemberChanges, Replica, ReplicaStatus, SnapshotStream } from "../api/replica.js";
+import type { AuditFinding, DivergenceListener, MemberChanges, Replica, ReplicaStatus, SnapshotStream } from "../api/replica.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import { isDivergence, type AuditedPosition } from "../model/audit.js";
 import type { QuarantineState } from "../model/quarantine.js";
@@ -214,6 +214,10 @@ class RunningReplica implements Replica {
 
   checkpoint(): Promise<void> {
     return this.#instruct({ kind: "checkpoint" }, "take a checkpoint");
+  }
+
+  finding(): AuditFinding | undefined {
+    return this.#running.opened.core.finding;
   }
 
   snapshot(): SnapshotStream | undefined {

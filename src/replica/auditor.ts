@@ -8,7 +8,7 @@
  */
 import type { Executor } from "../execution/executor.js";
 import type { AuditMembers, AuditReport } from "../model/audit.js";
-import type { LogIndex, ReplicaId } from "../model/ids.js";
+import { noIndex, type LogIndex, type ReplicaId } from "../model/ids.js";
 import type { Clock } from "../ports/clock.js";
 import { encodeAuditReport } from "../wire/audit-codec.js";
 import { Scrubber } from "./scrubber.js";
@@ -32,6 +32,8 @@ interface Position {
 const reportMs = 100;
 /** A report that is not executed by then was lost on its way. */
 const reportAgainMs = 1_000;
+/** States are kept so long after replicas were found to differ. */
+const statesMs = 30 * 60_000;
 /** In one report; more wait for the next. */
 const positionsMax = 256;
 
@@ -41,6 +43,7 @@ export class Auditor {
   /** Executed here and not seen in the order, by index. */
   readonly #positions = new Map<LogIndex, Position>();
   #reportAt = -Infinity;
+  #found = { position: noIndex, at: 0 };
 
   constructor(parts: AuditorParts) {
     this.#parts = parts;
@@ -63,6 +66,7 @@ export class Auditor {
   }
 
   tick(): void {
+    this.#forgetStates();
     const now = this.#parts.clock.monotonic();
     this.scrubber.tick();
     if (now < this.#reportAt) return;
@@ -92,5 +96,15 @@ export class Auditor {
     this.#reportAt = now + reportAgainMs;
     const members = audits.membersOf(configuration);
     order(encodeAuditReport({ replica: self, incarnation, members, positions: [] }));
+  }
+
+  /** What was kept of a difference holds on to memory: whoever wants to look has half an hour. */
+  #forgetStates(): void {
+    const { executor, clock } = this.#parts;
+    const { trail } = executor.audits;
+    const position = trail.finding?.position ?? noIndex;
+    if (position === noIndex) return;
+    if (position !== this.#found.position) this.#found = { position, at: clock.monotonic() };
+    else if (clock.monotonic() - this.#found.at >= statesMs) trail.releaseStates();
   }
 }

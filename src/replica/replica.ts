@@ -8,6 +8,7 @@
 import type { Limits } from "../api/config.js";
 import type { ReplicaStatus } from "../api/replica.js";
 import type { RoleView } from "../consensus/vocabulary.js";
+import type { AuditFinding } from "../api/replica.js";
 import type { Executor } from "../execution/executor.js";
 import type { AuditedPosition } from "../model/audit.js";
 import type { LogIndex, ReplicaId } from "../model/ids.js";
@@ -189,6 +190,10 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
 
   get identity(): Identity {
     return this.#parts.identity;
+  }
+
+  get finding(): AuditFinding | undefined {
+    return this.#parts.executor.audits.trail.finding;
   }
 
   get engine(): Ordering {

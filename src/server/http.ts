@@ -12,6 +12,7 @@ import type { ReplicaStatus } from "../api/replica.js";
 import { formatAddress, isLoopback, parseAddress } from "../node/network.js";
 import type { EventLoopReport } from "./event-loop.js";
 import { refusedAnswer, type HttpAnswer } from "./http-answers.js";
+import type { HttpAudit } from "./http-audit.js";
 import type { HttpCalls } from "./http-calls.js";
 import type { HttpEvents } from "./http-events.js";
 import type { HttpOperator } from "./http-operator.js";
@@ -33,6 +34,7 @@ export interface HttpParts {
   readonly calls: HttpCalls;
   readonly events: HttpEvents;
   readonly operator: HttpOperator;
+  readonly audit: HttpAudit;
   readonly metrics: Metrics;
   readonly status: () => ProcessStatus;
   readonly resetEventLoop: () => void;
@@ -80,6 +82,15 @@ export function makeHttpApp(parts: HttpParts): Hono {
     const snapshot = parts.operator.snapshot();
     return snapshot instanceof Response ? snapshot : reply(context, snapshot);
   });
+  app.get("/v1/audit/finding", (context) => reply(context, parts.audit.finding()));
+  app.get("/v1/audit/sums", async (context) => reply(context, await parts.audit.sums()));
+  app.get("/v1/audit/entries", async (context) =>
+    reply(context, await parts.audit.entries(context.req.queries("bucket") ?? [])),
+  );
+  app.get("/v1/audit/state", (context) => {
+    const state = parts.audit.state();
+    return state instanceof Response ? state : reply(context, state);
+  });
   app.post("/v1/transfer", async (context) => reply(context, await parts.operator.transfer(context.req.raw)));
   app.post("/v1/members/:verb", async (context) =>
     reply(context, await parts.operator.member(context.req.param("verb"), context.req.raw)),
@@ -119,6 +130,7 @@ POST /v1/queries/<name>      JSON in, {"output": …, "index": …} out
 GET  /v1/events/<name>       server-sent events; ?after=<id> or Last-Event-ID resumes
 POST /v1/checkpoint          takes a checkpoint now, on every replica
 GET  /v1/snapshot            the newest certified checkpoint, as quorate snapshot reads it
+GET  /v1/audit/finding       what was kept when replicas were found to differ, as quorate audit reads it
 POST /v1/transfer            {"to": "b"} or nothing in; leadership is handed over
 POST /v1/members/<verb>      add, promote, remove or replace {"id": "d", …}
 `;

@@ -18,6 +18,7 @@ import { tellFinding, tellQuarantine } from "./divergence-log.js";
 import { watchEventLoop, type EventLoopWatch } from "./event-loop.js";
 import { CommandFailure, exitCodes, usageFailure, type ExitCode } from "./exit-codes.js";
 import { handshakeRefusals } from "../wire/handshake.js";
+import { openHttpAudit } from "./http-audit.js";
 import { openHttpEvents } from "./http-events.js";
 import { openHttpCalls } from "./http-calls.js";
 import { openHttpOperator } from "./http-operator.js";
@@ -257,6 +258,7 @@ async function openHttp(
     calls,
     events,
     operator: openHttpOperator(replica),
+    audit: openHttpAudit(replica),
     metrics,
     status,
     resetEventLoop: eventLoop.reset,

@@ -5,6 +5,7 @@ import { auditMembersOf, type AuditedPosition } from "../../src/model/audit.js";
 import { encodeMembership } from "../../src/model/membership-codec.js";
 import type { Membership } from "../../src/model/membership.js";
 import type { Request } from "../../src/model/request.js";
+import { firstDifference } from "../../src/server/forensics/compare.js";
 import { encodeAuditReport } from "../../src/wire/audit-codec.js";
 import { command, entryOf, numberOf, replicaWith, sessionOf, type OrderedReplica } from "../../test-support/order.js";
 
@@ -106,6 +107,29 @@ test.each(names)("N8: %s answered something else and is named, and the others ar
   // What is different stays so.
   trio.ask(command(session, 2, "right"));
   expect(trio.last()).toMatchObject({ kind: "named", differing: [wrong] });
+});
+
+test("each keeps what led to the difference: the states before and behind it, of the same entries everywhere", () => {
+  const trio = new Trio();
+  for (let number = 1; number <= 3; number += 1) trio.ask(command(session, number, "right"));
+  const agreedAt = trio.last()?.index;
+  trio.ask(command(session, 4, "right"), { by: "b", request: command(session, 4, "wrong") });
+  const foundAt = trio.of("a").executor.executedIndex;
+  trio.ask(command(session, 5, "right"));
+
+  const [a, b, c] = names.map((name) => trio.of(name).executor.audits.trail.finding);
+  if (a === undefined || b === undefined || c === undefined) throw new Error("all have found it");
+  expect(a).toMatchObject({ agreedAt, position: (agreedAt ?? 0) + 4, foundAt });
+  for (const other of [b, c]) {
+    expect(other).toMatchObject({ agreedAt, position: a.position, foundAt });
+    expect(other.before?.digest()).toEqual(a.before?.digest());
+  }
+  expect(c.after?.digest()).toEqual(a.after?.digest());
+  expect(b.after?.digest()).not.toEqual(a.after?.digest());
+  expect(firstDifference(a.entries, c.entries)).toBeUndefined();
+  const first = firstDifference(a.entries, b.entries);
+  expect(first).toMatchObject({ isExact: true, left: { index: a.position } });
+  expect(first?.left.content?.payload).not.toEqual(first?.right.content?.payload);
 });
 
 describe("N9", () => {

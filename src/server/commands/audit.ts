@@ -7,6 +7,8 @@ import { Command, Option as Flag } from "commander";
 import { z } from "zod";
 import { answerMsMax, endpointsOf, faultOf, withEndpoints } from "../endpoints.js";
 import { exitCodes } from "../exit-codes.js";
+import { askFinding } from "../forensics/ask.js";
+import { describePair, pairsOf } from "../forensics/report.js";
 import type { Exit } from "./exit.js";
 
 const positionSchema = z.looseObject({
@@ -61,6 +63,7 @@ export function auditCommand(exit: Exit): Command {
     const asked = await Promise.all(endpointsOf(command).map(ask));
     const text = given.writeOut === "json" ? JSON.stringify({ replicas: asked }) : asked.map(renderAudit).join("\n\n");
     process.stdout.write(`${text}\n`);
+    if (given.writeOut === "text") for (const why of await whyDifferent(asked)) process.stdout.write(`\n${why}\n`);
     exit(asked.every(isWell) ? exitCodes.ok : exitCodes.failure);
   });
 }
@@ -75,6 +78,24 @@ async function ask(endpoint: string): Promise<AskedAudit> {
   } catch (cause) {
     return { endpoint, fault: faultOf(cause) };
   }
+}
+
+/** A text for each replica that differs, as far as what replicas have kept tells why. */
+async function whyDifferent(asked: readonly AskedAudit[]): Promise<readonly string[]> {
+  const answering = asked.filter((each) => each.fault === undefined);
+  const findings = await Promise.all(
+    answering
+      .filter(({ audit }) => audit.findings.length + audit.named.length > 0)
+      .map(({ endpoint }) => askFinding(endpoint)),
+  );
+  const known = findings.filter((finding) => finding !== undefined);
+  const position = Math.max(0, ...known.map((finding) => finding.position));
+  const verdicts = answering.flatMap(({ audit }) => [...audit.findings, ...audit.recent]);
+  const pairs = pairsOf(
+    known,
+    verdicts.find(({ index }) => index === position),
+  );
+  return Promise.all(pairs.map(describePair));
 }
 
 export function isWell(asked: AskedAudit): boolean {

@@ -66,7 +66,7 @@ export function askedText(request: Request, principal: string): string {
   }
 }
 
-function replyText(reply: Reply): string {
+export function replyText(reply: Reply): string {
   switch (reply.status) {
     case "ok":
     case "rejected":

@@ -7,6 +7,7 @@ import type { ReplicaStatus } from "../../../src/api/replica.js";
 import type { EventsQuestion } from "../../../src/model/events.js";
 import { logIndex, noIndex, noTerm, type LogIndex } from "../../../src/model/ids.js";
 import type { ReadLevel } from "../../../src/model/request.js";
+import { openHttpAudit } from "../../../src/server/http-audit.js";
 import { makeHttpApp, type ProcessStatus } from "../../../src/server/http.js";
 import { openHttpOperator } from "../../../src/server/http-operator.js";
 import { openHttpCalls } from "../../../src/server/http-calls.js";
@@ -207,6 +208,7 @@ function serve(changes: { readonly callMsMax?: number; readonly status?: Partial
         },
       },
     }),
+    audit: openHttpAudit({ status: () => now, finding: () => undefined }),
     metrics: openMetrics({
       status: () => now,
       eventLoop: () => eventLoop,

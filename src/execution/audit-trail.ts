@@ -1,0 +1,216 @@
+/**
+ * What a replica remembers of its latest entries, so that it can be found out where two replicas parted.
+ *
+ * Owns: for each of the newest entries the digests behind it, and, as far as so many bytes allow, what it held and was answered; the machine's
+ * state at the last position at which replicas agreed; and what of all this was kept when replicas were found to differ. Leaves to others: verdicts
+ * (`audit-table.ts`), comparing two trails (`server/forensics/`). Nothing of this is replicated, and nothing depends on it.
+ *
+ * All replicas find a difference at the same entry, since the verdict follows from the log: so what they keep then is of one position.
+ */
+import type { MachineFork, MachineInstance } from "../api/low-level.js";
+import type { AuditFinding } from "../api/replica.js";
+import type { Fingerprint } from "../base/fingerprint.js";
+import type { TrailContent, TrailEntry } from "../model/audit.js";
+import type { Entry } from "../model/entry.js";
+import { after, maxIndex, noIndex, type LogIndex, type ReplicaId } from "../model/ids.js";
+import type { Reply } from "../model/request.js";
+import type { AuditState } from "./audit-table.js";
+
+const entriesMax = 10_000;
+/** Of what entries held and were answered. */
+const bytesMax = 4 * 1024 * 1024;
+/** Positions that nobody has agreed on yet; with more waiting no further state is kept. */
+const statesMax = 8;
+const blockBytes = 65_536;
+
+interface KeptState {
+  readonly index: LogIndex;
+  readonly fork: MachineFork;
+}
+
+/** Of one entry, without its digests. */
+interface Remembered {
+  readonly time: number;
+  readonly kind: Entry["kind"];
+  /** Of the content. */
+  readonly bytes: number;
+  content: TrailContent | undefined;
+}
+
+export class AuditTrail {
+  /** The entry of an index is at its remainder by `entriesMax`; four words of digests for each. */
+  readonly #remembered: Remembered[] = [];
+  readonly #digests = new Int32Array(4 * entriesMax);
+  /** Payloads side by side: a buffer for each would cost more than executing it. */
+  #block = new Uint8Array(0);
+  #blockUsed = 0;
+  #first: LogIndex = noIndex;
+  #last: LogIndex = noIndex;
+  /** The oldest whose content is kept. */
+  #contentFrom: LogIndex = noIndex;
+  #contentBytes = 0;
+  #agreed: KeptState | undefined;
+  #waiting: KeptState[] = [];
+  #seen: { recent: unknown; named: unknown; findings: unknown } | undefined;
+  /** The newest position at which something was found, here or before this executor began. */
+  #known = noIndex;
+  #finding: AuditFinding | undefined;
+  /** Who was named since it was found. */
+  #foundOf: readonly ReplicaId[] = [];
+
+  get finding(): AuditFinding | undefined {
+    return this.#finding;
+  }
+
+  /** The entry was executed. Behind it: `output` is the running digest of outputs, `state` that of the machine. */
+  note(entry: Entry, answers: TrailContent["answers"], output: Fingerprint, state: Fingerprint): void {
+    const { index, time, kind, payload } = entry;
+    const at = index % entriesMax;
+    if (this.#first === noIndex) {
+      this.#first = index;
+      this.#contentFrom = index;
+    } else if (index - this.#first === entriesMax) {
+      if (this.#contentFrom === this.#first) this.#dropContent();
+      this.#first = after(this.#first);
+    }
+    this.#last = index;
+    this.#digests[4 * at] = output.high;
+    this.#digests[4 * at + 1] = output.low;
+    this.#digests[4 * at + 2] = state.high;
+    this.#digests[4 * at + 3] = state.low;
+    const bytes = bytesOf(payload, answers);
+    this.#remembered[at] = { time, kind, bytes, content: { payload: this.#copy(payload), answers } };
+    this.#contentBytes += bytes;
+    while (this.#contentBytes > bytesMax) this.#dropContent();
+  }
+
+  /** This index is a position that is compared. */
+  position(index: LogIndex, machine: MachineInstance): void {
+    if (this.#waiting.length < statesMax) this.#waiting.push({ index, fork: machine.fork() });
+  }
+
+  /** After each entry: whether a position was agreed on, or something was found. */
+  look(index: LogIndex, { recent, named, findings }: AuditState, machine: MachineInstance): void {
+    const seen = this.#seen;
+    if (seen !== undefined && seen.recent === recent && seen.named === named && seen.findings === findings) return;
+    this.#seen = { recent, named, findings };
+    const position = Math.max(findings.at(-1)?.index ?? 0, ...named.map(({ from }) => from)) as LogIndex;
+    const isNews = seen !== undefined && position > this.#known;
+    this.#known = maxIndex(this.#known, position);
+    for (const { kind, index: settled, missing } of recent) {
+      if (isNews && settled >= position) continue;
+      if (kind === "agreed" && missing.length === 0) this.#agree(settled);
+      else this.#pass(settled);
+    }
+    const replicas = named.map(({ replica }) => replica);
+    if (isNews && this.#isOther(replicas)) this.#find(position, index, machine);
+    if (isNews) this.#foundOf = [...this.#foundOf, ...replicas];
+  }
+
+  /** Whoever differs and is made again from a checkpoint may differ again: the first time tells more. */
+  #isOther(replicas: readonly ReplicaId[]): boolean {
+    if (this.#finding?.after === undefined) return true;
+    return replicas.some((replica) => !this.#foundOf.includes(replica));
+  }
+
+  /** Something else is executed from here on: a checkpoint took the place of the state. What was found stays. */
+  restart(): void {
+    this.#remembered.length = 0;
+    this.#first = noIndex;
+    this.#contentBytes = 0;
+    for (const { fork } of this.#waiting) fork.release();
+    this.#waiting = [];
+    this.#agreed?.fork.release();
+    this.#agreed = undefined;
+    this.#seen = undefined;
+  }
+
+  /** They hold on to memory. */
+  releaseStates(): void {
+    if (this.#finding === undefined) return;
+    this.#finding.before?.release();
+    this.#finding.after?.release();
+    this.#finding = { ...this.#finding, before: undefined, after: undefined };
+  }
+
+  #agree(index: LogIndex): void {
+    if (index <= (this.#agreed?.index ?? noIndex)) return;
+    for (const { index: other, fork } of this.#waiting) if (other < index) fork.release();
+    const state = this.#waiting.find((other) => other.index === index);
+    this.#waiting = this.#waiting.filter((other) => other.index > index);
+    if (state === undefined) return;
+    this.#agreed?.fork.release();
+    this.#agreed = state;
+  }
+
+  /** Not all agreed on it, and nobody found anything: an older state would hold on to ever more memory. */
+  #pass(index: LogIndex): void {
+    if (index <= (this.#agreed?.index ?? noIndex)) return;
+    for (const { index: other, fork } of this.#waiting) if (other <= index) fork.release();
+    this.#waiting = this.#waiting.filter((other) => other.index > index);
+    this.#agreed?.fork.release();
+    this.#agreed = undefined;
+  }
+
+  #find(position: LogIndex, foundAt: LogIndex, machine: MachineInstance): void {
+    this.releaseStates();
+    const agreedAt = this.#agreed?.index ?? noIndex;
+    // It is kept from here on for what was found.
+    const before = this.#agreed?.fork;
+    this.#agreed = undefined;
+    this.#foundOf = [];
+    this.#finding = { position, foundAt, agreedAt, before, after: machine.fork(), entries: this.#entries() };
+  }
+
+  #entries(): readonly TrailEntry[] {
+    const entries: TrailEntry[] = [];
+    for (let index = this.#first; index <= this.#last; index = after(index)) {
+      const at = index % entriesMax;
+      const remembered = this.#remembered[at];
+      if (remembered === undefined) continue;
+      const { time, kind, content } = remembered;
+      entries.push({ index, time, kind, output: this.#digestAt(4 * at), state: this.#digestAt(4 * at + 2), content });
+    }
+    return entries;
+  }
+
+  #digestAt(word: number): Fingerprint {
+    return { high: this.#digests[word] ?? 0, low: this.#digests[word + 1] ?? 0 };
+  }
+
+  #copy(payload: Uint8Array): Uint8Array {
+    const { length } = payload;
+    if (length > blockBytes / 4) return payload.slice();
+    if (this.#blockUsed + length > this.#block.length) {
+      this.#block = new Uint8Array(blockBytes);
+      this.#blockUsed = 0;
+    }
+    const from = this.#blockUsed;
+    this.#blockUsed += length;
+    this.#block.set(payload, from);
+    return this.#block.subarray(from, this.#blockUsed);
+  }
+
+  /** Of the oldest that has it. */
+  #dropContent(): void {
+    const remembered = this.#remembered[this.#contentFrom % entriesMax];
+    this.#contentFrom = after(this.#contentFrom);
+    if (remembered === undefined) return;
+    this.#contentBytes -= remembered.bytes;
+    remembered.content = undefined;
+  }
+}
+
+/** What the objects around the bytes take in memory, roughly. */
+const overheadBytes = 400;
+
+function bytesOf(payload: Uint8Array, answers: TrailContent["answers"]): number {
+  let bytes = payload.length + overheadBytes;
+  for (const { reply } of answers) bytes += overheadBytes + bytesOfReply(reply);
+  return bytes;
+}
+
+function bytesOfReply(reply: Reply): number {
+  if (reply.status === "ok") return reply.output.length;
+  return reply.status === "rejected" ? reply.data.length : 0;
+}
