@@ -3,7 +3,7 @@
  * answered, and the key that differs.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
@@ -67,4 +67,39 @@ test("quorate audit says why a replica differs", { timeout: 120_000 }, async () 
     ),
   );
   await client.$close();
+
+  // On any machine, with the replicas gone.
+  const file = join(folder, "evidence");
+  expect(await quorate("audit", "export", file, ...endpointFlags(places))).toMatchObject({ code: 0 });
+  for (const child of running) child.kill("SIGKILL");
+  const machine = ["--machine", "test-support/odd-machine.ts"];
+  const replayed = await quorate("replay", file, ...machine);
+  expect(replayed.err).toMatch(/evidence of [ac], b; executed is what [ac] did/);
+  expect(replayed.out).toMatch(
+    new RegExp(
+      [
+        `^${index}  .*batch`,
+        '  session 1 #4  add\\(\\{ by: 4, name: "apples" \\}\\)',
+        "    = 7",
+        '    counts\\["apples"\\]: 3 -> 7',
+        "  b answered request 1 with 8, NOT what is computed here",
+        "  b had another state behind this entry, NOT what is computed here$",
+      ].join("\n"),
+      "m",
+    ),
+  );
+  expect(replayed.err).toContain(`b had something else than is computed here, from entry ${index} on`);
+  expect(replayed.code).toBe(1);
+  expect((await quorate("replay", file, ...machine, "--state")).out).toContain('"apples": 7');
+  const whole = readFileSync(file, "utf8");
+  writeFileSync(file, whole.replace(/\{"state":"..../, '{"state":"AAAA'));
+  expect(await quorate("replay", file, ...machine)).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("the state in it is none of this machine"),
+  });
+  writeFileSync(file, whole.replace('{"finding"', '{"fanding"'));
+  expect(await quorate("replay", file, ...machine)).toMatchObject({
+    code: 3,
+    err: expect.stringContaining("line 2 is damaged"),
+  });
 });

@@ -191,6 +191,9 @@ describe("the key-value service", { timeout: 120_000 }, () => {
 
   test("of what is no data directory, and of entries that are not there, it says so", () => {
     const nothing = replay([join(folder, "nothing")]);
+    const other = join(folder, "other");
+    writeFileSync(other, "something else");
+    expect(replay([other]).stderr).toContain("it is neither a data directory nor an evidence file");
     const behind = replay([join(folder, "kv"), "--to", "9999", "--key", "k8"]);
 
     expect(nothing.stderr).toContain("it is no data directory of a replica");

@@ -6,9 +6,11 @@
 import { Command, Option as Flag } from "commander";
 import { z } from "zod";
 import { answerMsMax, endpointsOf, faultOf, withEndpoints } from "../endpoints.js";
-import { exitCodes } from "../exit-codes.js";
-import { askFinding } from "../forensics/ask.js";
-import { describePair, pairsOf } from "../forensics/report.js";
+import { CommandFailure, exitCodes } from "../exit-codes.js";
+import { askFinding, askState } from "../forensics/ask.js";
+import { findingToJson } from "../forensics/finding-json.js";
+import { describePair, pairsOf, type ComparedPair } from "../forensics/report.js";
+import { writeEvidence } from "../replay/evidence.js";
 import type { Exit } from "./exit.js";
 
 const positionSchema = z.looseObject({
@@ -58,6 +60,7 @@ export function auditCommand(exit: Exit): Command {
       "Exit code 0 if all replicas answer, nobody differs and nobody is unchecked for long, 1 otherwise, 2 for wrong usage.",
     )
     .addOption(new Flag("-w, --write-out <form>", "the form of the output").choices(["text", "json"]).default("text"));
+  command.addCommand(exportCommand(command));
   return command.action(async () => {
     const given = command.opts<{ writeOut: "text" | "json" }>();
     const asked = await Promise.all(endpointsOf(command).map(ask));
@@ -66,6 +69,30 @@ export function auditCommand(exit: Exit): Command {
     if (given.writeOut === "text") for (const why of await whyDifferent(asked)) process.stdout.write(`\n${why}\n`);
     exit(asked.every(isWell) ? exitCodes.ok : exitCodes.failure);
   });
+}
+
+function exportCommand(audit: Command): Command {
+  return new Command("export")
+    .summary("write what replicas kept of the newest difference into a file, which quorate replay executes")
+    .argument("<file>", "is not overwritten")
+    .action(async (file: string) => {
+      const pairs = await newestPairs(await Promise.all(endpointsOf(audit).map(ask)));
+      const [first] = pairs;
+      if (first === undefined) {
+        const message =
+          "Cannot write evidence: no two replicas that answer have kept anything of the same difference since they were started";
+        throw new CommandFailure(exitCodes.failure, message, {});
+      }
+      const { reference } = first;
+      const state = reference.agreedAt === 0 ? [] : await askState(reference.endpoint);
+      const chunks = state ?? [];
+      const report = (await Promise.all(pairs.map(describePair))).join("\n\n");
+      const kept = [reference, ...pairs.map(({ other }) => other)];
+      const findings = kept.map((each) => findingToJson(each, { ...each, before: undefined, after: undefined }));
+      writeEvidence(file, { findings, chunks, report });
+      const without = state === undefined ? "; the state before is no longer kept, so it cannot be executed" : "";
+      process.stdout.write(`${file} holds what ${kept.map(({ replica }) => replica).join(" and ")} kept${without}\n`);
+    });
 }
 
 async function ask(endpoint: string): Promise<AskedAudit> {
@@ -82,6 +109,10 @@ async function ask(endpoint: string): Promise<AskedAudit> {
 
 /** A text for each replica that differs, as far as what replicas have kept tells why. */
 async function whyDifferent(asked: readonly AskedAudit[]): Promise<readonly string[]> {
+  return Promise.all((await newestPairs(asked)).map(describePair));
+}
+
+async function newestPairs(asked: readonly AskedAudit[]): Promise<readonly ComparedPair[]> {
   const answering = asked.filter((each) => each.fault === undefined);
   const findings = await Promise.all(
     answering
@@ -91,11 +122,10 @@ async function whyDifferent(asked: readonly AskedAudit[]): Promise<readonly stri
   const known = findings.filter((finding) => finding !== undefined);
   const position = Math.max(0, ...known.map((finding) => finding.position));
   const verdicts = answering.flatMap(({ audit }) => [...audit.findings, ...audit.recent]);
-  const pairs = pairsOf(
+  return pairsOf(
     known,
     verdicts.find(({ index }) => index === position),
   );
-  return Promise.all(pairs.map(describePair));
 }
 
 export function isWell(asked: AskedAudit): boolean {

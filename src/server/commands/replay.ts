@@ -3,12 +3,14 @@
  *
  * Owns: its flags, what is shown of which entries, the exit code. Leaves to others: reading and executing (`replay/`).
  */
+import { existsSync, statSync } from "node:fs";
 import { Command, InvalidArgumentError, Option as Flag } from "commander";
 import { before, type LogIndex } from "../../model/ids.js";
 import { CommandFailure, exitCodes, usageFailure, type ExitCode } from "../exit-codes.js";
 import { limitsOf } from "../limit-options.js";
 import { loadMachine, prepareMachine } from "../machine-module.js";
 import { bundledName } from "../options.js";
+import { openEvidence } from "../replay/evidence.js";
 import { changesOfKey, everyChange, historyLines, onlyChanging } from "../replay/history.js";
 import { runInteractive } from "../replay/interactive.js";
 import { Replayer, type Replayed, type ReplayerParts } from "../replay/replayer.js";
@@ -36,7 +38,7 @@ export function replayCommand(exit: Exit): Command {
     .description(
       "Reads a data directory without changing it, executes its log from a checkpoint or the beginning, and shows of each entry who asked what, what it was answered and what it changed. The directory may be a copy, or in use: then what it holds at this moment is shown.\nExit code 0 if everything that was asked for could be executed and is what replicas reported, 1 if not, 2 for wrong usage, 3 if the directory cannot be read.",
     )
-    .argument("<dir>", "the data directory of a replica")
+    .argument("<path>", "the data directory of a replica, or a file of quorate audit export")
     .option(
       "--machine <file>",
       `a module whose default export is the machine that the log is of; default: ${bundledName}`,
@@ -68,7 +70,7 @@ export function replayCommand(exit: Exit): Command {
       environment: process.env,
       flags: {},
     });
-    const source = openDirectory(path);
+    const source = isFile(path) ? openEvidence(path) : openDirectory(path);
     try {
       exit(await replay(given, await partsOf(source, given, settings)));
     } finally {
@@ -138,13 +140,17 @@ async function showEntries(run: Run): Promise<ExitCode> {
   while (replayer.index < to) {
     const replayed = await replayer.next(watch);
     if (replayed === undefined) break;
-    const { report } = replayed;
-    const [first] = report?.different ?? [];
-    if (report !== undefined && first !== undefined && !differing.has(report.replica))
-      differing.set(report.replica, first.index);
+    for (const [replica, at] of differencesIn(replayed)) if (!differing.has(replica)) differing.set(replica, at);
     for (const text of textsOf(replayed, given)) print(text);
   }
   return end(run, differing);
+}
+
+/** Who had something else than is computed here, and where. */
+function differencesIn({ entry, report, remembered }: Replayed): readonly (readonly [string, LogIndex])[] {
+  const [first] = report?.different ?? [];
+  const reported = report === undefined || first === undefined ? [] : [[report.replica, first.index] as const];
+  return [...reported, ...remembered.map(({ replica }) => [replica, entry.index] as const)];
 }
 
 function textsOf(replayed: Replayed, { key, json }: Given): readonly string[] {
@@ -156,13 +162,13 @@ function textsOf(replayed: Replayed, { key, json }: Given): readonly string[] {
 function end({ given, parts, replayer, to }: Run, differing: ReadonlyMap<string, LogIndex>): ExitCode {
   const { index, stopped, decided } = replayer;
   const faults = [...differing].map(
-    ([replica, at]) => `${replica} reported something else than is computed here, from entry ${at} on`,
+    ([replica, at]) => `${replica} had something else than is computed here, from entry ${at} on`,
   );
   if (stopped !== undefined) faults.push(`Entries behind ${index} cannot be executed: ${stopped}`);
   else if (index < to) faults.push(`The log ends with entry ${index}`);
   if (given.json === true) print(JSON.stringify({ event: "end", index, faults }));
   for (const fault of faults) tell(fault);
-  if (index === parts.source.lastIndex && index > decided) {
+  if (parts.source.remembered === undefined && index === parts.source.lastIndex && index > decided) {
     tell(
       `Entries behind ${decided} are in this log, and none says that a replica has executed them: they may have been replaced elsewhere`,
     );
@@ -177,6 +183,10 @@ function tell(text: string): void {
 
 function print(text: string): void {
   process.stdout.write(`${text}\n`);
+}
+
+function isFile(path: string): boolean {
+  return existsSync(path) && statSync(path).isFile();
 }
 
 function indexFrom(text: string): LogIndex {

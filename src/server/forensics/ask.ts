@@ -65,6 +65,12 @@ export async function askEntries(
   }));
 }
 
+/** The state before the difference, a chunk in each line; undefined if it is not to be had. */
+export async function askState(endpoint: string): Promise<readonly string[] | undefined> {
+  const text = await get(endpoint, "state");
+  return text?.trim().split("\n");
+}
+
 async function get(endpoint: string, what: string): Promise<string | undefined> {
   try {
     const response = await fetch(`http://${endpoint}/v1/audit/${what}`, { signal: AbortSignal.timeout(answerMsMax) });

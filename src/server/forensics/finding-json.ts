@@ -33,7 +33,8 @@ type Whose = Pick<KeptFinding, "replica" | "clusterId" | "machine">;
 export function findingToJson(whose: Whose, finding: AuditFinding): { readonly [key: string]: JsonValue } {
   const { position, foundAt, agreedAt, before, after, entries } = finding;
   const hasStates = after !== undefined && (before !== undefined || agreedAt === 0);
-  return { ...whose, position, foundAt, agreedAt, hasStates, entries: entries.map(entryToJson) };
+  const { replica, clusterId, machine } = whose;
+  return { replica, clusterId, machine, position, foundAt, agreedAt, hasStates, entries: entries.map(entryToJson) };
 }
 
 function entryToJson({ index, time, kind, output, state, content }: TrailEntry): JsonValue {

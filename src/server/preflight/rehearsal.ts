@@ -6,19 +6,18 @@
  */
 import type { ReplicatedLimits } from "../../api/config.js";
 import type { LowLevelMachine } from "../../api/low-level.js";
-import { Executor, type Executed } from "../../execution/executor.js";
+import type { Executed, Executor } from "../../execution/executor.js";
 import type { Entry } from "../../model/entry.js";
 import { after, type LogIndex } from "../../model/ids.js";
 import type { Reply, Request } from "../../model/request.js";
-import { nodeHash } from "../../node/hash.js";
 import { askText, outcomeKey, outcomeText } from "../../sim/machine-copy.js";
 import { decodeValue } from "../../wire/canonical.js";
 import { decodeBatch } from "../../wire/request-codec.js";
 import { CommandFailure, exitCodes } from "../exit-codes.js";
-import type { ReplaySource } from "../replay/source.js";
+import type { DirectorySource } from "../replay/source.js";
 
 export interface RehearsalParts {
-  readonly source: ReplaySource;
+  readonly source: DirectorySource;
   /** Executes what was ordered so far. */
   readonly old: LowLevelMachine;
   readonly next: LowLevelMachine;
@@ -107,13 +106,10 @@ export async function rehearse(parts: RehearsalParts): Promise<Rehearsal> {
 function beginning({ source, old, next, limits }: RehearsalParts): { readonly old: Executor; readonly next: Executor } {
   const objections: string[] = [];
   for (const start of source.starts) {
-    const [one, other] = [old, next].map(
-      (machine) => new Executor({ machine, hash: nodeHash, limits, founders: source.founders }),
-    );
-    if (one === undefined || other === undefined) break;
-    const objection = start.install(one) ?? start.install(other);
-    if (objection === undefined) return { old: one, next: other };
-    objections.push(objection);
+    const one = start.open({ machine: old, limits });
+    const other = start.open({ machine: next, limits });
+    if (typeof one !== "string" && typeof other !== "string") return { old: one, next: other };
+    objections.push(typeof one === "string" ? one : String(other));
   }
   throw new CommandFailure(exitCodes.dataRefused, `Cannot rehearse ${source.path}: ${objections.join("; ")}`, {});
 }

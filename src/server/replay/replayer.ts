@@ -6,21 +6,22 @@
  */
 import type { ReplicatedLimits } from "../../api/config.js";
 import type { LowLevelMachine, MachineFork, MachineInstance, MachineStep, StateChange } from "../../api/low-level.js";
+import { equalBytes } from "../../base/bytes.js";
 import { equalFingerprints } from "../../base/fingerprint.js";
 import { entriesInChunks, type NamedEntry } from "../../collections/snapshot-format.js";
-import { Executor } from "../../execution/executor.js";
+import type { Executed } from "../../execution/executor.js";
 import type { AuditDigest } from "../../model/audit.js";
 import type { Entry } from "../../model/entry.js";
-import { after, type LogIndex, type ReplicaId } from "../../model/ids.js";
+import { after, noIndex, type LogIndex, type ReplicaId } from "../../model/ids.js";
 import { decodeMembership } from "../../model/membership-codec.js";
 import type { Membership } from "../../model/membership.js";
 import type { Reply, Request } from "../../model/request.js";
-import { nodeHash } from "../../node/hash.js";
 import { decodeAuditReport } from "../../wire/audit-codec.js";
 import { decodeReport } from "../../wire/checkpoint-codec.js";
+import { encodeReply } from "../../wire/reply-codec.js";
 import { decodeBatch } from "../../wire/request-codec.js";
 import { CommandFailure, exitCodes } from "../exit-codes.js";
-import type { ReplaySource, ReplayStart } from "./source.js";
+import type { ReplayExecutor, ReplaySource, ReplayStart } from "./source.js";
 
 /** What one call of the machine changed; `more` are left out. `undefined`: the machine does not tell. */
 export type Changes = { readonly shown: readonly StateChange[]; readonly more: number } | undefined;
@@ -54,6 +55,16 @@ export interface Replayed {
   readonly steps: readonly ReplayedStep[];
   readonly members: Membership | undefined;
   readonly report: ComparedReport | undefined;
+  /** In evidence. */
+  readonly remembered: readonly ComparedMemory[];
+}
+
+/** Of a replica that did not have what is computed here. */
+export interface ComparedMemory {
+  readonly replica: ReplicaId;
+  /** By the places of the requests: what it answered, where that is something else. */
+  readonly answers: readonly (Reply | undefined)[];
+  readonly isStateEqual: boolean;
 }
 
 export interface ReplayerParts {
@@ -71,7 +82,7 @@ const positionsMax = 10_000;
 
 export class Replayer {
   readonly #parts: ReplayerParts;
-  #executor: Executor;
+  #executor: ReplayExecutor | undefined;
   #instance: MachineInstance | undefined;
   #entries: AsyncGenerator<Entry, string | undefined> | undefined;
   #stopped: string | undefined;
@@ -84,16 +95,15 @@ export class Replayer {
 
   constructor(parts: ReplayerParts) {
     this.#parts = parts;
-    this.#executor = this.#newExecutor();
   }
 
   /** The last entry that was executed. */
   get index(): LogIndex {
-    return this.#executor.executedIndex;
+    return this.#executor?.executedIndex ?? noIndex;
   }
 
   get time(): number {
-    return this.#executor.time;
+    return this.#executor?.time ?? 0;
   }
 
   /** Why nothing can be executed from here on, although the log goes on. */
@@ -140,14 +150,9 @@ export class Replayer {
 
   /** Every key of every collection; none if only the machine can read its state. */
   *contents(): Generator<NamedEntry, void> {
-    const fork = this.#executor.fork();
-    yield* entriesInChunks(fork.machine.chunks());
-    fork.release();
-  }
-
-  #newExecutor(): Executor {
-    const { source, machine, limits } = this.#parts;
-    return new Executor({ machine: this.#watched(machine), hash: nodeHash, limits, founders: source.founders });
+    const fork = this.#executor?.fork();
+    yield* entriesInChunks(fork?.machine.chunks() ?? []);
+    fork?.release();
   }
 
   /** The same, and all versions before it, with what each call does noted here. */
@@ -172,12 +177,14 @@ export class Replayer {
   }
 
   #beginAt(start: ReplayStart): string | undefined {
-    this.#executor = this.#newExecutor();
     this.#entries = undefined;
     this.#stopped = undefined;
     this.#positions.clear();
     this.#decided = start.index;
-    return start.install(this.#executor);
+    const { machine, limits } = this.#parts;
+    const opened = start.open({ machine: this.#watched(machine), limits });
+    this.#executor = typeof opened === "string" ? undefined : opened;
+    return typeof opened === "string" ? opened : undefined;
   }
 
   #whyNot(index: LogIndex | "oldest", objections: readonly string[]): string {
@@ -188,15 +195,17 @@ export class Replayer {
   }
 
   #execute(entry: Entry): Replayed | undefined {
+    const executor = this.#executor;
+    if (executor === undefined) return undefined;
     const requests = entry.kind === "batch" ? (decodeBatch(entry.payload) ?? []) : [];
     const principals = requests.map((request) => this.#principalOf(request));
     this.#steps = [];
     this.#before = this.#watch === undefined ? undefined : this.#instance?.fork();
-    const executed = this.#executor.execute(entry);
+    const executed = executor.execute(entry);
     this.#before?.release();
     this.#before = undefined;
-    if (this.#executor.broken !== undefined) {
-      this.#stopped = this.#executor.broken;
+    if (executor.broken !== undefined) {
+      this.#stopped = executor.broken;
       return undefined;
     }
     this.#notePosition();
@@ -213,12 +222,28 @@ export class Replayer {
       ],
       members: entry.kind === "configuration" ? decodeMembership(entry.payload) : undefined,
       report: entry.kind === "report" ? this.#compare(entry.payload) : undefined,
+      remembered: this.#compareRemembered(entry, executed),
     };
+  }
+
+  /** What replicas remembered of the entry, as far as it is not what was computed here. */
+  #compareRemembered({ index }: Entry, executed: readonly Executed[]): readonly ComparedMemory[] {
+    const remembered = this.#parts.source.remembered?.(index) ?? [];
+    return remembered.flatMap(({ replica, entry: { content, state } }) => {
+      const answers = executed.map(({ reply }, at) => {
+        const its = content?.answers[at]?.reply;
+        return its === undefined || equalBytes(encodeReply(its), encodeReply(reply)) ? undefined : its;
+      });
+      const own = this.#instance?.fingerprint?.();
+      const isStateEqual = own === undefined || equalFingerprints(own, state);
+      const isEqual = isStateEqual && answers.every((answer) => answer === undefined);
+      return isEqual ? [] : [{ replica, answers, isStateEqual }];
+    });
   }
 
   #principalOf(request: Request): string {
     if (request.kind === "open") return request.principal;
-    const state = this.#executor.sessions.state(request.session);
+    const state = this.#executor?.sessions.state(request.session) ?? "unknown";
     return typeof state === "string" ? "" : state.principal;
   }
 
@@ -246,7 +271,7 @@ export class Replayer {
   }
 
   #notePosition(): void {
-    const { due } = this.#executor.audits;
+    const due = this.#executor?.audits.due;
     if (due === undefined) return;
     this.#positions.set(this.index, due);
     const [oldest] = this.#positions.keys();

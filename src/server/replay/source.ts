@@ -4,12 +4,16 @@
  * Owns: the contract, and the one of data directories. Nothing of the directory is changed and no lock is taken, so the directory of a running replica
  * can be read too: then it is seen as it was at that moment. Leaves to others: executing (`replayer.ts`).
  */
+import type { ReplicatedLimits } from "../../api/config.js";
+import type { LowLevelMachine, MachineFork } from "../../api/low-level.js";
 import { doAll } from "../../base/steps.js";
 import { installFrames } from "../../execution/checkpoint-frames.js";
-import type { Executor } from "../../execution/executor.js";
+import { Executor, type Executed } from "../../execution/executor.js";
+import type { SessionView } from "../../execution/session-view.js";
+import type { AuditDigest, TrailEntry } from "../../model/audit.js";
 import type { Checkpoint } from "../../model/checkpoint.js";
 import type { Entry } from "../../model/entry.js";
-import { after, noIndex, type LogIndex } from "../../model/ids.js";
+import { after, noIndex, type AgreedTime, type LogIndex } from "../../model/ids.js";
 import type { Membership } from "../../model/membership.js";
 import { readingDisk } from "../../node/disk.js";
 import { holderOf } from "../../node/disk-lock.js";
@@ -35,14 +39,41 @@ export interface ReplaySource {
   readonly notes: readonly string[];
   /** In order; returns why it ended before the last, if it did. */
   entries(from: LogIndex): AsyncGenerator<Entry, string | undefined>;
+  /** What replicas remembered of an entry, in evidence. */
+  remembered?(index: LogIndex): readonly { readonly replica: string; readonly entry: TrailEntry }[];
   close(): void;
 }
 
 /** A state from which the entry behind `index` can be executed. */
 export interface ReplayStart {
   readonly index: LogIndex;
-  /** Answers why not, if it could not: then the executor is of no use any more. */
-  install(executor: Executor): string | undefined;
+  /** Answers why not, if it could not. */
+  open(parts: ReplayParts): ReplayExecutor | string;
+}
+
+/** Of a data directory everything that is replicated is executed. */
+export interface DirectorySource extends ReplaySource {
+  readonly starts: readonly DirectoryStart[];
+}
+
+interface DirectoryStart extends ReplayStart {
+  open(parts: ReplayParts): Executor | string;
+}
+
+export interface ReplayParts {
+  readonly machine: LowLevelMachine;
+  readonly limits: ReplicatedLimits;
+}
+
+/** What `Executor` is to a replay; of evidence the machine alone is executed. */
+export interface ReplayExecutor {
+  readonly executedIndex: LogIndex;
+  readonly time: AgreedTime;
+  readonly broken: string | undefined;
+  readonly sessions: Pick<SessionView, "state">;
+  readonly audits: { readonly due: AuditDigest | undefined };
+  execute(entry: Entry): readonly Executed[];
+  fork(): { readonly machine: MachineFork; release(): void };
 }
 
 const readBytes = 4 * 1024 * 1024;
@@ -51,7 +82,7 @@ const checkpointsName = "checkpoints";
 const attemptsMax = 5;
 
 /** @throws CommandFailure */
-export function openDirectory(path: string): ReplaySource {
+export function openDirectory(path: string): DirectorySource {
   for (let attempt = 1; ; attempt += 1) {
     const holder = holderIn(path);
     try {
@@ -63,7 +94,7 @@ export function openDirectory(path: string): ReplaySource {
   }
 }
 
-function openAs(path: string, holder: number | undefined): ReplaySource {
+function openAs(path: string, holder: number | undefined): DirectorySource {
   const identity = identityIn(path);
   // First the log: if it is cut meanwhile, the checkpoint that covers it is found all the same.
   const log = openLogToRead({ disk: readingDisk, hash: nodeHash, directory: path, logIdentity: identity.logIdentity });
@@ -72,7 +103,7 @@ function openAs(path: string, holder: number | undefined): ReplaySource {
     path,
     ...{ clusterId: identity.clusterId, replicaId: identity.replicaId, machine: identity.machine },
     founders: identity.membership,
-    starts: startsIn(path, log),
+    starts: startsIn(path, identity.membership, log),
     lastIndex: log.lastIndex,
     notes: notesOf(path, holder, log),
     entries: (from) => entriesOf(log, from),
@@ -93,13 +124,14 @@ function identityIn(path: string): Identity {
   throw refused(path, `its format is version ${decoded.version}, and this program knows ${decoded.known}`);
 }
 
-function startsIn(path: string, log: ReadableLog): readonly ReplayStart[] {
-  const starts: ReplayStart[] = [];
-  if (log.start.index === noIndex) starts.push({ index: noIndex, install: () => undefined });
+function startsIn(path: string, founders: Membership, log: ReadableLog): readonly DirectoryStart[] {
+  const starts: DirectoryStart[] = [];
+  if (log.start.index === noIndex)
+    starts.push({ index: noIndex, open: (parts) => new Executor({ ...parts, hash: nodeHash, founders }) });
   if (readingDisk.exists(`${path}/${checkpointsName}`)) {
     const store = new CheckpointStore({ disk: readingDisk, hash: nodeHash, directory: path });
     for (const checkpoint of store.all.toReversed()) {
-      if (checkpoint.last.index >= log.start.index) starts.push(startAt(store, checkpoint));
+      if (checkpoint.last.index >= log.start.index) starts.push(startAt(store, founders, checkpoint));
     }
   }
   if (starts.length > 0) return starts;
@@ -109,12 +141,14 @@ function startsIn(path: string, log: ReadableLog): readonly ReplayStart[] {
   );
 }
 
-function startAt(store: CheckpointStore, { last, time, chunks }: Checkpoint): ReplayStart {
+function startAt(store: CheckpointStore, founders: Membership, { last, time, chunks }: Checkpoint): DirectoryStart {
   return {
     index: last.index,
-    install: (executor) => {
+    open: (parts) => {
+      const executor = new Executor({ ...parts, hash: nodeHash, founders });
       try {
-        return doAll(installFrames(executor, { index: last.index, time }, readAll(store, chunks)));
+        const at = { index: last.index, time };
+        return doAll(installFrames(executor, at, readAll(store, chunks))) ?? executor;
       } catch (cause) {
         if (!(cause instanceof ChunkDamaged)) throw cause;
         return `the checkpoint of entry ${last.index} cannot be used: ${cause.message}`;

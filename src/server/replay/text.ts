@@ -10,12 +10,12 @@ import type { Reply, Request } from "../../model/request.js";
 import { askText, outcomeText, valueText } from "../../sim/machine-copy.js";
 import { decodeValue } from "../../wire/canonical.js";
 import { toMachineJson, type JsonValue } from "../machine-json.js";
-import type { Changes, ComparedReport, Replayed, ReplayedStep } from "./replayer.js";
+import type { Changes, ComparedMemory, ComparedReport, Replayed, ReplayedStep } from "./replayer.js";
 
 // --- for people ---
 
 export function replayedText(replayed: Replayed): string {
-  const { entry, steps, members, report } = replayed;
+  const { entry, steps, members, report, remembered } = replayed;
   const lines = [`${entry.index}  ${timeText(entry.time)}  ${entry.kind}`];
   if (members !== undefined) {
     lines.push(
@@ -26,7 +26,19 @@ export function replayedText(replayed: Replayed): string {
   }
   if (report !== undefined) lines.push(`  ${reportText(report)}`);
   for (const step of steps) if (isTold(step)) lines.push(...stepLines(step));
+  for (const memory of remembered) lines.push(...memoryLines(memory));
   return lines.join("\n");
+}
+
+function memoryLines({ replica, answers, isStateEqual }: ComparedMemory): readonly string[] {
+  const lines = answers.flatMap((answer, at) =>
+    answer === undefined
+      ? []
+      : [`  ${replica} answered request ${at + 1} with ${replyText(answer)}, NOT what is computed here`],
+  );
+  return isStateEqual
+    ? lines
+    : [...lines, `  ${replica} had another state behind this entry, NOT what is computed here`];
 }
 
 /** A sweep that did nothing comes with every entry. */
@@ -138,7 +150,7 @@ export function timeText(time: number): string {
 
 // --- for programs ---
 
-export function replayedJson({ entry, steps, members, report }: Replayed): JsonValue {
+export function replayedJson({ entry, steps, members, report, remembered }: Replayed): JsonValue {
   const { index, term, time, kind } = entry;
   return {
     event: "entry",
@@ -146,7 +158,13 @@ export function replayedJson({ entry, steps, members, report }: Replayed): JsonV
     ...(members === undefined ? {} : { members: toMachineJson(membersOf(members)) }),
     ...(report === undefined ? {} : { report: toMachineJson(report) }),
     steps: steps.filter(isTold).map(stepJson),
+    ...(remembered.length === 0 ? {} : { different: remembered.map(memoryJson) }),
   };
+}
+
+function memoryJson({ replica, answers, isStateEqual }: ComparedMemory): JsonValue {
+  const told = answers.map((answer) => (answer === undefined ? null : replyJson(answer)));
+  return { replica, answers: told, isStateEqual };
 }
 
 function stepJson(step: ReplayedStep): JsonValue {
