@@ -47,6 +47,8 @@ export const faultKinds = [
   "memberRemove",
   "memberReplace",
   "transfer",
+  // Memory. Not among "all": what a replica with wrong memory tells is no measure of the others.
+  "bitFlip",
 ] as const;
 
 export type FaultKind = (typeof faultKinds)[number];
@@ -59,6 +61,7 @@ export const faultClasses: Readonly<Record<string, readonly FaultKind[]>> = {
   clock: ["clockDrift", "clockJump"],
   disk: ["slowDisk", "stuckDisk", "syncError", "readError", "fullDisk"],
   members: ["memberAdd", "memberRemove", "memberReplace", "transfer"],
+  memory: ["bitFlip"],
   damage: ["bitRot", "lostWrite", "misdirectedWrite", "wipe", "oldDisk"],
 };
 
@@ -76,7 +79,7 @@ export interface PlannedFault {
 
 /** "all", "none", or kinds and classes: an unknown name is answered as a sentence. */
 export function readFaults(given: "all" | "none" | readonly string[]): readonly FaultKind[] | string {
-  if (given === "all") return faultKinds;
+  if (given === "all") return faultKinds.filter((kind) => kind !== "bitFlip");
   if (given === "none") return [];
   const kinds = new Set<FaultKind>();
   for (const name of given) {

@@ -22,5 +22,6 @@ export { scenario, outputOf, type Scenario, type ScenarioOptions } from "./scena
 export type { Draw } from "./draw.js";
 export { faultClasses, faultKinds, type FaultKind } from "./faults.js";
 export type { Operation, OperationEnd } from "./operation.js";
+export type { Flip } from "./checkers/memory-judge.js";
 export type { Rule, Violation } from "./checkers/violation.js";
 export type { Ask, Workload } from "./workload.js";

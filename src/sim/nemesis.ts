@@ -3,12 +3,15 @@
  *
  * Owns: one function for each kind of fault, whom it meets, and which faults count: only one that was in force while an operation was
  * under way. Leaves to others: which faults come (`plan.ts`), what may be damaged (`atlas.ts`). Faults touch packets, disk blocks,
- * clocks and processes; nothing above.
+ * clocks and processes, and bits in memory; nothing above. The reason for its length: it is one list.
  */
 import { checkpointFiles, mayRestoreOldDisk, maySpoil, settledFile, startStale } from "./atlas.js";
 import { isChanging, newestConfiguration } from "../consensus/raft/configuration.js";
 import type { Instruction } from "../model/instruction.js";
 import { memberOf, type Member } from "../model/membership.js";
+import { Draw } from "./draw.js";
+import { randomStream } from "../base/random.js";
+import { flipBit, memoryTargets } from "./memory-faults.js";
 import { faultKinds, type FaultKind, type PlannedFault } from "./faults.js";
 import { clockRatesOf } from "./process.js";
 import type { SimReplica } from "./sim-replica.js";
@@ -206,6 +209,9 @@ function instruct(world: World, instruction: Instruction, whenDone: () => void =
   });
   return isAsked === true ? "once" : undefined;
 }
+
+/** In one run: fewer than after which a replica is set aside for good. */
+const flipsMax = 2;
 
 const nothing = (): Applied => undefined;
 
@@ -412,6 +418,22 @@ const apply: Readonly<Record<FaultKind, (world: World, fault: PlannedFault) => A
   transfer(world, { draws }) {
     const to = draws[2] < 0.5 ? undefined : world.replicas[Math.floor(draws[0] * world.replicas.length)]?.id;
     return instruct(world, { kind: "transfer", to });
+  },
+  bitFlip(world, fault) {
+    const executor = runningOf(world, fault)?.opened?.executor;
+    const replica = world.replicas.find(({ opened }) => executor !== undefined && opened?.executor === executor);
+    const isUp = world.replicas.every(({ opened }) => opened !== undefined);
+    const { memory } = world;
+    // One at a time: of two, nobody could say who is right. And few: memory that fails often is not trusted again.
+    if (memory === undefined || memory.isBusy || memory.flips.length >= flipsMax || !isUp) return undefined;
+    if (executor === undefined || replica === undefined) return undefined;
+    const draw = new Draw(randomStream(Math.floor(fault.draws[3] * 2 ** 32), "bit flip"));
+    const target = draw.pick(memoryTargets);
+    const flipped = flipBit(executor, target, draw);
+    if (flipped === undefined) return undefined;
+    memory.flipped(replica.id, target);
+    say(world, `flips a bit in the memory of ${replica.id}: ${flipped}`);
+    return "once";
   },
   oldDisk(world, fault) {
     const replica = anyOf(world, fault);

@@ -238,7 +238,7 @@ export class SimClient {
   }
 
   #end(operation: Operation, end: NonNullable<Operation["end"]>): void {
-    operation.end = end;
+    operation.end = this.#parts.judge.trusted(end);
     if (end.kind === "unknown" || end.kind === "notExecuted") this.#parts.markers.ended(end.kind);
     this.#finish(operation, () => (end.kind === "refused" ? `refused ${end.refusal.code}` : end.kind));
   }

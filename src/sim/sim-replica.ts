@@ -9,6 +9,7 @@ import type { ForbiddenUse, LowLevelMachine } from "../api/low-level.js";
 import type { RaftState } from "../consensus/raft/state.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import type { Instruction, InstructionOutcome } from "../model/instruction.js";
+import type { AuditedPosition } from "../model/audit.js";
 import type { Member } from "../model/membership.js";
 import { DiskError } from "../ports/disk.js";
 import type { EngineHealth } from "../replica/channel.js";
@@ -41,6 +42,9 @@ export interface SimReplicaParts {
   /** Start was refused, for good as far as this disk goes. */
   readonly refused: (id: string, code: string, message: string) => void;
   readonly markers: Markers;
+  /** It has told its program that replicas differ. */
+  readonly setAside: (id: string) => void;
+  readonly found: (id: string, finding: AuditedPosition) => void;
 }
 
 const dataDir = "data";
@@ -307,8 +311,15 @@ export class SimReplica {
       {
         roleChanged: (role) => this.#onRole(role),
         healthChanged: (health) => this.#onHealth(health),
-        found: ({ index, kind, differing }) => trace.add(this.id, `finds at ${index}: ${kind} ${differing.join(", ")}`),
-        quarantineChanged: (state) => trace.add(this.id, `is ${state}`),
+        found: (finding) => {
+          const { index, kind, differing } = finding;
+          trace.add(this.id, `finds at ${index}: ${kind} ${differing.join(", ")}`);
+          this.#parts.found(this.id, finding);
+        },
+        quarantineChanged: (state) => {
+          trace.add(this.id, `is ${state}`);
+          if (state === "rebuilding") this.#parts.setAside(this.id);
+        },
         broken: (reason) => this.#onBroken(process, reason),
         peerChanged: (peer, isConnected, cause) => {
           this.#parts.trace.addOften(this.id, 1, () => (isConnected ? `hears ${peer}` : `has lost ${peer}: ${cause}`));

@@ -8,6 +8,7 @@
 import type { LowLevelMachine } from "../api/low-level.js";
 import { newestConfiguration } from "../consensus/raft/configuration.js";
 import { memberOf } from "../model/membership.js";
+import type { Flip } from "./checkers/memory-judge.js";
 import { must, type Violation } from "./checkers/violation.js";
 import { readFaults, type FaultKind } from "./faults.js";
 import type { Marker } from "./markers.js";
@@ -59,6 +60,8 @@ export interface SimulationResult {
   readonly faults: Readonly<Record<FaultKind, number>>;
   readonly markers: readonly Marker[];
   readonly trace: readonly string[];
+  /** Bits that flipped in memory, and what came of them. */
+  readonly flips: readonly Flip[];
   /** @throws SimulationFailed with the seed, the broken rule and the trace. */
   assertCorrect(): void;
 }
@@ -168,7 +171,8 @@ function heal(world: World, nemesis: Nemesis): void {
   // Not before everybody has asked once more, so that this phase shows something.
   while (world.violation === undefined && scheduler.now < deadline) {
     world.runUntil(scheduler.now + 20);
-    if (world.operationsLeft > 0 || world.outstanding > 0 || !isSettled(world, core)) continue;
+    const isBusy = world.operationsLeft > 0 || world.outstanding > 0 || world.memory?.isBusy === true;
+    if (isBusy || !isSettled(world, core)) continue;
     // Entries may go on for ever, by time alone: so followers need only reach the end as it was.
     end ??= world.order.decided.length;
     const reached = end;
@@ -187,7 +191,8 @@ function heal(world: World, nemesis: Nemesis): void {
 /** What a disk really holds shows when it is read again: often everybody starts anew, some of them after a loss of power. */
 function restartSome(world: World): void {
   const draw = world.draw("restart");
-  const chance = draw.pick([0, 0, 0.5, 1]);
+  // A start would heal memory before anybody has found that it was wrong.
+  const chance = world.memory === undefined ? draw.pick([0, 0, 0.5, 1]) : 0;
   for (const replica of world.replicas) {
     if (!draw.chance(chance)) continue;
     if (draw.chance(0.5)) replica.kill();
@@ -225,7 +230,7 @@ function leaveBroken(world: World, replica: SimReplica): void {
  */
 function chooseCore(world: World): readonly SimReplica[] {
   const alive = world.replicas.filter(({ lostBecause, isStale }) => lostBecause === undefined && !isStale);
-  if (world.spoiled.size > 0 || world.plan.spares > 0) return alive;
+  if (world.spoiled.size > 0 || world.plan.spares > 0 || world.memory !== undefined) return alive;
   const draw = world.draw("core");
   const size = draw.between(Math.floor(world.replicas.length / 2) + 1, world.replicas.length);
   const first = draw.between(0, alive.length - 1);
@@ -303,6 +308,7 @@ function resultOf(options: RunOptions, world: World, nemesis: Nemesis): Simulati
     },
     markers: [...world.markers.reached].sort(),
     trace: world.trace.lines,
+    flips: world.memory?.flips ?? [],
     assertCorrect: () => {
       const { violation } = result;
       if (violation !== undefined) throw new SimulationFailed(violation, reportOf(options, result, violation));

@@ -6,6 +6,7 @@
  */
 import type { Limits } from "../api/config.js";
 import type { LowLevelMachine } from "../api/low-level.js";
+import { Executor } from "../execution/executor.js";
 import type { ReplicaId } from "../model/ids.js";
 import type { Member } from "../model/membership.js";
 import { InvariantViolation } from "../base/invariant.js";
@@ -13,6 +14,7 @@ import { checkQueues } from "./checkers/queues.js";
 import { checkStalls } from "./checkers/stalls.js";
 import { ClientJudge } from "./checkers/client-judge.js";
 import { EventJudge } from "./checkers/event-judge.js";
+import { MemoryJudge } from "./checkers/memory-judge.js";
 import { OrderJudge } from "./checkers/order-judge.js";
 import { RuleBroken, rules, type Violation } from "./checkers/violation.js";
 import { Draw } from "./draw.js";
@@ -22,6 +24,7 @@ import type { Plan } from "./plan.js";
 import { clockRatesOf } from "./process.js";
 import { Scheduler } from "./scheduler.js";
 import { SimClient } from "./sim-client.js";
+import { simHash } from "./sim-hash.js";
 import { SimDisk } from "./sim-disk.js";
 import { SimNetwork } from "./sim-network.js";
 import { SimReplica } from "./sim-replica.js";
@@ -42,6 +45,9 @@ export interface WorldOptions {
 
 const clusterId = "simulated";
 const queueCheckMs = 250;
+const memoryCheckMs = 20;
+/** As a supervisor does. */
+const restartMs = 1_000;
 const replicaIds = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
 
 export class World {
@@ -55,6 +61,8 @@ export class World {
   readonly order: OrderJudge;
   readonly judge: ClientJudge;
   readonly events: EventJudge;
+  /** If memory fails in this run. */
+  readonly memory: MemoryJudge | undefined;
   readonly markers = new Markers();
   /** Hosts whose disk somebody has damaged: only of these a start may be refused. */
   readonly spoiled = new Set<string>();
@@ -78,10 +86,16 @@ export class World {
     const founders = everybody.slice(0, plan.replicas);
     const replicas: SimReplica[] = [];
     this.replicas = replicas;
-    this.order = new OrderJudge(replicas, () => this.scheduler.now);
+    const now = (): number => this.scheduler.now;
+    const reference = this.#reference();
+    this.memory =
+      reference === undefined
+        ? undefined
+        : new MemoryJudge(replicas, { now, boundMs: memoryBoundOf(plan.limits), reference });
+    this.order = new OrderJudge(replicas, { now, memory: this.memory, reference });
     const [slowestClock] = clockRatesOf(plan.limits.lease);
-    this.judge = new ClientJudge(this.order, slowestClock);
-    this.events = new EventJudge(machine.eventNames ?? []);
+    this.judge = new ClientJudge(this.order, slowestClock, this.memory);
+    this.events = new EventJudge(machine.eventNames ?? [], this.memory);
     for (const member of everybody) {
       replicas.push(this.#replica(deployed, member, founders.includes(member) ? founders : [...founders, member]));
     }
@@ -134,6 +148,20 @@ export class World {
     });
   }
 
+  /** Looks often: who is named too late is a broken rule. */
+  #watchMemory(memory: MemoryJudge): void {
+    this.scheduler.after(memoryCheckMs, () => {
+      this.#watchMemory(memory);
+      this.attempt("simulator", () => memory.look());
+    });
+  }
+
+  /** What the order alone says, where a replica's memory cannot be believed. */
+  #reference(): Executor | undefined {
+    if (!this.plan.faults.some(({ kind }) => kind === "bitFlip")) return undefined;
+    return new Executor({ machine: this.machine, hash: simHash, limits: this.plan.limits, founders: { members: [] } });
+  }
+
   /** A stream of draws by name. */
   draw(name: string): Draw {
     return new Draw(this.scheduler.random(name));
@@ -141,6 +169,7 @@ export class World {
 
   start(): void {
     this.#watchQueues();
+    if (this.memory !== undefined) this.#watchMemory(this.memory);
     for (const [at, replica] of this.replicas.slice(0, this.plan.replicas).entries()) {
       const operations = this.plan.foundingEndsAt[at];
       if (operations !== undefined) replica.disk.crashAfterOperations(operations);
@@ -216,6 +245,8 @@ export class World {
         this.#threw(id, new RuleBroken("V15", `${code}: ${message}`));
       },
       markers,
+      setAside: (id) => this.memory?.setAside(id),
+      found: (id, finding) => this.memory?.found(id, finding),
     });
   }
 
@@ -247,14 +278,29 @@ export class World {
     });
   }
 
+  /** Its memory is wrong, and it has noticed that by itself: it ends, as any that breaks an invariant, and starts anew. */
+  #stopsItself(who: ReplicaId, memory: MemoryJudge, cause: unknown): void {
+    this.trace.add(who, `has failed: ${describeThrown(cause)}`);
+    memory.stopped(who);
+    const replica = this.replicas.find(({ id }) => id === who);
+    replica?.kill();
+    this.scheduler.after(restartMs, () => replica?.start());
+  }
+
   #threw(who: string, cause: unknown): void {
     if (cause instanceof WorkloadFailed) throw cause;
     if (this.violation !== undefined) return;
+    if (this.memory?.isExcused(who) === true) return this.#stopsItself(who, this.memory, cause);
     const rule = cause instanceof RuleBroken ? cause.rule : "V1";
     const fact = cause instanceof RuleBroken ? cause.message : `${who}: ${describeThrown(cause)}`;
     this.violation = { rule, claim: rules[rule], fact, at: this.scheduler.now };
     this.trace.add(who, `breaks ${rule}: ${fact}`);
   }
+}
+
+/** A cycle of the scrubber and what is left of the one before it, a position, its reports, and as long again for what is slow in a run. */
+function memoryBoundOf({ audit }: Limits): number {
+  return 2 * (2_000 + audit.everyMs + 2_000) + audit.reportMs;
 }
 
 /** The first lines of the stack, without the machine's paths, so that a trace is the same everywhere. */

@@ -8,7 +8,7 @@ import { expect, test } from "vitest";
 import { randomStream } from "../../src/base/random.js";
 import { doAll, type Steps } from "../../src/base/steps.js";
 import { entriesOf, type TrieEntry } from "../../src/collections/hash-trie.js";
-import { withFlippedBit } from "../../test-support/bit-flip.js";
+import { withFlippedBit } from "../../src/sim/bit-flip.js";
 import { Draw } from "../../src/sim/draw.js";
 import { CollectionStore, forkChunks, type TestState } from "../../test-support/collection-store.js";
 import { plainData } from "../../test-support/plain-data.js";

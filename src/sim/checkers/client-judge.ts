@@ -11,7 +11,8 @@ import { Executor, type ExecutorParts } from "../../execution/executor.js";
 import type { LogIndex } from "../../model/ids.js";
 import type { QueryOutcome, Reply } from "../../model/request.js";
 import { decodeBatch } from "../../wire/request-codec.js";
-import type { Floor, Operation } from "../operation.js";
+import type { MemoryJudge } from "./memory-judge.js";
+import type { Floor, Operation, OperationEnd } from "../operation.js";
 import { equalExecuted, equalPlain, equalReplies } from "./equal.js";
 import { ReadJudge, seesEverything } from "./read-levels.js";
 import { describeReply, type Decided, type OrderJudge } from "./order-judge.js";
@@ -21,10 +22,12 @@ export class ClientJudge {
   readonly #order: OrderJudge;
   readonly #reads: ReadJudge;
   readonly operations: Operation[] = [];
+  readonly #memory: Pick<MemoryJudge, "isDoubtful"> | undefined;
   #floor: Floor = { index: 0, ordinal: 0 };
 
-  constructor(order: OrderJudge, slowestClock: number) {
+  constructor(order: OrderJudge, slowestClock: number, memory?: Pick<MemoryJudge, "isDoubtful">) {
     this.#order = order;
+    this.#memory = memory;
     this.#reads = new ReadJudge(order.decided, slowestClock);
   }
 
@@ -55,8 +58,17 @@ export class ClientJudge {
     return begun;
   }
 
+  /** As it counts: whoever was told something by a replica whose memory is wrong knows nothing. With `faults: "crash"` that can happen. */
+  trusted(end: OperationEnd): OperationEnd {
+    return this.#memory?.isDoubtful === true ? { kind: "unknown", cause: "memory was wrong somewhere" } : end;
+  }
+
   /** A reply to `number` of `session`. Where it stands is what the order says; the reply's own index may be a later repeat's. */
   answered(operation: Operation, key: { readonly session: number; readonly number: number }, reply: Reply): void {
+    if (this.#memory?.isDoubtful === true) {
+      operation.end = { kind: "unknown", cause: "memory was wrong somewhere" };
+      return;
+    }
     const position = this.#order.positionOf(key.session, key.number);
     if (position === undefined) {
       throw new RuleBroken(
@@ -76,6 +88,10 @@ export class ClientJudge {
 
   read(operation: Operation, answer: { outcome: QueryOutcome; index: LogIndex; ageMs: number }): void {
     const { index } = answer;
+    if (this.#memory?.isDoubtful === true) {
+      operation.end = { kind: "unknown", cause: "memory was wrong somewhere" };
+      return;
+    }
     must(!seesEverything(operation) || index >= operation.floor.index, "V10", () => {
       return `${nameOf(operation)} reads the state at ${index}, and ${placeOf(operation.floor)} had ended before it began`;
     });

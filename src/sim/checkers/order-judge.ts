@@ -8,12 +8,13 @@ import { equalBytes, hexOf } from "../../base/bytes.js";
 import { isMajority } from "../../consensus/quorum.js";
 import { configurationAt } from "../../consensus/raft/configuration.js";
 import { isHardStateDurable, type RaftState } from "../../consensus/raft/state.js";
-import type { Executed } from "../../execution/executor.js";
+import type { Executed, Executor } from "../../execution/executor.js";
 import type { Entry } from "../../model/entry.js";
 import type { LogIndex, ReplicaId } from "../../model/ids.js";
 import { voterSetsOf } from "../../model/membership.js";
 import type { Reply } from "../../model/request.js";
 import { equalExecuted, equalPlain } from "./equal.js";
+import type { MemoryJudge } from "./memory-judge.js";
 import { must } from "./violation.js";
 
 /** What the judge may see of a replica, dead or alive: of a dead one, as it was last. */
@@ -39,6 +40,12 @@ export interface Position {
   readonly reply: Reply;
 }
 
+export interface OrderJudgeParts {
+  readonly now: () => number;
+  readonly memory: Pick<MemoryJudge, "isExcused"> | undefined;
+  readonly reference: Executor | undefined;
+}
+
 /** The digest of the whole state is compared at every index that is a multiple of this. */
 const digestEvery = 64;
 
@@ -51,11 +58,16 @@ export class OrderJudge {
   readonly #digests = new Map<number, { readonly digest: string; readonly by: ReplicaId }>();
   readonly #replicas: readonly Watched[];
   readonly #now: () => number;
+  readonly #memory: Pick<MemoryJudge, "isExcused"> | undefined;
+  readonly #reference: Executor | undefined;
   #digestsCompared = 0;
 
-  constructor(replicas: readonly Watched[], now: () => number) {
+  /** Where memory fails, what is right is what `reference` makes of the order, and not what the first replica does. */
+  constructor(replicas: readonly Watched[], { now, memory, reference }: OrderJudgeParts) {
     this.#replicas = replicas;
     this.#now = now;
+    this.#memory = memory;
+    this.#reference = reference;
   }
 
   get digestsCompared(): number {
@@ -74,8 +86,12 @@ export class OrderJudge {
   /** `digest` is asked for only where states are compared. */
   onExecuted(by: ReplicaId, entry: Entry, executed: readonly Executed[], digest: () => Uint8Array): void {
     const known = this.decided[entry.index - 1];
-    if (known === undefined) this.#decide(by, entry, executed);
-    else this.#compare(known, by, entry, executed);
+    const isExcused = this.#memory?.isExcused(by) === true;
+    if (known === undefined) this.#decide(by, entry, this.#reference?.execute(entry) ?? executed);
+    const decided = this.decided[entry.index - 1];
+    if (decided?.executed !== executed && decided !== undefined && !isExcused)
+      this.#compare(decided, by, entry, executed);
+    if (isExcused) return;
     if (entry.index % digestEvery === 0) this.compareDigest(by, entry.index, digest());
   }
 

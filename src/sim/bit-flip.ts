@@ -4,7 +4,7 @@
  * Owns: which bits there are. A bit is one of what the value says: a number stays finite and a text well-formed, so that code goes on with a
  * wrong value and does not fail at once. Called by the faults of memory.
  */
-import type { Draw } from "../src/sim/draw.js";
+import type { Draw } from "./draw.js";
 
 /** A frozen copy with one bit flipped; undefined if there is no bit in it (`null`, an empty list). */
 export function withFlippedBit(value: unknown, draw: Draw): unknown {
@@ -42,7 +42,7 @@ function flippedNumber(value: number, draw: Draw): number {
 }
 
 /** In a copy. */
-function flippedBytes(bytes: Uint8Array, draw: Draw): Uint8Array {
+export function flippedBytes(bytes: Uint8Array, draw: Draw): Uint8Array {
   const copy = bytes.slice();
   const at = draw.between(0, copy.length - 1);
   copy[at] = (copy[at] ?? 0) ^ (1 << draw.between(0, 7));
