@@ -9,6 +9,7 @@ import type { Fingerprint } from "../base/fingerprint.js";
 import type { EventsAnswer, EventsQuestion } from "../model/events.js";
 import type { AgreedTime, LogIndex, SessionId } from "../model/ids.js";
 import type { Hash } from "../ports/hash.js";
+import type { UnfinishedReason } from "../model/skip.js";
 import type { MachineLimits } from "./config.js";
 
 /** What a replica is given to run. One definition makes any number of independent instances. */
@@ -74,7 +75,12 @@ export type Migrated =
   | { readonly status: "failed"; readonly message: string };
 
 export interface MachineInstance {
-  /** Executes the commands of one entry in order; answers one outcome for each. Never throws for what a command did. */
+  /**
+   * Executes the commands of one entry in order; answers one outcome for each. Does not throw for what a command did: that is its outcome.
+   *
+   * @throws CannotFinish where a command ended in what other replicas may not run into: the state is that before the whole batch then, and
+   * the same batch may come again, with more in `held`.
+   */
   apply(batch: Batch): readonly Outcome[];
   /** Reads, without any effect. `at` is the last executed position and its time. */
   query(name: string, input: Uint8Array, at: Position): Outcome;
@@ -144,6 +150,27 @@ export interface Position {
 /** One entry's commands. An entry without commands is applied too: it moves the agreed time on. */
 export interface Batch extends Position {
   readonly commands: readonly Command[];
+  /** What is not to be executed, by step (`model/skip.ts`); mostly nothing. */
+  readonly held?: ReadonlyMap<number, HeldStep> | undefined;
+}
+
+/** `isSkipped`: it fails, on every replica. Otherwise this replica must not try it: it ends in `CannotFinish`. */
+export interface HeldStep {
+  readonly reason: UnfinishedReason;
+  readonly isSkipped: boolean;
+}
+
+/** A step of a batch ended in something that is no outcome, since it depends on the replica: on the stack that is left, on memory, on time. */
+export class CannotFinish extends Error {
+  override readonly name = "CannotFinish";
+  readonly step: number;
+  readonly reason: UnfinishedReason;
+
+  constructor(step: number, reason: UnfinishedReason) {
+    super(`Cannot finish step ${step}: ${reason}`);
+    this.step = step;
+    this.reason = reason;
+  }
 }
 
 export interface Command {

@@ -5,6 +5,8 @@
  * message is its outcome, on every replica alike. Leaves to others: who asked, and whether it is asked for the first time
  * (`execution/`). Called through the low-level contract.
  *
+ * The reason for its length: whatever calls a user's code is here, so that nothing calls it without a guard, budgets and a way back.
+ *
  * Invariants M7 to M9 of `scope.ts`, M14 of `guard/guard.ts`, M10: after each call the state is that of the commands that did not fail, and
  * nothing else, and M13: what was executed once can be executed again.
  */
@@ -12,20 +14,23 @@ import type { Fingerprint } from "../base/fingerprint.js";
 import { invariant, InvariantViolation, unreachable } from "../base/invariant.js";
 import { decodeUtf8, encodeUtf8 } from "../base/bytes.js";
 import { doAll, type Steps } from "../base/steps.js";
-import type {
-  Batch,
-  Command,
-  MachineEnvironment,
-  MachineFork,
-  MachineInstance,
-  MachineStatistics,
-  MachineStep,
-  Outcome,
-  Position,
+import {
+  CannotFinish,
+  type Batch,
+  type Command,
+  type HeldStep,
+  type MachineEnvironment,
+  type MachineFork,
+  type MachineInstance,
+  type MachineStatistics,
+  type MachineStep,
+  type Outcome,
+  type Position,
 } from "../api/low-level.js";
 import type { CommandLimits, Migrate, Sweep } from "../api/machine.js";
 import type { EventsAnswer, EventsQuestion } from "../model/events.js";
 import { noIndex, type LogIndex } from "../model/ids.js";
+import type { UnfinishedReason } from "../model/skip.js";
 import { isRejected } from "../api/rejected.js";
 import type { StateShape } from "../api/state.js";
 import { enterGuard, guardedCode, leaveGuard } from "../guard/guard.js";
@@ -61,11 +66,27 @@ const messageLengthMax = 500;
 /** One call of the user's code within an entry: what is due by time comes before what clients ask for. */
 type Step = DueTimer | { readonly kind: "sweep" } | { readonly kind: "command"; readonly command: Command };
 
-type StepOutcome = Outcome | "overflowed";
+/** A reason: it has no outcome, and what it changed is not taken back. */
+type StepOutcome = Outcome | UnfinishedReason;
+
+/** `held`: it was skipped. */
+interface Performed {
+  readonly step: Step;
+  readonly at: Position;
+  readonly held: HeldStep | undefined;
+}
+
+/** The same on every replica, whatever each has run into: that of the first who reported it. */
+const whyUnfinished: Readonly<Record<UnfinishedReason, string>> = {
+  stack: "its calls are nested too deeply",
+  memory: "it wants more memory than there is",
+  time: "it runs for too long",
+  crash: "it ends the process that executes it",
+};
 
 const done: Outcome = { status: "ok", output: new Uint8Array(0) };
 
-/** After a mark whatever is written is copied first: so there is one for many steps, and for so many bytes of their inputs. */
+/** After a mark whatever is written is copied first: so there is one for entries of so many steps, and of so many bytes of inputs. */
 const stepsPerMark = 64;
 const inputBytesPerMark = 65_536;
 
@@ -86,7 +107,7 @@ export class TypedInstance implements MachineInstance {
   /** Makes the state be that of the last mark again. */
   #goBack: (() => void) | undefined;
   /** Since the mark. */
-  #executed: { readonly step: Step; readonly at: Position }[] = [];
+  #executed: Performed[] = [];
   #executedBytes = 0;
 
   constructor(parts: MachineParts, environment: MachineEnvironment) {
@@ -115,41 +136,54 @@ export class TypedInstance implements MachineInstance {
   }
 
   /**
-   * A stack that overflows may do so inside a collection, and leave it half changed. Then the state goes back to a mark, what was
-   * executed since is executed again, and the mark moves on: so a step is executed twice at most.
+   * What cannot be finished may have stopped inside a collection, and left it half changed. Then the state goes back to a mark, the entries since
+   * are executed again, and nothing of this one is.
    */
   apply(batch: Batch): readonly Outcome[] {
     this.#time = batch.time;
     this.#index = batch.index;
+    const goBack = this.#marked();
+    const before = this.#executed.length;
     const outcomes: Outcome[] = [];
-    for (const step of this.#stepsOf(batch)) {
-      const goBack = this.#markedBefore(step);
-      let outcome = this.#execute(step, batch);
-      if (outcome === "overflowed") {
+    const others: (() => void)[] = [];
+    this.#stepsOf(batch).forEach((step, number) => {
+      const held = batch.held?.get(number);
+      const performed: Performed = { step, at: { index: batch.index, time: batch.time }, held };
+      const outcome = held === undefined || held.isSkipped ? this.#perform(performed) : held.reason;
+      if (typeof outcome === "string") {
         goBack();
-        for (const { step: earlier, at } of this.#executed)
-          invariant(this.#execute(earlier, at) !== "overflowed", "M13 what was executed once can be executed again");
-        if (step.kind === "timer") this.#spend(step, batch);
+        this.#executed.splice(before);
+        for (const earlier of this.#executed)
+          invariant(typeof this.#perform(earlier) !== "string", "M13 what was executed once can be executed again");
         this.#goBack = undefined;
-        outcome = { status: "failed", message: nestedTooDeeply(nameOf(step)) };
-      } else this.#executed.push({ step, at: { index: batch.index, time: batch.time } });
-      if (step.kind === "command") outcomes.push(outcome);
-      else this.#note(step, outcome, batch);
+        throw new CannotFinish(number, outcome);
+      }
+      this.#executed.push(performed);
+      if (step.kind === "command") {
+        outcomes.push(outcome);
+        this.#executedBytes += step.command.input.length;
+      } else others.push(() => this.#note(step, outcome, batch));
       this.#environment.stepped?.(stepOf(step, outcome));
-    }
+    });
+    for (const note of others) note();
     return outcomes;
   }
 
   /** Answers how to go back to the mark, a new one if enough was executed since the last. */
-  #markedBefore(step: Step): () => void {
+  #marked(): () => void {
     const isFull = this.#executed.length >= stepsPerMark || this.#executedBytes > inputBytesPerMark;
     if (this.#goBack === undefined || isFull) {
       this.#goBack = this.#store.mark();
       this.#executed = [];
       this.#executedBytes = 0;
     }
-    if (step.kind === "command") this.#executedBytes += step.command.input.length;
     return this.#goBack;
+  }
+
+  #perform({ step, at, held }: Performed): StepOutcome {
+    if (held === undefined) return this.#execute(step, at);
+    if (step.kind === "timer") this.#spend(step, at);
+    return { status: "failed", message: `Cannot finish ${nameOf(step)}: ${whyUnfinished[held.reason]}` };
   }
 
   query(name: string, input: Uint8Array, at: Position): Outcome {
@@ -306,7 +340,7 @@ export class TypedInstance implements MachineInstance {
       return stored === undefined ? done : doneOf(handler(this.#store.state, stored.data, context));
     });
     // Its roll-back has brought the timer back.
-    if (outcome !== "overflowed" && outcome.status === "failed") this.#spend(timer, at);
+    if (typeof outcome !== "string" && outcome.status === "failed") this.#spend(timer, at);
     return outcome;
   }
 
@@ -333,7 +367,8 @@ export class TypedInstance implements MachineInstance {
       return outcome;
     } catch (cause) {
       leaveGuard();
-      if (isOverflow(cause) || scope.isTorn) return "overflowed";
+      if (isOverflow(cause) || scope.isTorn) return "stack";
+      if (isOutOfMemory(cause)) return "memory";
       scope.rollback();
       return this.#failure(cause, at.index);
     }
@@ -433,6 +468,11 @@ class StackOverflow extends Error {}
 /** V8 has no class for it, only this message. */
 function isOverflow(cause: unknown): boolean {
   return cause instanceof StackOverflow || (cause instanceof RangeError && cause.message.includes("call stack"));
+}
+
+/** As far as it is thrown: where the heap of JavaScript has no room, the process ends. */
+function isOutOfMemory(cause: unknown): boolean {
+  return cause instanceof RangeError && /allocation failed|out of memory/i.test(cause.message);
 }
 
 function decodeInput(input: Uint8Array): unknown {

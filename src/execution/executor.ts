@@ -4,20 +4,25 @@
  * Owns: the walk through one entry. First every request passes the session filter, in order; the commands that may run are then
  * given to the machine at once; last, the replies are stored. Leaves to others: which entries are decided (`consensus/`), whom a
  * reply goes to (`replica/host.ts`). Everything it does follows from the entries alone, so it is the same on every replica.
- * Keeps X1 to X7. The reason for its length: all that is replicated is executed, forked, digested and installed together, in one place.
+ * Keeps X1 to X8. The reason for its length: all that is replicated is executed, forked, digested and installed together, in one place.
  *
  *   payload → requests → filter ──runs──► machine.apply ─► outcomes ─► replies stored ─► Executed[]
  *                          └──stored reply, refusal, or a command of this entry──────────────┘
+ *
+ * An entry that holds a command which cannot be finished here stays half way, before the machine: the same entry is given again, once it is
+ * known what is to become of that command. The state that queries see is that of the entry before.
  */
 import { fingerprintOf, type ReplicatedLimits } from "../api/config.js";
-import type {
-  Command,
-  LowLevelMachine,
-  MachineEnvironment,
-  MachineFork,
-  MachineInstance,
-  MachineStatistics,
-  Outcome,
+import {
+  CannotFinish,
+  type Command,
+  type HeldStep,
+  type LowLevelMachine,
+  type MachineEnvironment,
+  type MachineFork,
+  type MachineInstance,
+  type MachineStatistics,
+  type Outcome,
 } from "../api/low-level.js";
 import { encodeUtf8 } from "../base/bytes.js";
 import { InvariantViolation, unreachable } from "../base/invariant.js";
@@ -30,15 +35,17 @@ import { decodeMembership } from "../model/membership-codec.js";
 import type { Configuration, Membership } from "../model/membership.js";
 import { keyOf } from "../model/request.js";
 import type { CommandRequest, Reply, Request, RequestKey } from "../model/request.js";
+import type { Unfinished } from "../model/skip.js";
 import type { Hash } from "../ports/hash.js";
 import { decodeAuditReport } from "../wire/audit-codec.js";
 import { decodeReport } from "../wire/checkpoint-codec.js";
 import { decodeBatch } from "../wire/request-codec.js";
+import { decodeSkipReport } from "../wire/skip-codec.js";
 import { decodeOffer, decodeVersionChange } from "../wire/version-codec.js";
 import { Audits, type Audited } from "./audits.js";
 import { CheckpointPace } from "./checkpoint-pace.js";
 import { IdempotencyTable } from "./idempotency-table.js";
-import { checkNextEntry, checkOutcomes, checkWhole } from "./invariants.js";
+import { checkHeld, checkNextEntry, checkOutcomes, checkWhole } from "./invariants.js";
 import { decodeConfiguration, encodeConfiguration } from "./member-codec.js";
 import { newRunning, replyOf, settledReply } from "./replies.js";
 import type { Kept, Running } from "./replies.js";
@@ -115,6 +122,14 @@ interface Filtered {
   readonly repeated: boolean;
 }
 
+/** An entry that has passed the filter. */
+interface Work {
+  readonly filtered: readonly Filtered[];
+  readonly commands: readonly Command[];
+  /** One for each command. */
+  readonly running: readonly Running[];
+}
+
 export class Executor {
   readonly #versions: Versions;
   readonly #founders: Membership;
@@ -135,6 +150,9 @@ export class Executor {
   #time: AgreedTime = 0;
   #broken: string | undefined = undefined;
   #lacksVersion: string | undefined = undefined;
+  /** Steps that are not to be executed, of entries to come. */
+  readonly #held = new Map<LogIndex, Map<number, HeldStep>>();
+  #unfinished: (Unfinished & { readonly work: Work }) | undefined = undefined;
   #midEntry = false;
   /** The entry at hand has started a version. */
   #hasStarted = false;
@@ -205,6 +223,24 @@ export class Executor {
     return this.#lacksVersion;
   }
 
+  /** The last entry that was given was not executed: it cannot be, unless this step of it is skipped. */
+  get unfinished(): Unfinished | undefined {
+    return this.#unfinished;
+  }
+
+  /** The entry that was not executed would not be now either. */
+  get isHeldBack(): boolean {
+    const { at } = this.#unfinished ?? {};
+    return at !== undefined && this.#held.get(at.index)?.get(at.step)?.isSkipped !== true;
+  }
+
+  /** Of an entry that is not executed: never, or not as long as nobody says that it is skipped. */
+  hold({ at, reason }: Unfinished, isSkipped: boolean): void {
+    checkHeld(at.index, this.#index);
+    const steps = this.#held.get(at.index) ?? new Map<number, HeldStep>();
+    this.#held.set(at.index, steps.set(at.step, { reason, isSkipped }));
+  }
+
   get statistics(): ExecutorStatistics {
     return {
       commandsExecuted: this.#commandsExecuted,
@@ -220,30 +256,61 @@ export class Executor {
     return this.#machine.statistics;
   }
 
-  /** One `Executed` for each request of the entry, in order. Look at `broken` afterwards. */
+  /** One `Executed` for each request of the entry, in order. Look at `broken` and at `unfinished` afterwards. */
   execute(entry: Entry): readonly Executed[] {
     checkWhole(this.#midEntry);
     if (this.#broken !== undefined) return [];
     checkNextEntry(entry, this.#index, this.#time);
-    this.#audits.begin(entry, this.#machine);
-    const requests = this.#requestsOf(entry);
-    if (typeof requests === "string") {
-      this.#broken = requests;
+    const work = this.#unfinished?.work ?? this.#begin(entry);
+    if (work === undefined) return [];
+    this.#midEntry = true;
+    if (!this.#apply(entry, work)) {
+      this.#midEntry = false;
       return [];
     }
 
-    this.#midEntry = true;
     this.#index = entry.index;
     this.#time = entry.time;
-    this.#sessions.advance(entry.time);
-    this.#keys.advance(entry.time);
-    const executed = this.#executeAll(requests);
+    this.#held.delete(entry.index);
+    const executed = work.filtered.map(({ key, answer, repeated }) => ({ key, reply: replyTo(answer), repeated }));
     this.#sessions.trim();
     this.#pace.count(entry, this.#reports.certificate?.bytes ?? 0, this.#hasStarted);
     this.#audits.executed(entry, executed, this.audited);
     this.#midEntry = false;
     this.#observe?.(entry, executed);
     return executed;
+  }
+
+  /** Undefined if this version cannot tell what it means. */
+  #begin(entry: Entry): Work | undefined {
+    this.#audits.begin(entry, this.#machine);
+    const requests = this.#requestsOf(entry);
+    if (typeof requests === "string") {
+      this.#broken = requests;
+      return undefined;
+    }
+    this.#midEntry = true;
+    this.#sessions.advance(entry.time);
+    this.#keys.advance(entry.time);
+    const work = this.#filterAll(requests);
+    this.#midEntry = false;
+    return work;
+  }
+
+  /** Whether the machine has executed it. Also without commands: agreed time moves on, and what is due happens. */
+  #apply({ index, time }: Entry, work: Work): boolean {
+    const { commands, running } = work;
+    try {
+      const outcomes = this.#machine.apply({ index, time, commands, held: this.#held.get(index) });
+      checkOutcomes(outcomes.length, commands.length);
+      outcomes.forEach((outcome, at) => this.#settle(running[at], outcome));
+      this.#unfinished = undefined;
+      return true;
+    } catch (cause) {
+      if (!(cause instanceof CannotFinish)) throw cause;
+      this.#unfinished = { at: { index, step: cause.step }, reason: cause.reason, work };
+      return false;
+    }
   }
 
   /** Reads the state as of the last executed entry. */
@@ -293,7 +360,7 @@ export class Executor {
 
   /** Costs the same however large the state is; what of it changes later is kept as it was until then. */
   fork(): ExecutorFork {
-    checkWhole(this.#midEntry);
+    checkWhole(this.#midEntry || this.#unfinished !== undefined);
     const machine = this.#machine.fork();
     const sessions = freezeSessions(this.#sessions);
     const keys = freezeKeys(this.#keys);
@@ -355,6 +422,8 @@ export class Executor {
     this.#installs += 1;
     this.#control.note(this.audited);
     this.#pace.restart();
+    this.#unfinished = undefined;
+    for (const index of this.#held.keys()) if (index <= state.index) this.#held.delete(index);
     this.#index = state.index;
     this.#time = state.time;
     return undefined;
@@ -372,6 +441,8 @@ export class Executor {
     this.#audits.restart();
     this.#installs += 1;
     this.#control.note(this.audited);
+    this.#held.clear();
+    this.#unfinished = undefined;
     this.#pace.restart();
     this.#index = noIndex;
     this.#time = 0;
@@ -405,9 +476,11 @@ export class Executor {
     const audit = decodeAuditReport(payload);
     const report = audit === undefined ? decodeReport(payload) : undefined;
     const offer = decodeOffer(payload);
+    const skip = decodeSkipReport(payload);
     if (audit !== undefined) this.#audits.add(audit);
     else if (report !== undefined) this.#changeControl(() => this.#reports.add(report));
     else if (offer !== undefined) this.#versions.offer(offer, this.#configuration);
+    else if (skip !== undefined) this.#changeControl(() => this.#reports.addSkip(skip));
     else return undefined;
     return [];
   }
@@ -456,7 +529,7 @@ export class Executor {
     };
   }
 
-  #executeAll(requests: readonly Request[]): readonly Executed[] {
+  #filterAll(requests: readonly Request[]): Work {
     const commands: Command[] = [];
     const running: Running[] = [];
     const filtered: Filtered[] = [];
@@ -469,12 +542,7 @@ export class Executor {
       commands.push({ ordinal, session: request.session, name: request.name, input: request.input });
       running.push(result.answer);
     }
-
-    // Also without commands: agreed time moves on, and what is due happens.
-    const outcomes = this.#machine.apply({ index: this.#index, time: this.#time, commands });
-    checkOutcomes(outcomes.length, commands.length);
-    outcomes.forEach((outcome, at) => this.#settle(running[at], outcome));
-    return filtered.map(({ key, answer, repeated }) => ({ key, reply: replyTo(answer), repeated }));
+    return { filtered, commands, running };
   }
 
   /** The session decides first, then the idempotency key; a command that passes both runs. */

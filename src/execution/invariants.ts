@@ -1,7 +1,7 @@
 /**
  * The numbered rules of execution.
  *
- * Owns: X1 to X7, each in one place. A violated one is our own bug, and the replica stops: a stopped replica is replaced, a wrong
+ * Owns: X1 to X8, each in one place. A violated one is our own bug, and the replica stops: a stopped replica is replaced, a wrong
  * one spreads. Called by the executor and its tables.
  *
  *   X1 each index is executed exactly once, in order (hazard D13)
@@ -10,7 +10,8 @@
  *   X4 a machine answers one outcome for each command
  *   X5 sessions and keys stay within their limits
  *   X6 after a violation nothing more is executed
- *   X7 nothing is still running between two entries
+ *   X7 nothing is still running between two entries, but of one whose command cannot be finished
+ *   X8 only what is not executed is held
  */
 import { invariant } from "../base/invariant.js";
 import type { Entry } from "../model/entry.js";
@@ -41,6 +42,10 @@ export function checkOutcomes(outcomes: number, commands: number): void {
 
 export function checkWithin(count: number, max: number): void {
   invariant(count <= max, "X5 sessions and keys stay within their limits");
+}
+
+export function checkHeld(index: LogIndex, executed: LogIndex): void {
+  invariant(index > executed, "X8 only what is not executed is held");
 }
 
 export function checkWhole(midEntry: boolean): void {

@@ -1,15 +1,21 @@
 /**
  * What replicas have reported of their checkpoints: replicated state, so that every replica reaches the same verdict at the same entry.
  *
- * Owns: counting equal reports, and the newest certificate. Leaves to others: making reports and acting on the verdict (`replica/`).
- * Bounded: the newest few indexes, one report of each voter. Called by the executor.
+ * Owns: counting equal reports, and the newest certificate; reports of steps that cannot be finished (`skip-table.ts`) until it covers them.
+ * Leaves to others: making reports and acting on the verdict (`replica/`). Bounded: the newest few indexes, one report of each voter. Called by
+ * the executor, and by a replica that looks at what it has not executed yet.
  *
- *   form  version u8 (1), has a certificate u8, the certificate, then reports until the end (length varint, `wire/checkpoint-codec.ts`)
+ *   form  version u8 (1), has a certificate u8, the certificate, then reports until the end (length varint, `wire/checkpoint-codec.ts`, or
+ *         `wire/skip-codec.ts`)
  */
 import { ByteReader, ByteWriter, equalBytes } from "../base/bytes.js";
 import { reportsNeeded, type Certificate, type Report } from "../model/checkpoint.js";
+import type { Entry } from "../model/entry.js";
 import type { LogIndex, ReplicaId } from "../model/ids.js";
+import type { SkipReport, Unfinished } from "../model/skip.js";
 import { decodeReport, encodeReport, readCertificate, writeCertificate } from "../wire/checkpoint-codec.js";
+import { decodeSkipReport } from "../wire/skip-codec.js";
+import { SkipTable } from "./skip-table.js";
 
 const version = 1;
 /** Checkpoints that wait for reports; with one more the oldest is given up, since a newer one replaces it. */
@@ -19,9 +25,28 @@ export class ReportTable {
   #certificate: Certificate | undefined;
   /** Of checkpoints that are not certified, in the order in which they came. */
   #reports: Report[] = [];
+  #skips = new SkipTable();
 
   get certificate(): Certificate | undefined {
     return this.#certificate;
+  }
+
+  get skips(): SkipTable {
+    return this.#skips;
+  }
+
+  /** Answers the step that is skipped from now on, if this report decides it. */
+  addSkip(report: SkipReport): Unfinished | undefined {
+    return report.at.index <= (this.#certificate?.index ?? 0) ? undefined : this.#skips.add(report);
+  }
+
+  /** Counts the report in an entry that is not executed yet, if there is one. Answers the step that is skipped from now on, if it decides it. */
+  look({ kind, payload }: Pick<Entry, "kind" | "payload">): Unfinished | undefined {
+    if (kind !== "report") return undefined;
+    const report = decodeReport(payload);
+    if (report !== undefined) this.add(report);
+    const skip = report === undefined ? decodeSkipReport(payload) : undefined;
+    return skip === undefined ? undefined : this.addSkip(skip);
   }
 
   add(report: Report): void {
@@ -35,6 +60,7 @@ export class ReportTable {
     if (equal.length >= reportsNeeded(voters.length)) {
       this.#certificate = { index, root, bytes, by: equal.map((other) => other.replica).sort() };
       this.#reports = this.#reports.filter((other) => other.index > index);
+      this.#skips.forgetUpTo(index);
     }
     this.#bound();
   }
@@ -51,6 +77,7 @@ export class ReportTable {
     writer.u8(this.#certificate === undefined ? 0 : 1);
     if (this.#certificate !== undefined) writeCertificate(writer, this.#certificate);
     for (const report of this.#reports) writer.bytes(encodeReport(report));
+    for (const bytes of this.#skips.encode()) writer.bytes(bytes);
     return [writer.finish()];
   }
 
@@ -62,14 +89,17 @@ export class ReportTable {
     if (reader.u8() !== version) return false;
     const certificate = reader.u8() === 1 ? readCertificate(reader) : undefined;
     const reports: Report[] = [];
+    const skips = new SkipTable();
     while (reader.remaining > 0) {
-      const report = decodeReport(reader.bytes());
-      if (report === undefined || reader.failed) return false;
-      reports.push(report);
+      const bytes = reader.bytes();
+      const report = decodeReport(bytes);
+      if (reader.failed || (report === undefined && !skips.restore(bytes))) return false;
+      if (report !== undefined) reports.push(report);
     }
     if (!reader.complete) return false;
     this.#certificate = certificate;
     this.#reports = reports;
+    this.#skips = skips;
     return true;
   }
 
@@ -77,6 +107,7 @@ export class ReportTable {
   become(other: ReportTable): void {
     this.#certificate = other.#certificate;
     this.#reports = other.#reports;
+    this.#skips = other.#skips;
   }
 
   #bound(): void {

@@ -17,6 +17,7 @@ import type { Auditor } from "./auditor.js";
 import type { ToEngine } from "./channel.js";
 import type { Checkpointer } from "./checkpointer.js";
 import { loadCheckpoint } from "./load-checkpoint.js";
+import type { StepsUnfinished } from "./unfinished.js";
 
 export interface ExecutionParts {
   readonly executor: Executor;
@@ -25,6 +26,7 @@ export interface ExecutionParts {
   readonly checkpointer: Checkpointer;
   readonly clock: Clock;
   readonly auditor: Auditor;
+  readonly unfinished: StepsUnfinished;
   readonly toEngine: (message: ToEngine) => void;
   /** Asks for another turn, soon. */
   readonly again: () => void;
@@ -81,13 +83,16 @@ export class Execution {
   /** What an installed checkpoint covers may still come: it was on its way. */
   add(entries: readonly Entry[]): void {
     if (this.#mustRewind || this.#isRewinding) return;
-    for (const entry of entries) if (entry.index > this.#index) this.#committed.push(entry);
+    const coming = entries.filter(({ index }) => index > this.#index);
+    for (const entry of coming) this.#committed.push(entry);
+    this.#parts.unfinished.deliver(coming);
   }
 
   /** As much as one turn may take; the rest follows in the next. */
   run(): void {
-    if (this.#isStopped) return;
-    const { executor, execution, checkpointer, auditor, toEngine, again, executed, passed, broken } = this.#parts;
+    const { executor, execution, checkpointer, auditor, unfinished, toEngine, again } = this.#parts;
+    if (this.#isStopped || executor.isHeldBack) return;
+    const { executed, passed, broken } = this.#parts;
     let requests = execution.requestsPerTurnMax;
     let bytes = execution.bytesPerTurnMax;
     let done = 0;
@@ -95,6 +100,8 @@ export class Execution {
       if (requests <= 0 || bytes <= 0) break;
       const answers = executor.execute(entry);
       if (executor.broken !== undefined) return broken(executor.broken);
+      unfinished.look();
+      if (executor.unfinished !== undefined) break;
       if (executor.isCheckpointDue) checkpointer.take(entry);
       auditor.look(entry.index);
       for (const each of answers) executed(entry, each);
@@ -107,7 +114,7 @@ export class Execution {
     if (done === 0) return;
     this.#committed = done === this.#committed.length ? [] : this.#committed.slice(done);
     toEngine({ kind: "appliedUpTo", index: this.#index });
-    if (this.#committed.length > 0) again();
+    if (this.#committed.length > 0 && !executor.isHeldBack) again();
   }
 
   /**
@@ -126,8 +133,9 @@ export class Execution {
    * there is none, with the first entry; if the log does not reach back so far, the engine asks for a peer's checkpoint.
    */
   rebuild(): void {
-    const { executor, checkpoints } = this.#parts;
+    const { executor, checkpoints, unfinished } = this.#parts;
     executor.restart();
+    unfinished.restarted();
     this.#index = noIndex;
     this.#committed = [];
     this.#installing = undefined;
@@ -164,6 +172,7 @@ export class Execution {
       if (this.#index === noIndex && this.#rebuiltFrom !== undefined) this.#rebuiltFrom = last.index;
       this.#index = last.index;
       this.#committed = this.#committed.filter(({ index }) => index > last.index);
+      this.#parts.unfinished.installed(this.#committed);
       return this.#installed(installing.checkpoint);
     }
     clock.nextTurn(() => this.#installOn(installing));
@@ -172,6 +181,7 @@ export class Execution {
   /** The checkpoint cannot be read. */
   #rebuildWithout(): void {
     this.#parts.executor.restart();
+    this.#parts.unfinished.restarted();
     this.#installing = undefined;
     this.#rewind();
   }

@@ -9,15 +9,13 @@
 import { unreachable } from "../base/invariant.js";
 import type { AdmissionLimits, ExecutionLimits } from "../api/config.js";
 import type { RoleView } from "../consensus/vocabulary.js";
-import type { Executed, Executor } from "../execution/executor.js";
+import type { Executed } from "../execution/executor.js";
 import type { Entry } from "../model/entry.js";
 import type { AuditedPosition } from "../model/audit.js";
 import type { ReplicaId } from "../model/ids.js";
 import type { QuarantineState } from "../model/quarantine.js";
 import type { AdmissionRefusal, ReplicaMessage } from "../model/request.js";
-import type { Clock } from "../ports/clock.js";
 import type { Hash } from "../ports/hash.js";
-import type { CheckpointStore } from "../storage/checkpoint-store.js";
 import { peekRequest } from "../wire/request-codec.js";
 import { decodeHostMessage } from "../wire/host-codec.js";
 import { Auditor } from "./auditor.js";
@@ -33,17 +31,13 @@ import { Proposals } from "./proposals.js";
 import { Queries, type ClientQuery } from "./queries.js";
 import { Requests } from "./requests.js";
 import type { Scrubber } from "./scrubber.js";
+import { StepsUnfinished, type StepsUnfinishedParts } from "./unfinished.js";
 import { VersionKeeper } from "./version-keeper.js";
 
-export interface HostParts {
-  readonly self: ReplicaId;
-  readonly incarnation: number;
-  readonly executor: Executor;
-  readonly checkpoints: CheckpointStore;
+export interface HostParts extends StepsUnfinishedParts {
   readonly hash: Hash;
   /** Of a checkpoint (`CheckpointLimits`). */
   readonly chunkBytes: number;
-  readonly clock: Clock;
   readonly admission: AdmissionLimits;
   readonly execution: ExecutionLimits;
   readonly toEngine: (message: ToEngine) => void;
@@ -56,7 +50,6 @@ export interface HostParts {
   /** What this replica may do for clients; they hear of it before any refusal that follows from it. */
   readonly quarantineChanged: (state: QuarantineState) => void;
   readonly broken: (reason: string, isDisowned: boolean) => void;
-  readonly dropped: (reason: string, detail: string) => void;
 }
 
 type ToThisHost = Exclude<ToHost, { readonly kind: "fetchCheckpoint" | "health" | "instructed" }>;
@@ -71,6 +64,7 @@ export class Host {
   readonly #checkpointer: Checkpointer;
   readonly #auditor: Auditor;
   readonly #versionKeeper: VersionKeeper;
+  readonly #unfinished: StepsUnfinished;
   readonly #execution: Execution;
   readonly #divergence: Divergence;
   #stopping = false;
@@ -86,7 +80,9 @@ export class Host {
     const leader = (): ReplicaId | undefined => this.#role?.leader;
     const isLeading = (): boolean => this.#isLeading();
     const order = (report: Uint8Array): void => this.#reports.order(report);
-    this.#reports = new OrderedReports({ self, leader, isLeading, toEngine, again });
+    // Also one that cannot execute what earlier leaders have promised: reports may be about that.
+    const isLeader = (): boolean => this.#role?.role === "leader";
+    this.#reports = new OrderedReports({ self, leader, isLeading: isLeader, toEngine, again });
     this.#divergence = this.#createDivergence();
     const { quarantine } = this.#divergence;
     this.#checkpointer = new Checkpointer({
@@ -110,6 +106,10 @@ export class Host {
     });
     this.#auditor = new Auditor({ self, incarnation, executor, clock, order });
     this.#versionKeeper = new VersionKeeper({ self, incarnation, executor, clock, order, toEngine });
+    this.#unfinished = new StepsUnfinished(parts, order, {
+      rebuild: () => this.#rebuild(),
+      broken: (reason) => this.#halt(reason),
+    });
     this.#execution = new Execution({
       executor,
       execution,
@@ -117,6 +117,7 @@ export class Host {
       checkpointer: this.#checkpointer,
       clock,
       auditor: this.#auditor,
+      unfinished: this.#unfinished,
       toEngine,
       again,
       executed: (entry, each) => this.#onExecuted(entry, each),
@@ -244,6 +245,7 @@ export class Host {
     this.#divergence.tick();
     if (this.quarantine.state !== "stopped") this.#auditor.tick();
     this.#versionKeeper.tick(this.#isLeading());
+    this.#unfinished.tick();
     this.#queries.release();
     this.#askBarrier();
   }

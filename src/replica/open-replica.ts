@@ -17,6 +17,7 @@ import type { Checkpoint } from "../model/checkpoint.js";
 import { foundingIncarnation, type Member, type Membership } from "../model/membership.js";
 import type { Entropy } from "../ports/entropy.js";
 import { CheckpointStore } from "../storage/checkpoint-store.js";
+import { UnfinishedStore } from "../storage/unfinished-store.js";
 import {
   openDataDirectory,
   type BootstrapOptions,
@@ -222,7 +223,7 @@ export function openHost<Ordering extends OrderingEngine>(
   begin: (start: EngineStart, listener: EngineListener) => Ordering,
 ): OpenedReplica<Ordering> | OpenRefused {
   const { id, limits } = options;
-  const { executor, checkpoints, loaded } = loadState(machine, options, { ports, directory });
+  const { executor, checkpoints, unfinished, loaded } = loadState(machine, options, { ports, directory });
   const refusal = refusalOfVersion(options, executor) ?? refusalOfMembers(options, directory, { executor, found });
   if (refusal !== undefined) return refusal;
   const { entropy } = ports;
@@ -254,6 +255,7 @@ export function openHost<Ordering extends OrderingEngine>(
     identity,
     executor,
     checkpoints,
+    unfinished,
     limits,
     observer,
     disowned: (reason) => directory.disown(reason),
@@ -265,6 +267,7 @@ export function openHost<Ordering extends OrderingEngine>(
 
 interface LoadedState {
   readonly checkpoints: CheckpointStore;
+  readonly unfinished: UnfinishedStore;
   readonly executor: Executor;
   /** The checkpoint that it begins with; without one it begins with the first entry, or waits for a peer's checkpoint. */
   readonly loaded: Checkpoint | undefined;
@@ -278,14 +281,19 @@ function loadState(
 ): LoadedState {
   const { disk, hash } = ports;
   const checkpoints = new CheckpointStore({ disk, hash, directory: directory.path });
+  const unfinished = new UnfinishedStore({ disk, hash, directory: directory.path });
+  const certified = checkpoints.certified?.last.index ?? noIndex;
+  // What it has taken behind a step that was skipped later is of a state that nobody else has.
+  if (unfinished.notes.some(({ at, what }) => what === "passed" && at.index > certified)) checkpoints.keepCertified();
   const founders = membershipOf(directory, members);
   const empty = (): Executor => new Executor({ machine, hash, limits, founders, executed, forbidden });
   for (const loaded of checkpoints.all) {
     const executor = empty();
     const objection = doAll(loadCheckpoint(executor, checkpoints, loaded));
-    if (objection === undefined || executor.lacksVersion !== undefined) return { checkpoints, executor, loaded };
+    if (objection === undefined || executor.lacksVersion !== undefined)
+      return { checkpoints, unfinished, executor, loaded };
   }
-  return { checkpoints, executor: empty(), loaded: undefined };
+  return { checkpoints, unfinished, executor: empty(), loaded: undefined };
 }
 
 function identityOf(

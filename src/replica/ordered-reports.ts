@@ -7,6 +7,7 @@ import type { ReplicaId } from "../model/ids.js";
 import { decodeAuditReport } from "../wire/audit-codec.js";
 import { decodeReport } from "../wire/checkpoint-codec.js";
 import { encodeHostMessage } from "../wire/host-codec.js";
+import { decodeSkipReport } from "../wire/skip-codec.js";
 import { decodeOffer } from "../wire/version-codec.js";
 import type { ToEngine } from "./channel.js";
 
@@ -39,7 +40,8 @@ export class OrderedReports {
 
   /** Another's, of whom the bytes are. What no replica could execute is not ordered. */
   forwarded(report: Uint8Array): void {
-    const isKnown = [decodeReport, decodeAuditReport, decodeOffer].some((decode) => decode(report) !== undefined);
+    const forms = [decodeReport, decodeAuditReport, decodeOffer, decodeSkipReport];
+    const isKnown = forms.some((decode) => decode(report) !== undefined);
     if (this.#parts.isLeading() && isKnown) this.order(report.slice());
   }
 }

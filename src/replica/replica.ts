@@ -20,6 +20,7 @@ import type { Clock } from "../ports/clock.js";
 import type { Hash } from "../ports/hash.js";
 import type { Connection, ConnectionHandlers } from "../ports/network.js";
 import type { CheckpointStore } from "../storage/checkpoint-store.js";
+import type { UnfinishedStore } from "../storage/unfinished-store.js";
 import { Clients } from "../transport/clients.js";
 import type { Identity } from "../transport/gate.js";
 import {
@@ -53,6 +54,7 @@ export interface ReplicaParts<Ordering extends OrderingEngine> {
   readonly identity: Identity;
   readonly executor: Executor;
   readonly checkpoints: CheckpointStore;
+  readonly unfinished: UnfinishedStore;
   readonly clock: Clock;
   readonly hash: Hash;
   readonly limits: Limits;
@@ -136,6 +138,9 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
       },
       broken: (reason, isDisowned) => this.#break(reason, isDisowned),
       dropped: (reason, detail) => this.#drop(reason, detail),
+      unfinished: parts.unfinished,
+      wantCheckpoint: (index) => this.#transfer.want(index),
+      askForCheckpoint: () => this.instruct({ kind: "checkpoint" }, () => undefined),
     });
     this.#instructions = new Instructions({
       self: identity.id,

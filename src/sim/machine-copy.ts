@@ -12,6 +12,7 @@ import { TypedInstance } from "../collections/typed-machine.js";
 import { firstSession, type LogIndex } from "../model/ids.js";
 import type { Hash } from "../ports/hash.js";
 import { decodeValue, encodeValue, isPlainObject, quote } from "../wire/canonical.js";
+import { applyAlone } from "./apply-alone.js";
 import type { Draw } from "./draw.js";
 import type { PlainAsk } from "./workload.js";
 
@@ -47,7 +48,7 @@ export class MachineCopy {
   /** Executes it as the command at this place, from 0. */
   execute(place: number, { name, value }: PlainAsk): Step {
     const command = { ordinal: 0, session: firstSession, name, input: encodeValue(value) };
-    const [outcome] = this.#instance.apply({ ...positionOf(place), commands: [command] });
+    const [outcome] = applyAlone(this.#instance, { ...positionOf(place), commands: [command] });
     if (outcome === undefined) throw new RangeError(`Cannot compare ${name}: the machine gave no outcome`);
     return { outcome, digest: this.#instance.digest() };
   }

@@ -513,7 +513,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     id: "T4",
     hazard: "a timer whose handler throws is never spent",
     file: "collections/typed-machine.js",
-    from: 'if (outcome !== "overflowed" && outcome.status === "failed") this.#spend(timer, at);',
+    from: 'if (typeof outcome !== "string" && outcome.status === "failed") this.#spend(timer, at);',
     to: "",
   },
   {

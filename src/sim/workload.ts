@@ -11,6 +11,7 @@ import type { LowLevelMachine, MachineInstance } from "../api/low-level.js";
 import type { InputOf } from "../api/machine.js";
 import { firstSession, type LogIndex } from "../model/ids.js";
 import { encodeValue } from "../wire/canonical.js";
+import { applyAlone } from "./apply-alone.js";
 import type { Draw } from "./draw.js";
 import { simHash } from "./sim-hash.js";
 
@@ -142,7 +143,7 @@ class Scratch {
     const usesBefore = this.#forbiddenUses;
     const commands = [0, 1].map((ordinal) => ({ ordinal, session: firstSession, name, input }));
     const outcomes =
-      kind === "query" ? [this.#instance.query(name, input, at)] : this.#instance.apply({ ...at, commands });
+      kind === "query" ? [this.#instance.query(name, input, at)] : applyAlone(this.#instance, { ...at, commands });
     return this.#forbiddenUses > usesBefore || outcomes.every(({ status }) => status !== "failed");
   }
 }

@@ -10,6 +10,7 @@ import { equalBytes } from "../../base/bytes.js";
 import { equalFingerprints } from "../../base/fingerprint.js";
 import { entriesInChunks, type NamedEntry } from "../../collections/snapshot-format.js";
 import type { Executed } from "../../execution/executor.js";
+import { ReportTable } from "../../execution/report-table.js";
 import type { AuditDigest } from "../../model/audit.js";
 import type { Entry } from "../../model/entry.js";
 import { after, noIndex, type LogIndex, type ReplicaId } from "../../model/ids.js";
@@ -133,7 +134,10 @@ export class Replayer {
   /** Executes the next entry; undefined at the end. With `watch` the changes that it answers `true` for are noted, which takes longer. */
   async next(watch: Watch | undefined): Promise<Replayed | undefined> {
     if (this.#stopped !== undefined) return undefined;
-    this.#entries ??= this.#parts.source.entries(after(this.index));
+    if (this.#entries === undefined) {
+      await this.#lookAhead();
+      this.#entries = this.#parts.source.entries(after(this.index));
+    }
     const { done, value } = await this.#entries.next();
     if (done === true) {
       this.#stopped = value;
@@ -153,6 +157,18 @@ export class Replayer {
     const fork = this.#executor?.fork();
     yield* entriesInChunks(fork?.machine.chunks() ?? []);
     fork?.release();
+  }
+
+  /** What was skipped is said behind it. */
+  async #lookAhead(): Promise<void> {
+    const executor = this.#executor;
+    if (executor?.reports === undefined) return;
+    const ahead = new ReportTable();
+    ahead.install(executor.reports.encode());
+    for await (const entry of this.#parts.source.entries(after(this.index))) {
+      const skipped = ahead.look(entry);
+      if (skipped !== undefined && skipped.at.index > this.index) executor.hold?.(skipped, true);
+    }
   }
 
   /** The same, and all versions before it, with what each call does noted here. */
@@ -204,8 +220,10 @@ export class Replayer {
     const executed = executor.execute(entry);
     this.#before?.release();
     this.#before = undefined;
-    if (executor.broken !== undefined) {
-      this.#stopped = executor.broken;
+    const { broken, unfinished } = executor;
+    if (broken !== undefined || unfinished !== undefined) {
+      const step = `step ${unfinished?.at.step} cannot be finished here (${unfinished?.reason}), and the log does not say that it is skipped`;
+      this.#stopped = broken ?? `Cannot execute entry ${entry.index}: ${step}`;
       return undefined;
     }
     this.#notePosition();

@@ -14,6 +14,7 @@ import type { AuditDigest, TrailEntry } from "../../model/audit.js";
 import type { Checkpoint } from "../../model/checkpoint.js";
 import type { Entry } from "../../model/entry.js";
 import { after, noIndex, type AgreedTime, type LogIndex } from "../../model/ids.js";
+import type { Unfinished } from "../../model/skip.js";
 import type { Membership } from "../../model/membership.js";
 import { readingDisk } from "../../node/disk.js";
 import { holderOf } from "../../node/disk-lock.js";
@@ -74,6 +75,10 @@ export interface ReplayExecutor {
   readonly audits: { readonly due: AuditDigest | undefined };
   execute(entry: Entry): readonly Executed[];
   fork(): { readonly machine: MachineFork; release(): void };
+  readonly unfinished?: Unfinished | undefined;
+  /** With `hold`, for what the log says is skipped. */
+  readonly reports?: { encode(): Uint8Array[] };
+  hold?(unfinished: Unfinished, isSkipped: boolean): void;
 }
 
 const readBytes = 4 * 1024 * 1024;

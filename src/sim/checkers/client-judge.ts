@@ -8,6 +8,7 @@
  */
 import { hexOf } from "../../base/bytes.js";
 import { Executor, type ExecutorParts } from "../../execution/executor.js";
+import { ReportTable } from "../../execution/report-table.js";
 import type { LogIndex } from "../../model/ids.js";
 import type { QueryOutcome, Reply } from "../../model/request.js";
 import { decodeBatch } from "../../wire/request-codec.js";
@@ -111,6 +112,11 @@ export class ClientJudge {
    */
   replay(parts: ExecutorParts, look: (executor: Executor, index: LogIndex) => void): void {
     const executor = new Executor(parts);
+    const reports = new ReportTable();
+    for (const { entry } of this.#order.decided) {
+      const skipped = reports.look(entry);
+      if (skipped !== undefined) executor.hold(skipped, true);
+    }
     const queries = new Map<number, Operation[]>();
     for (const operation of this.operations) {
       if (operation.end?.kind !== "read") continue;

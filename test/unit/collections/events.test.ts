@@ -8,6 +8,7 @@ import { positionAfter, positionBehind, type EventPosition, type EventsAnswer } 
 import { firstSession, logIndex, noIndex } from "../../../src/model/ids.js";
 import { requestLimits } from "../../../src/model/request-limits.js";
 import { nodeHash } from "../../../src/node/hash.js";
+import { applyAlone } from "../../../src/sim/apply-alone.js";
 import { decodeValue, encodeValue } from "../../../src/wire/canonical.js";
 
 const machine = define({
@@ -61,7 +62,7 @@ class Harness {
     const commands = asked.map(([name, input], ordinal) => {
       return { name, input: encodeValue(input), ordinal, session: firstSession };
     });
-    return this.instance.apply({ index: logIndex(this.#index) ?? noIndex, time: this.#index, commands });
+    return applyAlone(this.instance, { index: logIndex(this.#index) ?? noIndex, time: this.#index, commands });
   }
 
   read(from?: EventPosition, countMax = 100, name = "said"): EventsAnswer | undefined {

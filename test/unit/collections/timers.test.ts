@@ -6,6 +6,7 @@ import type { MachineInstance, Outcome } from "../../../src/api/low-level.js";
 import { define, event } from "../../../src/index.js";
 import { firstSession, logIndex, noIndex } from "../../../src/model/ids.js";
 import { nodeHash } from "../../../src/node/hash.js";
+import { applyAlone } from "../../../src/sim/apply-alone.js";
 import { decodeValue, encodeValue } from "../../../src/wire/canonical.js";
 
 interface Setting {
@@ -72,7 +73,7 @@ class Harness {
     const commands = asked.map(([name, input], ordinal) => {
       return { name, input: encodeValue(input), ordinal, session: firstSession };
     });
-    return this.instance.apply({ index: logIndex(this.#index) ?? noIndex, time, commands });
+    return applyAlone(this.instance, { index: logIndex(this.#index) ?? noIndex, time, commands });
   }
 
   set(...settings: readonly Setting[]): void {
@@ -144,7 +145,7 @@ describe("a timer", () => {
     expect(harness.instance.statistics).toMatchObject({
       timersFired: 3,
       timersFailed: 1,
-      lastTimerFailure: 'ring "b" at 2: Cannot do ring "b": its calls are nested too deeply',
+      lastTimerFailure: 'ring "b" at 2: Cannot finish ring "b": its calls are nested too deeply',
     });
     expect(harness.instance.dueAt()).toBeUndefined();
   });

@@ -7,6 +7,7 @@ import type { MachineInstance, Outcome } from "../../../src/api/low-level.js";
 import { define, rejected } from "../../../src/index.js";
 import { logIndex, sessionId } from "../../../src/model/ids.js";
 import { nodeHash } from "../../../src/node/hash.js";
+import { applyAlone } from "../../../src/sim/apply-alone.js";
 import { decodeValue, encodeValue } from "../../../src/wire/canonical.js";
 
 const environment = { hash: nodeHash, limits: defaultLimits.machine };
@@ -126,7 +127,7 @@ class Harness {
     const index = logIndex(this.#index);
     const session = sessionId(7);
     if (index === undefined || session === undefined) throw new Error("unreachable");
-    return this.instance.apply({
+    return applyAlone(this.instance, {
       index,
       time,
       commands: asked.map(([name, input], ordinal) => ({ name, input: encodeValue(input), ordinal, session })),
@@ -231,9 +232,9 @@ describe("a stack that overflows", () => {
 
     expect(outcomes.map(readable)).toEqual([
       { balance: 5n },
-      { status: "failed", message: "Cannot do overflow: its calls are nested too deeply" },
+      { status: "failed", message: "Cannot finish overflow: its calls are nested too deeply" },
       { balance: 10n },
-      { status: "failed", message: "Cannot do overflow: its calls are nested too deeply" },
+      { status: "failed", message: "Cannot finish overflow: its calls are nested too deeply" },
       10,
     ]);
     expect(harness.instance.digest()).toEqual(plain.instance.digest());

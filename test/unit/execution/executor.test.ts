@@ -146,4 +146,12 @@ describe("answers", () => {
 
     expect(due).toEqual([undefined, 6000, 4000, 2000]);
   });
+
+  test("only what is not executed is held (X8)", () => {
+    const replica = replicaWith({});
+    opened(replica, 0, "n");
+    const at = { index: replica.executor.executedIndex, step: 0 };
+
+    expect(() => replica.executor.hold({ at, reason: "stack" }, true)).toThrow(/X8/);
+  });
 });

@@ -11,7 +11,9 @@ import { Auditor } from "../../../src/replica/auditor.js";
 import { Checkpointer } from "../../../src/replica/checkpointer.js";
 import { Execution } from "../../../src/replica/execution.js";
 import { kv } from "../../../src/services/kv/index.js";
+import { StepsUnfinished } from "../../../src/replica/unfinished.js";
 import { CheckpointStore } from "../../../src/storage/checkpoint-store.js";
+import { UnfinishedStore } from "../../../src/storage/unfinished-store.js";
 import { encodeValue } from "../../../src/wire/canonical.js";
 import { encodeManifest } from "../../../src/wire/checkpoint-codec.js";
 import { directory, termOf, testHash as hash } from "../../../test-support/log-world.js";
@@ -78,12 +80,28 @@ class World {
       diverged: (reason) => this.broken.push(reason),
     });
     const auditor = new Auditor({ self: "a", incarnation: 1, executor: this.executor, clock, order: () => {} });
+    const unfinished = new StepsUnfinished(
+      {
+        self: "a",
+        incarnation: 1,
+        executor: this.executor,
+        clock,
+        checkpoints: store,
+        unfinished: new UnfinishedStore({ disk: this.disk, hash, directory }),
+        wantCheckpoint: () => {},
+        askForCheckpoint: () => {},
+        dropped: () => {},
+      },
+      () => {},
+      { rebuild: () => this.execution.rebuild(), broken: (reason) => this.broken.push(reason) },
+    );
     this.execution = new Execution({
       executor: this.executor,
       execution: defaultLimits.execution,
       checkpoints: store,
       checkpointer,
       auditor,
+      unfinished,
       clock,
       toEngine: (message) => this.told.push(message),
       again: () => {},
