@@ -150,6 +150,8 @@ export interface ExecutionLimits {
   readonly deliveredBytesMax: number;
   /** A leader that has not executed a decided entry for longer hands leadership over, and such a replica does not stand for election. */
   readonly stallMsMax: number;
+  /** A call of a machine that runs for longer ends its process, which never tries it again. */
+  readonly commandMsMax: number;
   /** A replica whose state differs is rebuilt; if it differs again after so many rebuilds within this time, it is not rebuilt any more. */
   readonly rebuildsMax: number;
   readonly rebuildWindowMs: number;
@@ -294,6 +296,7 @@ export const defaultLimits: Limits = {
     bytesPerTurnMax: 131_072,
     deliveredBytesMax: 33_554_432,
     stallMsMax: 10_000,
+    commandMsMax: 30_000,
     rebuildsMax: 2,
     rebuildWindowMs: 3_600_000,
   },

@@ -49,6 +49,14 @@ export interface MachineEnvironment {
   readonly forbidden?: ((use: ForbiddenUse) => void) | undefined;
   /** Told of each call of the machine's code that may have written, once it has ended: it only looks, at a fork for example. */
   readonly stepped?: ((step: MachineStep) => void) | undefined;
+  /** Told when a call of the machine's code begins and when it ends, so that one without an end is noticed. */
+  readonly watch?: StepWatch | undefined;
+}
+
+/** `step` as in `model/skip.ts`, -1 for what changes nothing. Calls do not nest. */
+export interface StepWatch {
+  begin(index: LogIndex, step: number): void;
+  end(): void;
 }
 
 /** Timers and sweeps have no output. */

@@ -86,6 +86,9 @@ const whyUnfinished: Readonly<Record<UnfinishedReason, string>> = {
 
 const done: Outcome = { status: "ok", output: new Uint8Array(0) };
 
+/** Of what an entry does not ask for. */
+const noStep = -1;
+
 /** After a mark whatever is written is copied first: so there is one for entries of so many steps, and of so many bytes of inputs. */
 const stepsPerMark = 64;
 const inputBytesPerMark = 65_536;
@@ -142,6 +145,7 @@ export class TypedInstance implements MachineInstance {
   apply(batch: Batch): readonly Outcome[] {
     this.#time = batch.time;
     this.#index = batch.index;
+    const { watch } = this.#environment;
     const goBack = this.#marked();
     const before = this.#executed.length;
     const outcomes: Outcome[] = [];
@@ -149,7 +153,9 @@ export class TypedInstance implements MachineInstance {
     this.#stepsOf(batch).forEach((step, number) => {
       const held = batch.held?.get(number);
       const performed: Performed = { step, at: { index: batch.index, time: batch.time }, held };
+      watch?.begin(batch.index, number);
       const outcome = held === undefined || held.isSkipped ? this.#perform(performed) : held.reason;
+      watch?.end();
       if (typeof outcome === "string") {
         goBack();
         this.#executed.splice(before);
@@ -191,6 +197,7 @@ export class TypedInstance implements MachineInstance {
     if (run === undefined) return unknownName(this.#parts, name);
     const { scope, state } = this.#store;
     scope.begin("reading");
+    this.#environment.watch?.begin(at.index, noStep);
     enterGuard("query", name);
     try {
       const output = run(state, decodeInput(input), createQueryContext(at, this.#parts.version));
@@ -202,6 +209,7 @@ export class TypedInstance implements MachineInstance {
       return this.#failure(cause, at.index);
     } finally {
       scope.commit();
+      this.#environment.watch?.end();
     }
   }
 
@@ -278,6 +286,7 @@ export class TypedInstance implements MachineInstance {
     let sweepAt: number | undefined;
     if (sweep !== undefined && !this.#sweepFailed) {
       scope.begin("reading");
+      this.#environment.watch?.begin(this.#index, noStep);
       enterGuard("sweep of", this.#parts.name);
       try {
         // The state satisfies its own view: only the types of the views are narrower.
@@ -288,6 +297,7 @@ export class TypedInstance implements MachineInstance {
         this.#failure(cause, this.#index);
       } finally {
         scope.commit();
+        this.#environment.watch?.end();
       }
     }
     const earliest = Math.min(timerAt, sweepAt ?? Infinity);

@@ -75,6 +75,7 @@ export interface ExecutorParts {
   readonly executed?: ((entry: Entry, executed: readonly Executed[]) => void) | undefined;
   /** See `MachineEnvironment`. */
   readonly forbidden?: MachineEnvironment["forbidden"];
+  readonly watch?: MachineEnvironment["watch"];
 }
 
 export interface ExecutorStatistics {
@@ -159,12 +160,12 @@ export class Executor {
   #commandsExecuted = 0;
   #commandsRepeated = 0;
 
-  constructor({ machine, hash, limits, founders, executed, forbidden }: ExecutorParts) {
+  constructor({ machine, hash, limits, founders, executed, forbidden, watch }: ExecutorParts) {
     this.#observe = executed;
     this.#founders = founders;
     this.#configuration = { ...noEntry, membership: founders };
     this.#pace = new CheckpointPace(limits.checkpoints);
-    this.#versions = new Versions(machine, { hash, limits: limits.machine, forbidden });
+    this.#versions = new Versions(machine, { hash, limits: limits.machine, forbidden, watch });
     this.#audits = new Audits(limits.audit);
     this.#hash = hash;
     this.#limits = limits;

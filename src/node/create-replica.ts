@@ -35,6 +35,7 @@ import { nodeEntropy } from "./entropy.js";
 import { nodeHash } from "./hash.js";
 import { accepted, isLoopback, listen, nodeNetwork, parseAddress, type Listener } from "./network.js";
 import { quorateVersion } from "./version.js";
+import { Watchdog } from "./watchdog.js";
 
 export interface ReplicaOptions {
   readonly id: ReplicaId;
@@ -59,6 +60,11 @@ export interface ReplicaOptions {
    * heartbeats nor the log.
    */
   readonly engine?: EnginePlace;
+  /**
+   * Ends this whole process when a command runs for longer than `limits.execution.commandMsMax`, since nothing else can end it; whoever starts
+   * it again gets a replica that reports the command instead of executing it. Without it such a command holds the process for ever.
+   */
+  readonly watchdog?: boolean;
   readonly limits?: Limits;
   readonly onRole?: (role: RoleView) => void;
   /** Something keeps this replica from its work, such as a full disk, or does no longer. */
@@ -92,15 +98,23 @@ export async function startReplica(machine: LowLevelMachine, options: ReplicaOpt
   const self = checkOptions(options, limits);
   const clock = createNodeClock();
   const divergence = new Set<DivergenceListener>();
-  const { opened, listening } = await open(machine, { ...options, limits, peerAddress: self.peer, divergence }, clock);
+  const { commandMsMax } = limits.execution;
+  const watch = options.watchdog === true ? new Watchdog(options.dataDir, commandMsMax) : undefined;
+  const toOpen = { ...options, limits, peerAddress: self.peer, divergence, watch };
+  const { opened, listening } = await open(machine, toOpen, clock).catch(async (cause: unknown) => {
+    await watch?.stop();
+    throw cause;
+  });
+  if (watch?.found !== undefined) watch.forget();
   const listeners: Listener[] = [];
   try {
     await listening(listeners);
     listeners.push(await listen(self.client, (socket) => opened.core.acceptClient(accepted(socket))));
-    return new RunningReplica({ opened, clock, listeners, divergence, fingerprint: fingerprintOf(limits) });
+    const fingerprint = fingerprintOf(limits);
+    return new RunningReplica({ opened, clock, listeners, divergence, watch, fingerprint });
   } catch (cause) {
     // It may have voted already: the lock is given back only once nothing of it runs any more.
-    await shutDown({ opened, listeners });
+    await shutDown({ opened, listeners, watch });
     throw cause;
   }
 }
@@ -113,10 +127,15 @@ interface Open {
 
 async function open(
   machine: LowLevelMachine,
-  options: ReplicaOptions & { readonly limits: Limits; readonly peerAddress: string } & Pick<Running, "divergence">,
+  options: ReplicaOptions & { readonly limits: Limits; readonly peerAddress: string } & Pick<
+      Running,
+      "divergence" | "watch"
+    >,
   clock: Clock,
 ): Promise<Open> {
-  const toOpen = { ...options, join: options.join === true, forbidden: options.onForbiddenUse };
+  const { watch, onForbiddenUse: forbidden } = options;
+  const unfinished = watch?.found;
+  const toOpen = { ...options, join: options.join === true, forbidden, watch, unfinished };
   const ports = { clock, disk: nodeDisk, network: nodeNetwork, hash: nodeHash, entropy: nodeEntropy };
   const observer: ReplicaObserver = {
     roleChanged: (role) => options.onRole?.(role),
@@ -152,11 +171,14 @@ async function open(
 interface ShutDown {
   readonly opened: OpenedReplica;
   readonly listeners: readonly Listener[];
+  readonly watch: Watchdog | undefined;
 }
 
-async function shutDown({ opened, listeners }: ShutDown): Promise<void> {
+async function shutDown({ opened, listeners, watch }: ShutDown): Promise<void> {
   for (const listener of listeners) listener.close();
   await new Promise<void>((resolve) => closeReplica(opened, resolve));
+  await watch?.stop();
+  watch?.forget();
 }
 
 function checkOptions(options: ReplicaOptions, limits: Limits): Member {

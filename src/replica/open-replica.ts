@@ -15,6 +15,7 @@ import { Executor, type ExecutorParts } from "../execution/executor.js";
 import { maxIndex, noIndex, type LogIndex, type ReplicaId, type Term } from "../model/ids.js";
 import type { Checkpoint } from "../model/checkpoint.js";
 import { foundingIncarnation, type Member, type Membership } from "../model/membership.js";
+import { isSamePosition, type Unfinished } from "../model/skip.js";
 import type { Entropy } from "../ports/entropy.js";
 import { CheckpointStore } from "../storage/checkpoint-store.js";
 import { UnfinishedStore } from "../storage/unfinished-store.js";
@@ -55,6 +56,9 @@ export interface OpenReplicaOptions {
   readonly limits: Limits;
   readonly executed?: ExecutorParts["executed"];
   readonly forbidden?: ExecutorParts["forbidden"];
+  readonly watch?: ExecutorParts["watch"];
+  /** What ended an earlier process of this replica: it is not tried again. */
+  readonly unfinished?: Unfinished | undefined;
 }
 
 /** With its engine wherever that runs. */
@@ -276,17 +280,19 @@ interface LoadedState {
 /** The newest checkpoint on this disk that is whole, even if this program cannot run it. */
 function loadState(
   machine: LowLevelMachine,
-  { limits, members, executed, forbidden }: OpenReplicaOptions,
+  { limits, members, executed, forbidden, watch, unfinished: ended }: OpenReplicaOptions,
   { ports, directory }: Pick<HostParts, "ports" | "directory">,
 ): LoadedState {
   const { disk, hash } = ports;
   const checkpoints = new CheckpointStore({ disk, hash, directory: directory.path });
   const unfinished = new UnfinishedStore({ disk, hash, directory: directory.path });
   const certified = checkpoints.certified?.last.index ?? noIndex;
+  if (ended !== undefined && !unfinished.notes.some(({ at }) => isSamePosition(at, ended.at)))
+    unfinished.note({ ...ended, what: "held" }, certified);
   // What it has taken behind a step that was skipped later is of a state that nobody else has.
   if (unfinished.notes.some(({ at, what }) => what === "passed" && at.index > certified)) checkpoints.keepCertified();
   const founders = membershipOf(directory, members);
-  const empty = (): Executor => new Executor({ machine, hash, limits, founders, executed, forbidden });
+  const empty = (): Executor => new Executor({ machine, hash, limits, founders, executed, forbidden, watch });
   for (const loaded of checkpoints.all) {
     const executor = empty();
     const objection = doAll(loadCheckpoint(executor, checkpoints, loaded));

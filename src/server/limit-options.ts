@@ -84,6 +84,7 @@ const meanings: Meanings = {
     bytesPerTurnMax: "Bytes of entries executed in one turn of the event loop.",
     deliveredBytesMax: "Bytes of entries handed to execution and not yet executed.",
     stallMsMax: "A leader that has not executed a decided entry for longer hands leadership over.",
+    commandMsMax: "A command or query that runs for longer ends its process, which does not try that command again.",
     rebuildsMax: "A replica that differs again after so many rebuilds is not rebuilt any more.",
     rebuildWindowMs: "Rebuilds within this time count.",
   },

@@ -122,6 +122,7 @@ function openReplica(settings: Settings, machine: LowLevelMachine, environment: 
     join: flagSetting(settings, "replica.join"),
     insecure: flagSetting(settings, "listen.insecure"),
     engine: enginePlaces.find((place) => place === textSetting(settings, "replica.engine")) ?? defaultEnginePlace,
+    watchdog: true,
     limits: limitsOf((path) => countSetting(settings, path)),
     onRole: ({ role, term, leader }) => {
       logger.info({ role, term, leader }, "role changed");
