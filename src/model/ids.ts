@@ -9,6 +9,8 @@ type Brand<Name extends string> = number & { readonly [brand]: Name };
 
 /** Raft's term (section 5.1), from 0: none yet. */
 export type Term = Brand<"Term">;
+/** PBFT's view (section 4), from 0: who is primary follows from it. */
+export type View = Brand<"View">;
 /** A position in the order, from 1; 0 is the position before the first entry. */
 export type LogIndex = Brand<"LogIndex">;
 /** A session's number, from 1, given by the replicated session table and never given twice. */
@@ -43,6 +45,7 @@ export function requestNumber(value: number): RequestNumber | undefined {
 export const counterMax = 2 ** 52;
 
 export const noTerm = 0 as Term;
+export const firstView = 0 as View;
 export const noIndex = 0 as LogIndex;
 export const firstRequest = 1 as RequestNumber;
 export const firstSession = 1 as SessionId;
@@ -50,6 +53,7 @@ export const firstSession = 1 as SessionId;
 export const after = (index: LogIndex): LogIndex => (index + 1) as LogIndex;
 export const before = (index: LogIndex): LogIndex => (index - 1) as LogIndex;
 export const nextTerm = (value: Term): Term => (value + 1) as Term;
+export const nextView = (value: View): View => (value + 1) as View;
 export const nextRequest = (value: RequestNumber): RequestNumber => (value + 1) as RequestNumber;
 export const nextSession = (value: SessionId): SessionId => (value + 1) as SessionId;
 export const minIndex = (left: LogIndex, right: LogIndex): LogIndex => (left < right ? left : right);

@@ -1,0 +1,305 @@
+/**
+ * What one replica knows, and how it begins again from what it wrote.
+ *
+ * Owns: the shape; `remember`, the only place where what must survive a crash changes, now and at recovery alike; who is primary.
+ * Leaves to others: every transition. Called by `step.ts` and its helpers; whoever hosts the core keeps the value.
+ */
+import { invariant } from "../../base/invariant.js";
+import { advance, firstView, maxIndex, noIndex, type LogIndex, type ReplicaId, type View } from "../../model/ids.js";
+import type {
+  Batch,
+  Checkpoint,
+  CheckpointCertificate,
+  Commit,
+  CommittedCertificate,
+  Digest,
+  NewView,
+  Ordered,
+  Prepare,
+  PreparedCertificate,
+  Signed,
+  ViewChange,
+} from "./messages.js";
+import { nullBatch } from "./messages.js";
+
+/** Times in milliseconds. */
+export interface BftSettings {
+  /** Indexes above the stable checkpoint that may be under way: the paper's k (section 4.2). At least twice the interval. */
+  readonly windowCount: number;
+  /** A checkpoint is taken at each multiple of this index. */
+  readonly checkpointInterval: number;
+  readonly statusMs: number;
+  /** A client's oldest request waits so long for its order before the primary is given up; doubled with each view that brings nothing. */
+  readonly requestTimeoutMs: number;
+  readonly requestTimeoutMsMax: number;
+  /** Requests of one client whose waiting is watched. */
+  readonly waitingCountMax: number;
+}
+
+export interface BftOptions {
+  readonly self: ReplicaId;
+  /** The same at all; their order says who is primary. */
+  readonly replicas: readonly ReplicaId[];
+  readonly settings: BftSettings;
+  /** Everything written before, in its order. */
+  readonly records: readonly BftRecord[];
+  /** The state here is that after this index, durably. */
+  readonly executed: LogIndex;
+}
+
+/** What a replica must remember through a crash: what it has promised, and what proves it to others. */
+export type BftRecord =
+  /** It says PREPARE for this in this view and for nothing else. */
+  | { readonly kind: "accepted"; readonly view: View; readonly index: LogIndex; readonly batch: Batch }
+  /** Of a digest that was agreed on before the batch came. */
+  | { readonly kind: "batch"; readonly batch: Batch }
+  | { readonly kind: "prepared"; readonly certificate: PreparedCertificate }
+  /** It takes no part in earlier views any more. */
+  | { readonly kind: "viewChange"; readonly statement: ViewChange }
+  /** As primary it begins its view with this and with nothing else. */
+  | { readonly kind: "newView"; readonly statement: NewView }
+  /** It takes part in this view, and accepts what its beginning proposes. */
+  | { readonly kind: "entered"; readonly newView: Signed<NewView> }
+  | { readonly kind: "stable"; readonly certificate: CheckpointCertificate };
+
+/** What is known of one index. */
+export interface Slot {
+  readonly index: LogIndex;
+  /** In the newest view in which this replica accepted something here. */
+  accepted: Ordered | undefined;
+  /** PREPARE for `accepted` was said, for the batch is here. */
+  isBacked: boolean;
+  /** One a sender: that of the newest view, the first that came. */
+  readonly prepares: Map<ReplicaId, Signed<Prepare>>;
+  readonly commits: Map<ReplicaId, Signed<Commit>>;
+  prepared: PreparedCertificate | undefined;
+  committed: CommittedCertificate | undefined;
+}
+
+export interface BftState {
+  readonly self: ReplicaId;
+  readonly replicas: readonly ReplicaId[];
+  readonly settings: BftSettings;
+  /** As many may lie: the largest whole number below a third. */
+  readonly faults: number;
+  /** Any two quorums share a correct replica, and the correct ones alone are one. */
+  readonly quorum: number;
+
+  view: View;
+  /** It has left the views before `view`, and `view` has not begun here. */
+  isChanging: boolean;
+  /** The low water mark. */
+  stable: CheckpointCertificate;
+  /** Everything up to here is decided, and was handed over. */
+  committed: LogIndex;
+  /** The highest index that this view's primary has used, as far as this replica is that primary. */
+  proposed: LogIndex;
+  readonly slots: Map<LogIndex, Slot>;
+  readonly batches: Map<Digest, Batch>;
+  /** The newest of each sender, a window's worth. */
+  readonly checkpoints: Map<ReplicaId, Map<LogIndex, Signed<Checkpoint>>>;
+  /** The one with the highest view of each sender. */
+  readonly viewChanges: Map<ReplicaId, Signed<ViewChange>>;
+  /** How `view` began; undefined in the first one, and while it has not. */
+  newView: Signed<NewView> | undefined;
+  ownViewChange: ViewChange | undefined;
+  ownNewView: NewView | undefined;
+
+  /** By client, the oldest first: since when it is its client's oldest, or came. */
+  readonly waiting: Map<string, Map<Digest, number>>;
+  /** When this view was entered. */
+  enteredAt: number;
+  /** Views in a row that were asked for without anything being decided in between. */
+  attempts: number;
+  /** While a quorum asks for `view`: when the next one is asked for. */
+  viewDeadline: number | undefined;
+  statusDueAt: number;
+  /** What others told of themselves last. */
+  readonly heard: Map<ReplicaId, LogIndex>;
+  committedAtStatus: LogIndex;
+  /** What was promised before a restart was not said again yet. */
+  mustRepeat: boolean;
+  nextWriteId: number;
+  told: BftRole | undefined;
+  /** Who said what contradicts itself: told once for each kind. */
+  readonly accused: Set<string>;
+}
+
+/** What the service side knows of the primary. `isOpen`: this replica is it, and takes proposals. */
+export interface BftRole {
+  readonly view: View;
+  readonly primary: ReplicaId;
+  readonly isOpen: boolean;
+}
+
+export function createBftState(options: BftOptions, now: number): BftState {
+  const { self, replicas, settings, records, executed } = options;
+  const count = replicas.length;
+  const faults = Math.floor((count - 1) / 3);
+  invariant(settings.windowCount >= 2 * settings.checkpointInterval, "a window holds two checkpoint intervals");
+  const state: BftState = {
+    ...{ self, replicas, settings, faults },
+    quorum: Math.ceil((count + faults + 1) / 2),
+    view: firstView,
+    isChanging: false,
+    stable: { index: noIndex, digest: "", checkpoints: [] },
+    committed: executed,
+    proposed: noIndex,
+    slots: new Map(),
+    batches: new Map([[nullBatch.digest, nullBatch]]),
+    checkpoints: new Map(),
+    viewChanges: new Map(),
+    newView: undefined,
+    ownViewChange: undefined,
+    ownNewView: undefined,
+    waiting: new Map(),
+    enteredAt: now,
+    attempts: 0,
+    viewDeadline: undefined,
+    statusDueAt: now,
+    heard: new Map(),
+    committedAtStatus: executed,
+    mustRepeat: records.length > 0,
+    nextWriteId: 1,
+    told: undefined,
+    accused: new Set(),
+  };
+  for (const record of records) remember(state, record);
+  return state;
+}
+
+/** The only place where durable facts change. */
+export function remember(state: BftState, record: BftRecord): void {
+  switch (record.kind) {
+    case "accepted": {
+      const { view, index, batch } = record;
+      invariant(view >= state.view, "BF1 nothing is promised in a view that was left");
+      keepBatch(state, batch);
+      acceptAt(state, { view, index, digest: batch.digest });
+      state.proposed = maxIndex(state.proposed, index);
+      return;
+    }
+    case "batch":
+      return keepBatch(state, record.batch);
+    case "prepared":
+      slotAt(state, record.certificate.index).prepared = record.certificate;
+      return;
+    case "viewChange":
+      invariant(record.statement.view > state.view, "BF2 a view never goes back");
+      state.view = record.statement.view;
+      state.isChanging = true;
+      state.newView = undefined;
+      state.ownNewView = undefined;
+      state.ownViewChange = record.statement;
+      return;
+    case "newView":
+      state.ownNewView = record.statement;
+      return;
+    case "entered":
+      return enter(state, record.newView);
+    case "stable":
+      return adopt(state, record.certificate);
+  }
+}
+
+function enter(state: BftState, newView: Signed<NewView>): void {
+  const { view, proposals } = newView.statement;
+  invariant(view > state.view || (view === state.view && state.isChanging), "BF2 a view never goes back");
+  state.view = view;
+  state.isChanging = false;
+  state.newView = newView;
+  state.ownNewView = undefined;
+  state.proposed = state.stable.index;
+  for (const { index, digest } of proposals) {
+    if (index > state.stable.index) acceptAt(state, { view, index, digest });
+    state.proposed = maxIndex(state.proposed, index);
+  }
+}
+
+function acceptAt(state: BftState, { view, index, digest }: Ordered): void {
+  const slot = slotAt(state, index);
+  const before = slot.accepted;
+  const isSame = before === undefined || before.view < view || before.digest === digest;
+  invariant(isSame, "BF3 one digest is accepted at a view and an index");
+  slot.accepted = { view, index, digest };
+  slot.isBacked = state.batches.has(digest);
+}
+
+/** Low and high water marks move; one window below stays, for those who lag a little. */
+function adopt(state: BftState, certificate: CheckpointCertificate): void {
+  invariant(certificate.index > state.stable.index, "BF4 a stable checkpoint never goes back");
+  state.stable = certificate;
+  state.proposed = maxIndex(state.proposed, certificate.index);
+  const floor = floorOf(state);
+  for (const index of state.slots.keys()) if (index <= floor) state.slots.delete(index);
+  for (const votes of state.checkpoints.values()) {
+    for (const index of votes.keys()) if (index <= certificate.index) votes.delete(index);
+  }
+  dropBatches(state);
+}
+
+function keepBatch(state: BftState, batch: Batch): void {
+  state.batches.set(batch.digest, batch);
+}
+
+/** Those that no slot speaks of any more. */
+function dropBatches(state: BftState): void {
+  const kept = new Set<Digest>([nullBatch.digest]);
+  for (const { accepted, prepared, committed } of state.slots.values()) {
+    for (const ordered of [accepted, prepared, committed]) if (ordered !== undefined) kept.add(ordered.digest);
+  }
+  for (const digest of state.batches.keys()) if (!kept.has(digest)) state.batches.delete(digest);
+}
+
+export function slotAt(state: BftState, index: LogIndex): Slot {
+  let slot = state.slots.get(index);
+  if (slot === undefined) {
+    slot = {
+      index,
+      accepted: undefined,
+      isBacked: false,
+      prepares: new Map(),
+      commits: new Map(),
+      prepared: undefined,
+      committed: undefined,
+    };
+    state.slots.set(index, slot);
+  }
+  return slot;
+}
+
+export function primaryOf(state: BftState, view: View): ReplicaId {
+  const primary = state.replicas[view % state.replicas.length];
+  invariant(primary !== undefined, "there is a replica for every view");
+  return primary;
+}
+
+export function isPrimary(state: BftState): boolean {
+  return primaryOf(state, state.view) === state.self;
+}
+
+/** The high water mark. */
+export function highMark({ stable, settings }: BftState): LogIndex {
+  return advance(stable.index, settings.windowCount);
+}
+
+/** Everything above is still spoken of: a window below the low mark, for those who lag, or what is not decided here within it. */
+export function floorOf({ stable, settings }: BftState): LogIndex {
+  return advance(stable.index, -Math.min(settings.windowCount, stable.index));
+}
+
+/** Between the water marks: what may be promised (section 4.2; hazard B10). */
+export function isInWindow(state: BftState, index: LogIndex): boolean {
+  return index > state.stable.index && index <= highMark(state);
+}
+
+/** How many batches may be proposed now. */
+export function roomOf(state: BftState): number {
+  return isPrimary(state) && !state.isChanging ? Math.max(0, highMark(state) - state.proposed) : 0;
+}
+
+/** What is decided at an index that was committed and is not long stable. */
+export function batchAt({ slots, batches }: BftState, index: LogIndex): Batch | undefined {
+  const digest = slots.get(index)?.committed?.digest;
+  return digest === undefined ? undefined : batches.get(digest);
+}

@@ -1,0 +1,92 @@
+/**
+ * Repeating what was lost (TOCS section 5.2): replicas say now and then where they stand, and are sent what they lack.
+ *
+ * Owns: that no lost message leaves a replica, or a view change, stuck for ever (hazard B15), and what is said again after a restart.
+ * A status is trusted in nothing: it only makes the receiver repeat what it has said or can prove, a bounded number of messages.
+ */
+import { after, minIndex, type LogIndex, type ReplicaId } from "../../model/ids.js";
+import { fetchIfBehind, unstableCheckpoints } from "./checkpoint.js";
+import type { BftMessage, Signed } from "./messages.js";
+import { backSlot, fetchBatch, wantedDigests } from "./normal-case.js";
+import { highMark, isInWindow, primaryOf, type BftState, type Slot } from "./state.js";
+import { sendToOthers, type Say, type Turn } from "./turn.js";
+
+type Status = Extract<BftMessage, { readonly kind: "Status" }>;
+
+/** Indexes for which one status is answered. */
+const repeatedCountMax = 16;
+
+export function sayStatusIfDue(state: BftState, turn: Turn): void {
+  if (turn.now < state.statusDueAt) return;
+  state.statusDueAt = turn.now + state.settings.statusMs;
+  if (state.mustRepeat) repeatPromises(state, turn);
+  state.mustRepeat = false;
+  const { view, isChanging, committed } = state;
+  sendToOthers(state, turn, { kind: "Status", view, isChanging, stable: state.stable.index, committed });
+  // The same batch at two indexes may have come with one of them.
+  for (const slot of state.slots.values()) backSlot(state, turn, slot);
+  for (const digest of wantedDigests(state)) fetchBatch(state, turn, digest);
+  fetchIfBehind(state, turn);
+}
+
+/** After a restart: the same statements as before, from what was written, so that they are signed and counted again. */
+function repeatPromises(state: BftState, turn: Turn): void {
+  const say = (what: Say): void => void turn.others.push({ kind: "say", say: what });
+  if (state.isChanging) {
+    if (state.ownViewChange !== undefined) say({ statement: state.ownViewChange });
+    if (state.ownNewView !== undefined) say({ statement: state.ownNewView });
+    return;
+  }
+  for (const { accepted, isBacked, prepared, index } of state.slots.values()) {
+    if (!isInWindow(state, index) || accepted?.view !== state.view || !isBacked) continue;
+    const isOurs = primaryOf(state, state.view) === state.self;
+    say({
+      statement: { kind: "Prepare", ...accepted },
+      batch: isOurs ? state.batches.get(accepted.digest) : undefined,
+    });
+    if (prepared?.view !== state.view) continue;
+    const { view, digest } = prepared;
+    say({ statement: { kind: "Commit", view, index, digest } });
+  }
+}
+
+export function onStatus(state: BftState, turn: Turn, from: ReplicaId, status: Status): void {
+  const reply = (message: BftMessage): void => void turn.others.push({ kind: "send", to: from, message });
+  const before = state.heard.get(from);
+  state.heard.set(from, status.committed);
+  if (status.stable < state.stable.index) reply({ kind: "Stable", certificate: state.stable });
+  else for (const signed of unstableCheckpoints(state)) reply({ kind: "Said", signed });
+  repeatView(state, status, reply);
+  // Whoever has moved on since its last status lacks nothing that is not on its way.
+  if (before !== status.committed) return;
+  const highest = minIndex(highMark(state), (status.committed + repeatedCountMax) as LogIndex);
+  for (let index = after(status.committed); index <= highest; index = after(index)) {
+    const slot = state.slots.get(index);
+    if (slot !== undefined) repeatSlot(state, slot, reply);
+  }
+}
+
+function repeatView(state: BftState, status: Status, reply: (message: BftMessage) => void): void {
+  const isBehind = status.view < state.view || (status.view === state.view && status.isChanging);
+  if (!isBehind) return;
+  const said: Signed | undefined = state.isChanging ? state.viewChanges.get(state.self) : state.newView;
+  if (said !== undefined) reply({ kind: "Said", signed: said });
+}
+
+/** The proof that it is decided, or else the own votes. */
+function repeatSlot(state: BftState, slot: Slot, reply: (message: BftMessage) => void): void {
+  const { committed, prepares, commits } = slot;
+  const decided = committed === undefined ? undefined : state.batches.get(committed.digest);
+  if (committed !== undefined && decided !== undefined) {
+    reply({ kind: "Committed", certificate: committed, batch: decided });
+    return;
+  }
+  const prepare = prepares.get(state.self);
+  if (prepare !== undefined) {
+    const { view, digest } = prepare.statement;
+    const batch = primaryOf(state, view) === state.self ? state.batches.get(digest) : undefined;
+    reply(batch === undefined ? { kind: "Said", signed: prepare } : { kind: "PrePrepare", prepare, batch });
+  }
+  const commit = commits.get(state.self);
+  if (commit !== undefined) reply({ kind: "Said", signed: commit });
+}
