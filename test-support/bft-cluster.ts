@@ -23,6 +23,7 @@ import {
   type BftSettings,
   type BftState,
 } from "../src/consensus/bft/state.js";
+import { recordsOf } from "../src/consensus/bft/compaction.js";
 import { step, type BftInput } from "../src/consensus/bft/step.js";
 import type { BftEffect, Evidence, Say } from "../src/consensus/bft/turn.js";
 import { after, noIndex, type LogIndex } from "../src/model/ids.js";
@@ -309,9 +310,11 @@ export class BftCluster {
 
   #persist(member: BftMember, { write, then }: BftEffect & { kind: "persist" }): void {
     const [min, max] = this.#options.diskMs ?? [0, 2];
+    const compacted = write.records.some(({ kind }) => kind === "stable") ? recordsOf(member.state) : undefined;
     member.diskFreeAt = Math.max(member.diskFreeAt, this.now) + min + nextFraction(this.#random) * (max - min);
     this.#later(member, member.diskFreeAt - this.now, () => {
-      member.disk.push(...write.records);
+      if (compacted !== undefined) member.disk.splice(0);
+      member.disk.push(...(compacted ?? write.records));
       for (const say of then) this.#say(member, say);
     });
   }

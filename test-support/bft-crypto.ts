@@ -16,6 +16,8 @@ import {
 } from "../src/consensus/bft/messages.js";
 
 const signatures = new WeakMap<Uint8Array, { readonly by: string; readonly statement: Statement }>();
+/** A message goes to several replicas: it is verified once. */
+const goodMessages = new WeakSet<BftMessage>();
 const clientRequests = new WeakSet<RequestName>();
 
 export function sign<Kind extends Statement>(by: string, statement: Kind): Signed<Kind> {
@@ -40,6 +42,13 @@ function digestOf(requests: readonly RequestName[]): string {
 }
 
 export function isGood(message: BftMessage): boolean {
+  if (goodMessages.has(message)) return true;
+  const isVerified = verify(message);
+  if (isVerified) goodMessages.add(message);
+  return isVerified;
+}
+
+function verify(message: BftMessage): boolean {
   const batch = batchIn(message);
   if (batch !== undefined) {
     if (batch.digest !== digestOf(batch.requests)) return false;

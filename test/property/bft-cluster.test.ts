@@ -89,6 +89,18 @@ test(`${seedCount} clusters with up to f liars agree, accuse nobody correct, and
   expect(accused).toBeGreaterThan(0);
 });
 
+for (const [name, make] of Object.entries(liars)) {
+  test(`one of four that is ${name}, as primary or as backup, keeps no client waiting for ever`, () => {
+    for (const id of ["a", "b", "c"]) {
+      const cluster = new BftCluster({ replicas: 4, seed: 1 }).corrupt(id, make());
+      for (let number = 1; number <= 12; number += 1) {
+        cluster.submit("x", number).submit("y", number).run(30);
+      }
+      cluster.until(() => [1, 6, 12].every((number) => cluster.isExecutedByAll(`x:${number}`)), 10_000);
+    }
+  });
+}
+
 /** Hazard B20: each twin takes part on its own side of partitions that change, and remembers what the other never knew. */
 function separateTwins(cluster: BftCluster, seed: number, number: () => number): void {
   const random = randomStream(seed, "twins");
