@@ -17,9 +17,22 @@ export interface Envelope<Message> {
   readonly message: Message;
 }
 
+/** What every core is told. */
+export type CoreInput<Message> =
+  { readonly kind: "tick" } | { readonly kind: "receive"; readonly from: ReplicaId; readonly message: Message };
+
+/** What every core asks of the world. `Promised` is what may leave once a write is durable. */
+export type CoreEffect<Message, Write, Promised> =
+  /** May leave at once: it promises nothing that a crash could make us forget. */
+  | { readonly kind: "send"; readonly to: ReplicaId; readonly message: Message }
+  /** Write, flush, and only then let the promises in `then` leave; then report `persisted`, where the core asks for that. */
+  | { readonly kind: "persist"; readonly write: Write; readonly then: readonly Promised[] }
+  /** Entries up to and including this index are decided: hand them to the executor. */
+  | { readonly kind: "commit"; readonly upTo: LogIndex };
+
+/** With what Raft is told besides. */
 export type Input<Message> =
-  | { readonly kind: "tick" }
-  | { readonly kind: "receive"; readonly from: ReplicaId; readonly message: Message }
+  | CoreInput<Message>
   /** The link to a peer opened or broke. `incarnation`: of the data directory that speaks there, if it is told. */
   | { readonly kind: "connected"; readonly peer: ReplicaId; readonly incarnation?: number }
   | { readonly kind: "disconnected"; readonly peer: ReplicaId }
@@ -58,13 +71,9 @@ export type Input<Message> =
       readonly configurations?: readonly Entry[] | undefined;
     };
 
+/** With what Raft asks besides. */
 export type Effect<Message> =
-  /** May leave at once: it promises nothing that a crash could make us forget. */
-  | { readonly kind: "send"; readonly to: ReplicaId; readonly message: Message }
-  /** Write, flush, and only then let the promises in `then` leave; then report `persisted`. */
-  | { readonly kind: "persist"; readonly write: LogWrite; readonly then: readonly Envelope<Message>[] }
-  /** Entries up to and including this index are decided: hand them to the executor. */
-  | { readonly kind: "commit"; readonly upTo: LogIndex }
+  | CoreEffect<Message, LogWrite, Envelope<Message>>
   /** A peer needs entries that are no longer in memory: read them and answer with `loaded`. */
   | { readonly kind: "load"; readonly peer: ReplicaId; readonly from: LogIndex; readonly bytesMax: number }
   /** The leader has given back what this log lacks: fetch the checkpoint of this entry, or a newer one, and answer with `installed`. */

@@ -7,6 +7,7 @@
  */
 import { unreachable } from "../../base/invariant.js";
 import type { LogIndex, ReplicaId } from "../../model/ids.js";
+import type { CoreInput } from "../vocabulary.js";
 import * as checkpoint from "./checkpoint.js";
 import { checkBftInvariants } from "./invariants.js";
 import type { Batch, BftMessage, Digest, RequestName, Signed } from "./messages.js";
@@ -19,9 +20,8 @@ import { beginTurn, endTurn, type BftEffect, type Turn } from "./turn.js";
 import { changeViewIfDue, onViewChange } from "./view-change.js";
 
 export type BftInput =
-  | { readonly kind: "tick" }
-  /** From another replica, or what this one has said itself, signed. */
-  | { readonly kind: "receive"; readonly from: ReplicaId; readonly message: BftMessage }
+  /** Received from another replica, or what this one has said itself, signed. */
+  | CoreInput<BftMessage>
   /** A client's request was received that is not executed yet. */
   | { readonly kind: "request"; readonly request: RequestName }
   /** Ignored unless this replica is an open primary, and beyond its room (`roomOf`). */

@@ -6,6 +6,7 @@
  * like anyone else's. So nothing is counted that a crash could make us forget, and signatures need not be made within a step.
  */
 import type { LogIndex, ReplicaId } from "../../model/ids.js";
+import type { CoreEffect } from "../vocabulary.js";
 import type { Batch, BftMessage, CheckpointCertificate, Signed, Statement } from "./messages.js";
 import { isPrimary, primaryOf, remember, type BftRecord, type BftRole, type BftState } from "./state.js";
 
@@ -22,18 +23,16 @@ export interface Evidence {
   readonly second: Signed;
 }
 
+/** Writes become durable in the order of their ids. */
+interface BftWrite {
+  readonly id: number;
+  readonly records: readonly BftRecord[];
+}
+
 export type BftEffect =
-  | { readonly kind: "send"; readonly to: ReplicaId; readonly message: BftMessage }
+  | CoreEffect<BftMessage, BftWrite, Say>
   /** Rests on what is durable already. */
   | { readonly kind: "say"; readonly say: Say }
-  /** Write, flush, and only then let the statements in `then` be signed and leave. Writes become durable in the order asked for. */
-  | {
-      readonly kind: "persist";
-      readonly write: { readonly id: number; readonly records: readonly BftRecord[] };
-      readonly then: readonly Say[];
-    }
-  /** Batches up to and including this index are decided: hand them to the executor. */
-  | { readonly kind: "commit"; readonly upTo: LogIndex }
   /** The state here is far behind: fetch that of this checkpoint, or of a newer one, and answer with `installed`. Told until then. */
   | { readonly kind: "fetchCheckpoint"; readonly certificate: CheckpointCertificate }
   | { readonly kind: "role"; readonly role: BftRole }
