@@ -3,7 +3,14 @@
  *
  * Owns: the shapes that `status`, `/readyz`, `/metrics` and the start-up card are made from.
  */
-import type { DivergenceKind, AuditedPosition, AuditedReplica, NamedReplica, TrailEntry, VerdictKind } from "../model/audit.js";
+import type {
+  DivergenceKind,
+  AuditedPosition,
+  AuditedReplica,
+  NamedReplica,
+  TrailEntry,
+  VerdictKind,
+} from "../model/audit.js";
 import type { LogIndex, ReplicaId, Term } from "../model/ids.js";
 import type { QuarantineState } from "../model/quarantine.js";
 import type { Resignation, ResignReason } from "../model/resignation.js";

@@ -15,7 +15,14 @@ import {
 import type { Door } from "../api/door.js";
 import { InstructionRefused } from "../api/errors.js";
 import type { ForbiddenUse, LowLevelMachine } from "../api/low-level.js";
-import type { AuditFinding, DivergenceListener, MemberChanges, Replica, ReplicaStatus, SnapshotStream } from "../api/replica.js";
+import type {
+  AuditFinding,
+  DivergenceListener,
+  MemberChanges,
+  Replica,
+  ReplicaStatus,
+  SnapshotStream,
+} from "../api/replica.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import { isDivergence, type AuditedPosition } from "../model/audit.js";
 import type { QuarantineState } from "../model/quarantine.js";
