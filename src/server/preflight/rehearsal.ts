@@ -106,10 +106,10 @@ export async function rehearse(parts: RehearsalParts): Promise<Rehearsal> {
 function beginning({ source, old, next, limits }: RehearsalParts): { readonly old: Executor; readonly next: Executor } {
   const objections: string[] = [];
   for (const start of source.starts) {
-    const one = start.open({ machine: old, limits });
-    const other = start.open({ machine: next, limits });
-    if (typeof one !== "string" && typeof other !== "string") return { old: one, next: other };
-    objections.push(typeof one === "string" ? one : String(other));
+    const before = start.open({ machine: old, limits });
+    const behind = typeof before === "string" ? before : start.open({ machine: next, limits });
+    if (typeof before !== "string" && typeof behind !== "string") return { old: before, next: behind };
+    if (typeof behind === "string") objections.push(behind);
   }
   throw new CommandFailure(exitCodes.dataRefused, `Cannot rehearse ${source.path}: ${objections.join("; ")}`, {});
 }
