@@ -57,10 +57,15 @@ export async function statusOf({ http }: Place): Promise<Status | undefined> {
   return answer === undefined ? undefined : ((await answer.json()) as Status);
 }
 
-export function untilReady(places: readonly Place[]): Promise<boolean> {
-  return until("every replica is ready", async () => {
-    const statuses = await Promise.all(places.map(statusOf));
+export async function untilReady(places: readonly Place[]): Promise<boolean> {
+  let statuses: readonly (Status | undefined)[] = [];
+  const look = async (): Promise<true | undefined> => {
+    statuses = await Promise.all(places.map(statusOf));
     return statuses.every((status) => status?.ready === true) ? true : undefined;
+  };
+  // The machine may be busy: each of them compiles its program first.
+  return until("every replica is ready", look, 120).catch((cause: unknown) => {
+    throw new Error(`${String(cause)}: ${JSON.stringify(statuses)}`);
   });
 }
 
