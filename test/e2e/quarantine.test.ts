@@ -49,8 +49,10 @@ test("a replica that computed wrongly once is healed by itself", { timeout: 240_
   const [wrong, ...others] = places;
   if (wrong === undefined) throw new Error("three places");
   const log = start(wrong, places, { WRONG_AT: String(wrongAt) });
-  for (const place of others) start(place, places, {});
-  await untilReady(places);
+  const logs = [log, ...others.map((place) => start(place, places, {}))];
+  await untilReady(places).catch((cause: unknown) => {
+    throw new Error(`${String(cause)}\n${logs.map((each) => each()).join("\n")}`);
+  });
   const client = await connect(rightCounter, { endpoints: others.map(({ client: at }) => at), timeoutMs: 60_000 });
   const counts: number[] = [];
   const add = async (): Promise<void> => void counts.push(await client.add({ by: 1 }));
@@ -70,7 +72,8 @@ test("a replica that computed wrongly once is healed by itself", { timeout: 240_
   );
 
   expect(healed.quarantine.rebuiltFrom).toBeGreaterThanOrEqual(certified);
-  expect(healed.quarantine.rebuiltFrom).toBeLessThan(healed.audit.findings[0]?.index ?? 0);
+  // If its own next checkpoint showed it before the others did, nobody was named.
+  expect(healed.quarantine.rebuiltFrom).toBeLessThan(healed.audit.findings[0]?.index ?? Infinity);
   expect(healed.audit.named).toEqual([]);
   await add();
   await client.$close();

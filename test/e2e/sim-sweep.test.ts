@@ -37,15 +37,16 @@ test(
     expect(sweep.violations).toEqual([]);
     expect(code).toBe(0);
     expect(sweep.seeds).toBe(500);
-    // A delay has no moment at which it is in force: it is how the network always is.
-    const absent = Object.keys(sweep.faults).filter((kind) => sweep.faults[kind] === 0 && kind !== "delay");
+    // A delay has no moment at which it is in force: it is how the network always is. Bits flip in runs of their own (sim-memory.test.ts).
+    const notHere = ["delay", "bitFlip"];
+    const absent = Object.keys(sweep.faults).filter((kind) => sweep.faults[kind] === 0 && !notHere.includes(kind));
     expect(absent).toEqual([]);
     expect(sweep.markers.never).toEqual([]);
   },
 );
 
 /** Found within seconds, and one of each family; the whole table is for `quorate sim --planted all`. */
-const sample = "E4,E23,R9,R10,L4,D13,D18,M10,C2,P2";
+const sample = "E4,E23,R9,R10,L1,D13,D18,M10,C2,P2";
 
 test("a sample of the planted bugs is found", { timeout: 1_500_000 }, async () => {
   const { code, stdout } = await quorate("sim", "--planted", sample, "--planted-minutes", "5", "--json");
