@@ -7,9 +7,9 @@
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
-import { basename, dirname, extname, join, parse, resolve } from "node:path";
+import { basename, dirname, extname, join, parse, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { LowLevelMachine } from "../api/low-level.js";
 import { installGuard } from "../guard/install.js";
@@ -83,21 +83,29 @@ function isMachine(value: unknown): value is LowLevelMachine {
 
 /**
  * Next to the module's own package, so that its imports resolve as they would from the source: `.quorate/modules/…` is within the
- * same package scope, and git ignores it in projects that follow the guide.
+ * same package scope, and git ignores it in projects that follow the guide. Each process writes aside and renames: others that start at the
+ * same time read whole files.
  */
 function translate(path: string): string {
   const root = packageRootOf(path);
   const outDir = join(root, ".quorate", "modules", createHash("sha256").update(path).digest("hex").slice(0, 12));
   const compiler = findCompiler(path);
   const flags = ["--ignoreConfig", "--noCheck", "--target", "es2023", "--module", "nodenext", "--skipLibCheck"];
-  const output = runCompiler(compiler, [...flags, "--rootDir", root, "--outDir", outDir, "--listEmittedFiles", path]);
+  const aside = `${outDir}.${process.pid}`;
+  const output = runCompiler(compiler, [...flags, "--rootDir", root, "--outDir", aside, "--listEmittedFiles", path]);
   const wanted = basename(path).replace(/ts$/, "js");
-  const emitted = output.split("\n").map((line) => /^TSFILE: (.*)$/.exec(line.trim())?.[1]);
-  const found = emitted.find(
-    (file) => file !== undefined && basename(file) === wanted && file.endsWith(relativeOutput(root, path)),
-  );
+  const emitted = [...output.matchAll(/^TSFILE: (.*?)\s*$/gm)].map(([, file = ""]) => moved(file, aside, outDir));
+  rmSync(aside, { recursive: true, force: true });
+  const found = emitted.find((file) => basename(file) === wanted && file.endsWith(relativeOutput(root, path)));
   if (found !== undefined) return found;
   throw usageFailure(`Cannot translate ${path}: the TypeScript compiler wrote no ${wanted}\n${output}`);
+}
+
+function moved(file: string, from: string, to: string): string {
+  const target = join(to, relative(from, file));
+  mkdirSync(dirname(target), { recursive: true });
+  renameSync(file, target);
+  return target;
 }
 
 function relativeOutput(root: string, path: string): string {
