@@ -92,13 +92,16 @@ function translate(path: string): string {
   const compiler = findCompiler(path);
   const flags = ["--ignoreConfig", "--noCheck", "--target", "es2023", "--module", "nodenext", "--skipLibCheck"];
   const aside = `${outDir}.${process.pid}`;
-  const output = runCompiler(compiler, [...flags, "--rootDir", root, "--outDir", aside, "--listEmittedFiles", path]);
   const wanted = basename(path).replace(/ts$/, "js");
-  const emitted = [...output.matchAll(/^TSFILE: (.*?)\s*$/gm)].map(([, file = ""]) => moved(file, aside, outDir));
-  rmSync(aside, { recursive: true, force: true });
-  const found = emitted.find((file) => basename(file) === wanted && file.endsWith(relativeOutput(root, path)));
-  if (found !== undefined) return found;
-  throw usageFailure(`Cannot translate ${path}: the TypeScript compiler wrote no ${wanted}\n${output}`);
+  try {
+    const output = runCompiler(compiler, [...flags, "--rootDir", root, "--outDir", aside, "--listEmittedFiles", path]);
+    const emitted = [...output.matchAll(/^TSFILE: (.*?)\s*$/gm)].map(([, file = ""]) => moved(file, aside, outDir));
+    const found = emitted.find((file) => basename(file) === wanted && file.endsWith(relativeOutput(root, path)));
+    if (found !== undefined) return found;
+    throw usageFailure(`Cannot translate ${path}: the TypeScript compiler wrote no ${wanted}\n${output}`);
+  } finally {
+    rmSync(aside, { recursive: true, force: true });
+  }
 }
 
 function moved(file: string, from: string, to: string): string {
