@@ -36,7 +36,9 @@ export class Health {
   look(now: number): readonly Input<RaftMessage>[] {
     const { state, log, executionStallMsMax } = this.#parts;
     const { space } = log;
-    const isStalled = this.#backlog.waitsMs(now) > executionStallMsMax;
+    // Whoever led while execution stands still everywhere is given as long for it as one that led before.
+    const ledMs = state.role.kind === "leader" ? now - state.role.since : Infinity;
+    const isStalled = Math.min(this.#backlog.waitsMs(now), ledMs) > executionStallMsMax;
     const isQuarantined = this.#isQuarantined;
     const stalled = isQuarantined ? "quarantine" : stallOf(state, now, isStalled);
     const isSame = state.isExecutionStalled === isStalled && state.isQuarantined === isQuarantined;

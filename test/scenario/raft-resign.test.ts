@@ -62,7 +62,7 @@ describe("a leader resigns", () => {
     expect(core.sent("TimeoutNow")).toHaveLength(1);
     expect(core.state.role.kind).toBe("follower");
 
-    core.pass(1_000);
+    core.pass(400);
     expect(core.state.role.kind).toBe("follower");
     core.input({ kind: "execution", isStalled: false }).pass(400);
     expect(core.state.role.kind).toBe("preCandidate");
@@ -109,4 +109,20 @@ test("a replica whose execution stands still refuses leadership that is offered 
   core.receive("a", { kind: "TimeoutNow", term: t(1) });
 
   expect(core.state.role.kind).toBe("follower");
+});
+
+test("a replica whose execution stands still leaves three time-outs to others, then it stands: perhaps all stand still", () => {
+  const core = new Core({ voters: "abc" }).input({ kind: "execution", isStalled: true });
+  while (core.state.timeoutsPassed < 3) {
+    expect(core.state.role.kind).toBe("follower");
+    core.pass(5);
+  }
+  expect(core.pass(400).state.role.kind).toBe("preCandidate");
+});
+
+test("a replica in quarantine never stands", () => {
+  const core = new Core({ voters: "abc" }).input({ kind: "execution", isStalled: true, isQuarantined: true });
+
+  expect(core.pass(3_000).state.role.kind).toBe("follower");
+  expect(core.state.timeoutsPassed).toBeGreaterThan(3);
 });

@@ -158,3 +158,35 @@ test("N7, P7: one that cannot finish what others can steps aside, votes on, and 
   executeAll(group);
   expect(group.replica(shallowOne).opened?.core.status().counters.checkpointsFetched).toBe(1);
 });
+
+test("N7: everybody waits and nobody leads for longer than `stallMsMax`: one of them leads all the same, and the command is skipped", () => {
+  for (const isKilled of [true, false]) {
+    const stallMsMax = 500;
+    const group = scenario({
+      machine: nested,
+      limits: { raft: quick, execution: { stallMsMax } },
+      plan: { network: network(2) },
+    });
+    const leader = group.untilLeader();
+    const [one, other] = group.others(leader);
+    if (one === undefined || other === undefined) throw new Error("unreachable");
+    const nest = group.ask({ command: "nest", input: { depth: tooDeep } });
+    group.until("the leader to wait", () => unfinished(group, leader));
+    // What it sends arrives, what it is sent does not: the others come to wait as well, and their reports get nowhere.
+    group.cutOneWay(one, leader).cutOneWay(other, leader).cut(one, other);
+    group.until("all to wait", () => group.replicas.every((id) => unfinished(group, id)));
+    if (isKilled) group.kill(leader);
+    group.pass(2 * stallMsMax);
+    expect([one, other].map((id) => group.replica(id).opened?.core.status().stalled)).toEqual([
+      "execution",
+      "execution",
+    ]);
+    expect(group.leader).toBeUndefined();
+
+    group.heal();
+    group.untilEnded([nest], 10_000);
+    expect(endOf(nest)).toBe(skipped);
+    if (isKilled) group.start(leader);
+    executeAll(group);
+  }
+});

@@ -29,6 +29,7 @@ export function onElectionTimeout(state: RaftState, turn: Turn): void {
   const isFirstTry = state.role.kind === "follower" && turn.now >= state.hurryUntil;
   setElectionDeadline(state, turn);
   if (!mayStand(state, turn)) {
+    state.timeoutsPassed += 1;
     if (state.role.kind === "follower") state.role = followerOf(undefined, turn.now);
     return;
   }

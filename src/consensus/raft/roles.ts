@@ -34,12 +34,18 @@ export function hurryElection(state: RaftState, turn: Turn): void {
   state.electionDeadline = Math.min(state.electionDeadline, soon);
 }
 
+/**
+ * A replica whose execution stands still leaves so many time-outs to others. Then it stands all the same: perhaps execution stands still
+ * everywhere, and goes on only by an entry that somebody has to order (docs/internals/unfinished-commands.md).
+ */
+const timeoutsPassedMax = 3;
+
 /** Whole, a voter or needed as if it were one, able to do a leader's work at present, and not at the end of its counters: only such a replica may lead. */
 export function mayStand(state: RaftState, { now }: Turn): boolean {
   if (
     state.trust !== "whole" ||
     !(isVoter(state, state.self) || isVoterUntilCommitted(state)) ||
-    stallOf(state, now, state.isExecutionStalled) !== undefined
+    stallOf(state, now, state.isExecutionStalled && state.timeoutsPassed < timeoutsPassedMax) !== undefined
   )
     return false;
   // It was lost with the last entry: the repair of that or another leader's next entry tells it.
@@ -86,6 +92,7 @@ export function follow(state: RaftState, turn: Turn, leader: ReplicaId): void {
     role.heardAt = turn.now;
   }
   state.hasDeferred = false;
+  state.timeoutsPassed = 0;
   state.undecided = 0;
   setElectionDeadline(state, turn);
 }
@@ -95,6 +102,7 @@ export function lead(state: RaftState, turn: Turn): void {
   const { log, term } = state;
   invariant(state.role.kind === "candidate", "only a candidate becomes leader");
   const noopIndex = after(log.lastIndex);
+  state.timeoutsPassed = 0;
   state.undecided = 0;
   state.role = {
     kind: "leader",

@@ -2,7 +2,8 @@
  * Replicas that are alive and cannot do a leader's work: their disk hangs, their execution stands still, or they were not run.
  *
  * Owns: what counts as such. Leaves to others: noticing that execution stands still (`replica/health.ts`), giving leadership up
- * (`transfer.ts`), not standing (`roles.ts`). Such a leader would go on sending heartbeats, and nobody would take its place.
+ * (`transfer.ts`), not standing, and standing after all if nobody else does (`roles.ts`). Such a leader would go on sending heartbeats, and
+ * nobody would take its place.
  */
 import type { ResignReason } from "../../model/resignation.js";
 import { isDiskStalled, type RaftState } from "./state.js";

@@ -97,6 +97,8 @@ export interface RaftState extends Configured {
   attempt: number;
   /** The own election was once put off in favour of another's since a leader was last heard. */
   hasDeferred: boolean;
+  /** Time-outs in a row at which this replica did not stand, since a leader was last heard. */
+  timeoutsPassed: number;
   /** Peers whose link is known to be broken: nothing is sent there until it opens. */
   readonly unreachable: Set<ReplicaId>;
   /** Of the data directory that was last heard under each id. */
@@ -265,6 +267,7 @@ export function createRaftState(options: RaftOptions, now: number): RaftState {
     undecided: 0,
     attempt: 0,
     hasDeferred: false,
+    timeoutsPassed: 0,
     unreachable: new Set(),
     incarnations: new Map(),
     promises: new Map(),

@@ -42,6 +42,15 @@ test("execution stands still when its oldest part has waited for longer than the
   expect(told.map(({ stalled }) => stalled)).toEqual(["execution", undefined]);
 });
 
+test("a leader is given the whole bound from when it leads: whoever waits everywhere may have waited for longer", () => {
+  const { core, backlog, health } = watched();
+  backlog.add({ index: i(1), bytes: 10, at: core.now - 1_000 });
+  core.elect("b", "c");
+
+  expect(health.look(core.now + 100)).toEqual([]);
+  expect(health.look(core.now + 101)).toContainEqual({ kind: "execution", isStalled: true, isQuarantined: false });
+});
+
 test("a log without space is told with its reason, and each resignation is counted", () => {
   const { told, log, health } = watched();
   log.space = "short";
