@@ -15,6 +15,7 @@ import type { LogIndex, ReplicaId, Term } from "../model/ids.js";
 import type { QuarantineState } from "../model/quarantine.js";
 import type { Resignation, ResignReason } from "../model/resignation.js";
 import type { MemberRole } from "../model/membership.js";
+import type { UnfinishedReason } from "../model/skip.js";
 import type { FailedVersion, VersionOffer } from "../model/version.js";
 import type { Door } from "./door.js";
 import type { MachineFork } from "./low-level.js";
@@ -37,6 +38,8 @@ export interface ReplicaStatus {
     /** Why the disk has no space for more log, while that is so: commands are refused as DISK_FULL or go to another leader. */
     readonly full: string | undefined;
   };
+  /** What it waits at since it cannot finish it, while it does: it executes nothing behind it (docs/internals/unfinished-commands.md). */
+  readonly unfinished: UnfinishedStatus | undefined;
   /** Why this replica should not lead now, if so. */
   readonly stalled: ResignReason | undefined;
   /** When it gave leadership up by itself last, and why. */
@@ -79,6 +82,13 @@ export interface ReplicaStatus {
   /** Set when this replica has stepped aside for good and waits to be stopped. */
   readonly broken: string | undefined;
   readonly counters: ReplicaCounters;
+}
+
+/** A command, timer or sweep: a step of an entry, counted from 0. */
+export interface UnfinishedStatus {
+  readonly index: LogIndex;
+  readonly step: number;
+  readonly reason: UnfinishedReason;
 }
 
 /** Indexes are 0 where there is none. */

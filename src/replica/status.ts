@@ -41,7 +41,7 @@ export function statusOf(sources: StatusSources): CoreStatus {
   const checks = {
     log: broken === undefined,
     leader: role?.leader !== undefined,
-    executing: figures.commitIndex - executedIndex < lagMax,
+    executing: figures.commitIndex - executedIndex < lagMax && executor.unfinished === undefined,
     whole: figures.isWhole,
     settled: role?.leader !== undefined && executedIndex > 0,
     sound: host.quarantine.isServing,
@@ -61,6 +61,7 @@ export function statusOf(sources: StatusSources): CoreStatus {
     audit: auditOf(sources),
     quarantine: quarantineOf(sources),
     storage: { full: health.full },
+    unfinished: unfinishedOf(executor),
     stalled: health.stalled,
     resigned: health.resigned,
     machine: machineOf(identity, executor),
@@ -76,6 +77,10 @@ export function statusOf(sources: StatusSources): CoreStatus {
     broken,
     counters: countersOf(sources),
   };
+}
+
+function unfinishedOf({ unfinished }: Executor): ReplicaStatus["unfinished"] {
+  return unfinished === undefined ? undefined : { ...unfinished.at, reason: unfinished.reason };
 }
 
 function machineOf({ machine, machineVersion }: Identity, executor: Executor): ReplicaStatus["machine"] {

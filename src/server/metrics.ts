@@ -31,6 +31,11 @@ const gauges: readonly (readonly [string, string, Read])[] = [
   ["broken", "1 if this replica has stepped aside for good.", (status) => Number(status.broken !== undefined)],
   ["disk_full", "1 if the disk has no space for more log.", (status) => Number(status.storage.full !== undefined)],
   [
+    "unfinished_command",
+    "1 if this replica waits at a command that it cannot finish.",
+    (status) => Number(status.unfinished !== undefined),
+  ],
+  [
     "audit_named_replicas",
     "Replicas that differ from more than half of all voters.",
     (status) => status.audit.named.length,

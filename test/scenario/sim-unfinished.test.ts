@@ -152,11 +152,14 @@ test("N7, P7: one that cannot finish what others can steps aside, votes on, and 
   const third = group.anyOther(leader, shallowOne);
   group.kill(third);
   expect(group.call({ command: "add", input: { amount: 4 } })).toBe(4);
-  expect(unfinished(group, shallowOne)).toBe(true);
+  const waits = group.replica(shallowOne).opened?.core.status();
+  expect(waits).toMatchObject({ unfinished: { step: 0, reason: "stack" }, ready: false, checks: { executing: false } });
+  expect(waits?.unfinished?.index).toBe(group.executed(shallowOne) + 1);
   group.kill(shallowOne).start(third).start(shallowOne);
   group.until("it to be carried over", () => !unfinished(group, shallowOne) && group.executed(shallowOne) > 0);
   executeAll(group);
-  expect(group.replica(shallowOne).opened?.core.status().counters.checkpointsFetched).toBe(1);
+  const carried = group.replica(shallowOne).opened?.core.status();
+  expect(carried).toMatchObject({ unfinished: undefined, ready: true, counters: { checkpointsFetched: 1 } });
 });
 
 test("N7: everybody waits and nobody leads for longer than `stallMsMax`: one of them leads all the same, and the command is skipped", () => {

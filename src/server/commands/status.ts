@@ -23,6 +23,7 @@ const statusSchema = z.looseObject({
   checks: z.record(z.string(), z.boolean()).optional(),
   broken: z.string().optional(),
   storage: z.looseObject({ full: z.string().optional() }).optional(),
+  unfinished: z.looseObject({ index: z.number(), reason: z.string() }).optional(),
   stalled: z.string().optional(),
   resigned: z.looseObject({ reason: z.string(), term: z.number() }).optional(),
   quarantine: z
@@ -130,13 +131,15 @@ function machineText({ name, version, active = version }: StatusReport["machine"
 }
 
 function stateOf(status: StatusReport): Cell {
-  const { broken, ready, storage, stalled, resigned, machine, checks = {} } = status;
+  const { broken, ready, storage, unfinished, stalled, resigned, machine, checks = {} } = status;
   if (broken !== undefined) return { text: `broken: ${broken}`, style: "red" };
   if (storage?.full !== undefined) return { text: "disk full", style: "red" };
   const audit = quarantineCell(status) ?? auditCell(status);
   if (audit !== undefined) return audit;
   const failed = machine.failed?.find(({ version }) => version === machine.version);
   if (failed !== undefined) return { text: `v${failed.version} did not start: ${failed.message}`, style: "red" };
+  if (unfinished !== undefined)
+    return { text: `waits at entry ${unfinished.index}: cannot finish a command (${unfinished.reason})`, style: "red" };
   if (stalled !== undefined) return { text: `stalled: ${stalled}`, style: "red" };
   const past = resigned === undefined ? "" : `, resigned term ${resigned.term}: ${resigned.reason}`;
   const { count = 0 } = status.quarantine ?? {};

@@ -101,10 +101,16 @@ test("the status table shows who lags behind the farthest and who does not answe
       fault: undefined,
     },
     { endpoint: "h:3", status: undefined, fault: "nobody listens" },
+    {
+      endpoint: "h:4",
+      status: { ...status, ready: false, stalled: "execution", unfinished: { index: 13, reason: "stack" } },
+      fault: undefined,
+    },
   ];
 
-  const [, first, second, third] = renderStatus(asked, plain).split("\n");
+  const [, first, second, third, fourth] = renderStatus(asked, plain).split("\n");
 
+  expect(fourth).toMatch(/h:4 +waits at entry 13: cannot finish a command \(stack\)$/);
   expect(first).toMatch(/^a +leader +3 +12 +12 +12 +0 +kv v1 +0\.1\.0 +1h 2m +h:1 +ready$/);
   expect(second).toMatch(/^b +follower +3 +12 +12 +2 +10 .*not ready$/);
   expect(third).toMatch(/h:3 +unreachable: nobody listens$/);

@@ -94,6 +94,7 @@ const status: ReplicaStatus = {
   executedIndex: nine,
   quarantine: { state: "sound", forMs: 0, count: 0, replacedUpTo: noIndex, rebuiltFrom: undefined },
   storage: { full: undefined },
+  unfinished: undefined,
   stalled: undefined,
   resigned: undefined,
   checkpoint: {
