@@ -31,11 +31,19 @@ interface Declared {
   readonly initial: TrieSnapshot;
 }
 
+interface NamedSum {
+  readonly name: string;
+  readonly content: Pick<HashTrie, "size" | "fingerprint">;
+}
+
 export class StateStore {
   readonly scope: Scope;
   readonly state: StateShape;
   /** Sorted by name. */
   readonly #declared: readonly Declared[];
+  /** What is in each by now. */
+  readonly #live: readonly NamedSum[];
+  readonly #names: Fingerprint;
 
   /** `hidden` are the library's own: no command sees them. @throws Error if what `declare` returns is not made of the collections it was given. */
   constructor(declare: Declare, limits: CommandLimits, hidden: Declare) {
@@ -45,6 +53,8 @@ export class StateStore {
     this.state = Object.freeze({ ...declare(collections) });
     checkOwnNames(this.state);
     this.#declared = nameTables({ ...this.state, ...hidden(collections) }, made);
+    this.#live = this.#declared.map(({ table }) => ({ name: table.name, content: table.trie }));
+    this.#names = fingerprintOfNames(this.#live);
   }
 
   /** O(number of collections). */
@@ -67,7 +77,7 @@ export class StateStore {
 
   /** Equal for equal states, like the digest, and costs the same however large they are. */
   fingerprint(): Fingerprint {
-    return fingerprintOfContents(this.view());
+    return fingerprintOfContents(this.#live, this.#names);
   }
 
   /** As it lies in memory, until the next change. */
@@ -136,9 +146,19 @@ export function digestOfContents(contents: readonly NamedContent[], hash: Hash):
   return hash.sha256(writer.peek());
 }
 
-export function fingerprintOfContents(contents: readonly NamedContent[]): Fingerprint {
+/** `names`: of theirs, which stay the same. */
+export function fingerprintOfContents(
+  contents: readonly NamedSum[],
+  names: Fingerprint = fingerprintOfNames(contents),
+): Fingerprint {
+  const mixer = new Mixer().begin(names);
+  for (const { content } of contents) mixer.number(content.size).fingerprint(content.fingerprint);
+  return mixer.end();
+}
+
+function fingerprintOfNames(contents: readonly NamedSum[]): Fingerprint {
   const mixer = new Mixer().begin();
-  for (const { name, content } of contents) mixer.text(name).number(content.size).fingerprint(content.fingerprint);
+  for (const { name } of contents) mixer.text(name);
   return mixer.end();
 }
 

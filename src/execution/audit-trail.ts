@@ -1,7 +1,7 @@
 /**
  * What a replica remembers of its latest entries, so that it can be found out where two replicas parted.
  *
- * Owns: for each of the newest entries the digests behind it, and, as far as so many bytes allow, what it held and was answered; the machine's
+ * Owns: for each of the newest entries the digests behind it, and, as far as they are kept (`trail-contents.ts`), what it held and was answered; the machine's
  * state at the last position at which replicas agreed; and what of all this was kept when replicas were found to differ. Leaves to others: verdicts
  * (`audit-table.ts`), comparing two trails (`server/forensics/`). Nothing of this is replicated, and nothing depends on it.
  *
@@ -11,44 +11,29 @@ import type { MachineFork, MachineInstance } from "../api/low-level.js";
 import type { AuditFinding } from "../api/replica.js";
 import type { Fingerprint } from "../base/fingerprint.js";
 import type { TrailContent, TrailEntry } from "../model/audit.js";
-import type { Entry } from "../model/entry.js";
+import type { Entry, EntryKind } from "../model/entry.js";
 import { after, maxIndex, noIndex, type LogIndex, type ReplicaId } from "../model/ids.js";
-import type { Reply } from "../model/request.js";
 import type { AuditState } from "./audit-table.js";
+import { TrailContents } from "./trail-contents.js";
 
 const entriesMax = 10_000;
-/** Of what entries held and were answered. */
-const bytesMax = 4 * 1024 * 1024;
 /** Positions that nobody has agreed on yet; with more waiting no further state is kept. */
 const statesMax = 8;
-const blockBytes = 65_536;
 
 interface KeptState {
   readonly index: LogIndex;
   readonly fork: MachineFork;
 }
 
-/** Of one entry, without its digests. */
-interface Remembered {
-  readonly time: number;
-  readonly kind: Entry["kind"];
-  /** Of the content. */
-  readonly bytes: number;
-  content: TrailContent | undefined;
-}
-
 export class AuditTrail {
-  /** The entry of an index is at its remainder by `entriesMax`; four words of digests for each. */
-  readonly #remembered: Remembered[] = [];
+  /** The entry of an index is at its remainder by `entriesMax`, in each of these; four words of digests for each. */
   readonly #digests = new Int32Array(4 * entriesMax);
-  /** Payloads side by side: a buffer for each would cost more than executing it. */
-  #block = new Uint8Array(0);
-  #blockUsed = 0;
+  readonly #times = new Float64Array(entriesMax);
+  readonly #places = new Float64Array(entriesMax);
+  readonly #kinds: EntryKind[] = [];
+  readonly #contents = new TrailContents();
   #first: LogIndex = noIndex;
   #last: LogIndex = noIndex;
-  /** The oldest whose content is kept. */
-  #contentFrom: LogIndex = noIndex;
-  #contentBytes = 0;
   #agreed: KeptState | undefined;
   #waiting: KeptState[] = [];
   #seen: { recent: unknown; named: unknown; findings: unknown } | undefined;
@@ -66,22 +51,16 @@ export class AuditTrail {
   note(entry: Entry, answers: TrailContent["answers"], output: Fingerprint, state: Fingerprint): void {
     const { index, time, kind, payload } = entry;
     const at = index % entriesMax;
-    if (this.#first === noIndex) {
-      this.#first = index;
-      this.#contentFrom = index;
-    } else if (index - this.#first === entriesMax) {
-      if (this.#contentFrom === this.#first) this.#dropContent();
-      this.#first = after(this.#first);
-    }
+    if (this.#first === noIndex) this.#first = index;
+    else if (index - this.#first === entriesMax) this.#first = after(this.#first);
     this.#last = index;
     this.#digests[4 * at] = output.high;
     this.#digests[4 * at + 1] = output.low;
     this.#digests[4 * at + 2] = state.high;
     this.#digests[4 * at + 3] = state.low;
-    const bytes = bytesOf(payload, answers);
-    this.#remembered[at] = { time, kind, bytes, content: { payload: this.#copy(payload), answers } };
-    this.#contentBytes += bytes;
-    while (this.#contentBytes > bytesMax) this.#dropContent();
+    this.#times[at] = time;
+    this.#kinds[at] = kind;
+    this.#places[at] = this.#contents.keep(payload, answers);
   }
 
   /** This index is a position that is compared. */
@@ -115,9 +94,8 @@ export class AuditTrail {
 
   /** Something else is executed from here on: a checkpoint took the place of the state. What was found stays. */
   restart(): void {
-    this.#remembered.length = 0;
     this.#first = noIndex;
-    this.#contentBytes = 0;
+    this.#last = noIndex;
     for (const { fork } of this.#waiting) fork.release();
     this.#waiting = [];
     this.#agreed?.fork.release();
@@ -166,9 +144,9 @@ export class AuditTrail {
     const entries: TrailEntry[] = [];
     for (let index = this.#first; index <= this.#last; index = after(index)) {
       const at = index % entriesMax;
-      const remembered = this.#remembered[at];
-      if (remembered === undefined) continue;
-      const { time, kind, content } = remembered;
+      const [time, kind] = [this.#times[at], this.#kinds[at]];
+      if (time === undefined || kind === undefined) continue;
+      const content = this.#contents.at(this.#places[at] ?? -Infinity);
       entries.push({ index, time, kind, output: this.#digestAt(4 * at), state: this.#digestAt(4 * at + 2), content });
     }
     return entries;
@@ -177,40 +155,4 @@ export class AuditTrail {
   #digestAt(word: number): Fingerprint {
     return { high: this.#digests[word] ?? 0, low: this.#digests[word + 1] ?? 0 };
   }
-
-  #copy(payload: Uint8Array): Uint8Array {
-    const { length } = payload;
-    if (length > blockBytes / 4) return payload.slice();
-    if (this.#blockUsed + length > this.#block.length) {
-      this.#block = new Uint8Array(blockBytes);
-      this.#blockUsed = 0;
-    }
-    const from = this.#blockUsed;
-    this.#blockUsed += length;
-    this.#block.set(payload, from);
-    return this.#block.subarray(from, this.#blockUsed);
-  }
-
-  /** Of the oldest that has it. */
-  #dropContent(): void {
-    const remembered = this.#remembered[this.#contentFrom % entriesMax];
-    this.#contentFrom = after(this.#contentFrom);
-    if (remembered === undefined) return;
-    this.#contentBytes -= remembered.bytes;
-    remembered.content = undefined;
-  }
-}
-
-/** What the objects around the bytes take in memory, roughly. */
-const overheadBytes = 400;
-
-function bytesOf(payload: Uint8Array, answers: TrailContent["answers"]): number {
-  let bytes = payload.length + overheadBytes;
-  for (const { reply } of answers) bytes += overheadBytes + bytesOfReply(reply);
-  return bytes;
-}
-
-function bytesOfReply(reply: Reply): number {
-  if (reply.status === "ok") return reply.output.length;
-  return reply.status === "rejected" ? reply.data.length : 0;
 }
