@@ -49,6 +49,8 @@ export const faultKinds = [
   "transfer",
   // Memory. Not among "all": what a replica with wrong memory tells is no measure of the others.
   "bitFlip",
+  // Another program, in the place of the one that ran. Not among "all" either: it is an operator's doing, and lasts.
+  "upgrade",
 ] as const;
 
 export type FaultKind = (typeof faultKinds)[number];
@@ -62,6 +64,7 @@ export const faultClasses: Readonly<Record<string, readonly FaultKind[]>> = {
   disk: ["slowDisk", "stuckDisk", "syncError", "readError", "fullDisk"],
   members: ["memberAdd", "memberRemove", "memberReplace", "transfer"],
   memory: ["bitFlip"],
+  upgrade: ["upgrade"],
   damage: ["bitRot", "lostWrite", "misdirectedWrite", "wipe", "oldDisk"],
 };
 
@@ -79,7 +82,7 @@ export interface PlannedFault {
 
 /** "all", "none", or kinds and classes: an unknown name is answered as a sentence. */
 export function readFaults(given: "all" | "none" | readonly string[]): readonly FaultKind[] | string {
-  if (given === "all") return faultKinds.filter((kind) => kind !== "bitFlip");
+  if (given === "all") return faultKinds.filter((kind) => kind !== "bitFlip" && kind !== "upgrade");
   if (given === "none") return [];
   const kinds = new Set<FaultKind>();
   for (const name of given) {

@@ -435,6 +435,16 @@ const apply: Readonly<Record<FaultKind, (world: World, fault: PlannedFault) => A
     say(world, `flips a bit in the memory of ${replica.id}: ${flipped}`);
     return "once";
   },
+  upgrade(world, { draws }) {
+    // As an operator does it, one after the other: whoever has the next version keeps it.
+    const older = world.replicas.filter(({ isUp, machine }) => isUp && machine !== world.machine);
+    const replica = older[Math.floor(draws[0] * older.length)];
+    if (replica === undefined) return undefined;
+    say(world, `gives ${replica.id} version ${world.machine.version}`);
+    replica.machine = world.machine;
+    replica.kill();
+    return () => replica.start();
+  },
   oldDisk(world, fault) {
     const replica = anyOf(world, fault);
     if (replica === undefined || !replica.isUp || !maySpoil(world, replica)) return undefined;

@@ -28,7 +28,7 @@ export function checkWhole({ replicas, order, judge, events, machine, plan, memo
     events.collect(executor, index),
   );
   events.checkTold();
-  if (machine !== standardMachine) return;
+  if (machine !== standardMachine && machine.previous !== standardMachine) return;
   const entries = order.decided.map(({ entry }) => entry);
   checkTimers(events, entries, limits.machine.timersPerEntryMax);
   searchHistories(judge.operations);

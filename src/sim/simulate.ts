@@ -19,6 +19,7 @@ import { checkWhole } from "./run-checks.js";
 import type { SimReplica } from "./sim-replica.js";
 import { standardMachine, standardWorkload } from "./standard-machine.js";
 import { guessWorkload, plainWorkload, type PlainWorkload, type Workload } from "./workload.js";
+import { nextOf } from "./upgrade.js";
 import { World } from "./world.js";
 
 export interface SimulateOptions<M extends LowLevelMachine = LowLevelMachine> {
@@ -130,7 +131,9 @@ function checkCount(name: string, value: number, min: number, max: number): void
 /** Runs exactly this plan. */
 export function runPlan(options: RunOptions): SimulationResult {
   const { machine, plan, workload, trace } = options;
-  const world = new World({ machine, workload: workload(plan), plan, trace });
+  const isUpgraded = plan.faults.some(({ kind }) => kind === "upgrade");
+  const next = isUpgraded ? nextOf(machine) : machine;
+  const world = new World({ machine: next, deployed: machine, workload: workload(plan), plan, trace });
   const nemesis = new Nemesis(world, plan.faults);
   world.start();
   world.runUntil(plan.healAtMs);
@@ -172,7 +175,7 @@ function heal(world: World, nemesis: Nemesis): void {
   while (world.violation === undefined && scheduler.now < deadline) {
     world.runUntil(scheduler.now + 20);
     const isBusy = world.operationsLeft > 0 || world.outstanding > 0 || world.memory?.isBusy === true;
-    if (isBusy || !isSettled(world, core)) continue;
+    if (isBusy || !isSettled(world, core) || !isLastVersionActive(world, core)) continue;
     // Entries may go on for ever, by time alone: so followers need only reach the end as it was.
     end ??= world.order.decided.length;
     const reached = end;
@@ -254,6 +257,16 @@ function isSettled(world: World, core: readonly SimReplica[]): boolean {
 
 function follows({ raft }: SimReplica, leader: string): boolean {
   return raft?.role.kind === "follower" && raft.role.leader === leader;
+}
+
+/** Once all replicas can run the next version, it starts. */
+function isLastVersionActive({ plan, machine, replicas }: World, core: readonly SimReplica[]): boolean {
+  const isUpgraded = plan.faults.some(({ kind }) => kind === "upgrade") && core.length === replicas.length;
+  if (!isUpgraded || replicas.some((replica) => replica.machine !== machine)) return true;
+  return replicas.every(
+    ({ opened, lostBecause }) =>
+      lostBecause !== undefined || opened?.executor.versions.state.active === machine.version,
+  );
 }
 
 /** A replica may turn out to be lost only when it is started: its log is read then. */

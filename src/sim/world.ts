@@ -16,7 +16,7 @@ import { ClientJudge } from "./checkers/client-judge.js";
 import { EventJudge } from "./checkers/event-judge.js";
 import { MemoryJudge } from "./checkers/memory-judge.js";
 import { OrderJudge } from "./checkers/order-judge.js";
-import { RuleBroken, rules, type Violation } from "./checkers/violation.js";
+import { must, RuleBroken, rules, type Violation } from "./checkers/violation.js";
 import { Draw } from "./draw.js";
 import { Markers } from "./markers.js";
 import { Operator } from "./operator.js";
@@ -139,7 +139,9 @@ export class World {
     this.scheduler.after(queueCheckMs, () => {
       this.#watchQueues();
       this.attempt("simulator", () => {
-        for (const { id, opened } of this.replicas) {
+        for (const { id, opened, lacksVersion } of this.replicas) {
+          // One that is added runs what it was given: nobody waits for it.
+          must(lacksVersion === undefined || this.plan.spares > 0, "V28", () => `${id}: ${lacksVersion}`);
           if (opened === undefined) continue;
           checkQueues(id, opened, this.plan.limits);
           checkStalls(id, opened);
