@@ -1,5 +1,6 @@
 /**
- * The part of the planted bugs that is about audits: digests that say something else than what a replica has (hazards N8 to N10).
+ * The part of the planted bugs that is about audits (hazards N8 to N10): digests that say something else than what a replica has, who is named
+ * by them, and what becomes of who is named.
  *
  * Owns: a part of the table in `planted-table.ts`, which alone uses it.
  */
@@ -45,5 +46,85 @@ export const plantedInAudits: readonly PlantedBug[] = [
     from: "thing.stamp >= this.#seen",
     to: "thing.stamp > this.#seen",
     options: { faults: ["crash"] },
+  },
+  {
+    id: "N8-first",
+    hazard: "whoever reports a position first is right, and all who differ from it are named",
+    file: "execution/audit-verdict.js",
+    from: "const enough = groups.find((group) => {",
+    to: "const enough = groups.length > 1 ? groups[0] : groups.find((group) => {",
+    options: { operations: 60, untilMs: 4000, faults: ["memory"] },
+  },
+  {
+    id: "N9-missing",
+    hazard: "who has not reported is taken to agree with whoever has",
+    file: "execution/audit-verdict.js",
+    from: "const ids = idsOf(group); const own",
+    to: "const ids = [...idsOf(group), ...missing]; const own",
+    options: { operations: 60, untilMs: 4000, faults: ["memory"] },
+  },
+  {
+    id: "N9-cleared",
+    hazard: "who was named stays named, although it agrees again",
+    file: "execution/audit-table.js",
+    from: "state.named = state.named.filter(({ replica, to }) => !verdict.agreeing.includes(replica) || to > index);",
+    to: "",
+    options: { operations: 60, untilMs: 4000, faults: ["memory"] },
+  },
+  {
+    id: "N10-cold",
+    hazard: "what no command touches in the machine is never looked at again",
+    file: "execution/scrub.js",
+    from: "if (machine.scrubbing !== undefined)",
+    to: "if (false)",
+    options: { operations: 60, untilMs: 4000, faults: ["memory"] },
+  },
+  {
+    id: "N10-silent",
+    hazard: "a scrub finds damage, and no digest tells of it",
+    file: "execution/audits.js",
+    from: "this.#mixer.begin(this.#damage)",
+    to: "this.#mixer.begin()",
+    options: { operations: 60, untilMs: 4000, faults: ["memory"] },
+  },
+  {
+    id: "N10-once",
+    hazard: "memory is looked at once, and never again",
+    file: "replica/scrubber.js",
+    from: "if (now < this.#begunAt + cycleMsMin)",
+    to: "if (this.#cycles > 0)",
+    options: { operations: 60, untilMs: 4000, faults: ["memory"] },
+  },
+  {
+    id: "N10-kept",
+    hazard: "a replica that begins with the first entry again keeps the digest of its outputs",
+    file: "execution/audits.js",
+    from: "this.#outputs = noFingerprint; this.#due = undefined; this.#before",
+    to: "this.#due = undefined; this.#before",
+    options: { operations: 60, untilMs: 4000, faults: ["memory"] },
+  },
+  {
+    id: "Q1",
+    hazard: "a replica that was named is never set aside",
+    file: "replica/quarantine.js",
+    from: "if (finding?.isSpared === true)",
+    to: "if (false)",
+    options: { operations: 60, untilMs: 4000, faults: ["memory"] },
+  },
+  {
+    id: "Q2",
+    hazard: "what was reported before a state was thrown away is held against the one made in its place",
+    file: "replica/quarantine.js",
+    from: "if (own !== undefined && own.to > this.#goneUpTo)",
+    to: "if (own !== undefined)",
+    options: { operations: 60, untilMs: 4000, faults: ["memory"] },
+  },
+  {
+    id: "Q2-replay",
+    hazard: "a replica that starts again takes what its log says of an earlier process for news",
+    file: "replica/divergence.js",
+    from: "if (!this.#hasCaughtUp) return;",
+    to: "",
+    options: { operations: 60, untilMs: 4000, faults: ["memory", "kill"] },
   },
 ];

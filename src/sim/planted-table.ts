@@ -8,6 +8,7 @@ import type { PlantedBug } from "./planted-bugs.js";
 import { plantedInAudits } from "./planted-audits.js";
 import { plantedInHealth } from "./planted-health.js";
 import { plantedInMembership } from "./planted-members.js";
+import { plantedInVersions } from "./planted-versions.js";
 
 export const plantedBugs: readonly PlantedBug[] = [
   {
@@ -547,4 +548,5 @@ export const plantedBugs: readonly PlantedBug[] = [
   ...plantedInAudits,
   ...plantedInHealth,
   ...plantedInMembership,
+  ...plantedInVersions,
 ];

@@ -49,6 +49,7 @@ describe("the table of planted bugs", () => {
       "src/sim/planted-health.ts",
       "src/sim/planted-members.ts",
       "src/sim/planted-table.ts",
+      "src/sim/planted-versions.ts",
     ]);
   });
 
