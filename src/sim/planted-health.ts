@@ -20,7 +20,7 @@ export const plantedInHealth: readonly PlantedBug[] = [
     file: "storage/log-writer.js",
     from: "if (this.#broken === undefined) this.#parts.segments.prepareNow();",
     to: "",
-    options: { faults: ["fullDisk"] },
+    options: { operations: 150, faults: ["fullDisk"] },
   },
   {
     id: "D22",
@@ -28,6 +28,6 @@ export const plantedInHealth: readonly PlantedBug[] = [
     file: "consensus/raft/stall.js",
     from: "if (isDiskStalled(state, now))",
     to: "if (false)",
-    options: { faults: ["stuckDisk"] },
+    options: { operations: 150, faults: ["stuckDisk"] },
   },
 ];
