@@ -37,8 +37,8 @@ test(
     expect(sweep.violations).toEqual([]);
     expect(code).toBe(0);
     expect(sweep.seeds).toBe(500);
-    // A delay has no moment at which it is in force: it is how the network always is. Bits flip in runs of their own (sim-memory.test.ts).
-    const notHere = ["delay", "bitFlip"];
+    // A delay has no moment at which it is in force: it is how the network always is. Bits flip and programs change in runs of their own.
+    const notHere = ["delay", "bitFlip", "upgrade"];
     const absent = Object.keys(sweep.faults).filter((kind) => sweep.faults[kind] === 0 && !notHere.includes(kind));
     expect(absent).toEqual([]);
     expect(sweep.markers.never).toEqual([]);
