@@ -40,8 +40,15 @@ afterEach(async () => {
   expect(cluster.events.filter(({ event }) => event === "restarted")).toEqual([]);
 });
 
-/** Sends bytes and answers what comes back until the other side closes, or half a second passes in silence. */
-function exchange(address: string, bytes: Uint8Array): Promise<{ readonly closed: boolean; readonly text: string }> {
+/** What ends an exchange besides the other side's close: a line of its answer, nothing, or half a second of silence, where nothing may come at all. */
+type Until = "line" | "closed" | "silence";
+
+/** Sends bytes and answers what comes back. */
+function exchange(
+  address: string,
+  bytes: Uint8Array,
+  until: Until,
+): Promise<{ readonly closed: boolean; readonly text: string }> {
   const [host, port] = address.split(":");
   return new Promise((resolve) => {
     let text = "";
@@ -50,8 +57,11 @@ function exchange(address: string, bytes: Uint8Array): Promise<{ readonly closed
       socket.destroy();
       resolve({ closed, text });
     };
-    socket.setTimeout(500, () => done(false));
-    socket.on("data", (data) => (text += data.toString("latin1")));
+    if (until === "silence") socket.setTimeout(500, () => done(false));
+    socket.on("data", (data) => {
+      text += data.toString("latin1");
+      if (until === "line" && text.endsWith("\r\n")) done(false);
+    });
     socket.on("error", () => {});
     socket.on("close", () => done(true));
   });
@@ -90,23 +100,24 @@ describe("on every port", () => {
   test("garbage bytes", async () => {
     const random = randomStream(20261123, "garbage");
     const garbage = Uint8Array.from({ length: 64 * 1024 }, () => nextUint32(random) & 0xff);
-    for (const address of [first.peer, first.client]) expect((await exchange(address, garbage)).closed).toBe(true);
-    for (const address of [first.http, first.redis]) await exchange(address, garbage);
+    for (const address of [first.peer, first.client])
+      expect((await exchange(address, garbage, "closed")).closed).toBe(true);
+    for (const address of [first.http, first.redis]) await exchange(address, garbage, "silence");
   });
 
   test("an oversized frame is refused from its header", async () => {
     for (const address of [first.peer, first.client])
-      expect((await exchange(address, oversizedFrame())).closed).toBe(true);
-    const bulk = await exchange(first.redis, Buffer.from("*1\r\n$2147483647\r\n"));
+      expect((await exchange(address, oversizedFrame(), "closed")).closed).toBe(true);
+    const bulk = await exchange(first.redis, Buffer.from("*1\r\n$2147483647\r\n"), "closed");
     expect(bulk.text).toMatch(/^-ERR Protocol error: invalid bulk length/);
     expect(bulk.closed).toBe(true);
   });
 
   test("a wrong cluster id is refused by name", async () => {
-    const client = await exchange(first.client, helloFrame({ clusterId: "another" }));
+    const client = await exchange(first.client, helloFrame({ clusterId: "another" }), "closed");
     expect(client.text).toContain("Asked for cluster another");
     const replica = { role: "replica", clusterId: "another", from: "b", to: first.id, incarnation: 1 } as const;
-    const peer = await exchange(first.peer, helloFrame(replica));
+    const peer = await exchange(first.peer, helloFrame(replica), "closed");
     expect(peer.text).toContain("Asked for cluster another");
     expect([client.closed, peer.closed]).toEqual([true, true]);
   });
@@ -115,7 +126,7 @@ describe("on every port", () => {
     const writer = new FrameWriter(nodeHash);
     for (let type = 1; type < 256; type += 1) writer.add(type, Uint8Array.from([type, 255, 255, 255]));
     const frames = Buffer.concat([helloFrame({}), writer.finish()]);
-    expect((await exchange(first.client, frames)).text).not.toContain("Asked for");
+    expect((await exchange(first.client, frames, "silence")).text).not.toContain("Asked for");
   });
 });
 
@@ -138,7 +149,7 @@ describe("arguments", () => {
       status: 404,
       text: expect.stringContaining("nonsense"),
     });
-    expect((await exchange(first.redis, Buffer.from("NONSENSE a b\r\n"))).text).toContain(
+    expect((await exchange(first.redis, Buffer.from("NONSENSE a b\r\n"), "line")).text).toContain(
       "-ERR unknown command 'NONSENSE'",
     );
   });
@@ -148,7 +159,7 @@ describe("arguments", () => {
     const wrong = await post("/v1/commands/set", JSON.stringify({ key: 5, value: { deep: true } }));
     expect([400, 422, 500]).toContain(wrong.status);
     expect(wrong.text).not.toContain("at Object");
-    expect((await exchange(first.redis, Buffer.from("INCRBY n x\r\n"))).text).toContain(
+    expect((await exchange(first.redis, Buffer.from("INCRBY n x\r\n"), "line")).text).toContain(
       "-ERR value is not an integer or out of range",
     );
   });
