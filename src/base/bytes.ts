@@ -49,6 +49,24 @@ export function hexOf(bytes: Uint8Array): string {
   return text;
 }
 
+/** `undefined` unless it is what `hexOf` gives: pairs of lower-case digits. */
+export function bytesOfHex(text: string): Uint8Array | undefined {
+  if (text.length % 2 !== 0) return undefined;
+  const bytes = new Uint8Array(text.length / 2);
+  for (let at = 0; at < bytes.length; at += 1) {
+    const high = hexDigit(text.charCodeAt(2 * at));
+    const low = hexDigit(text.charCodeAt(2 * at + 1));
+    if (high < 0 || low < 0) return undefined;
+    bytes[at] = 16 * high + low;
+  }
+  return bytes;
+}
+
+function hexDigit(unit: number): number {
+  if (unit >= 0x30 && unit <= 0x39) return unit - 0x30;
+  return unit >= 0x61 && unit <= 0x66 ? unit - 0x57 : -1;
+}
+
 export function encodeUtf8(text: string): Uint8Array {
   const bytes = new Uint8Array(utf8Length(text));
   writeUtf8(bytes, 0, text);

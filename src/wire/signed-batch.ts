@@ -1,0 +1,191 @@
+/**
+ * What one index holds under Byzantine faults, as bytes: requests that their clients signed, or an entry without requests.
+ *
+ * Owns: the forms below, their digests, and the names of the requests in them. Leaves to others: signatures, which are looked at
+ * nowhere here. Decoders are total: foreign bytes give `undefined`, and lengths and counts are compared with their limits first.
+ * Called by the codecs of messages and records, by clients and primaries, and by whoever verifies a batch.
+ *
+ *   content   u8 0: the null request
+ *             u8 1 batch, 2 time, 3 checkpoint | varint time | payload up to the end
+ *   payload   of a batch: u8 2 (version) | varint count | bundles
+ *   bundle    signature 64 | body
+ *   body      key 32 | varint count | for each request: varint length, request (`request-codec.ts`)
+ *
+ * A **bundle** is what a client had to ask at one time, under one signature. It is ordered whole or not at all: whoever has it can
+ * prove each request in it, and no proof has to be cut out of it. Its name is the SHA-256 of its body, so that it is the same under
+ * whichever signature. A batch's digest is the SHA-256 of its content; the null request has none. `configuration`, `report` and
+ * `version` entries are refused, since nothing in them is signed by whom they speak of.
+ */
+import { ByteReader, ByteWriter, hexOf } from "../base/bytes.js";
+import { invariant } from "../base/invariant.js";
+import type { Batch, Digest, RequestName } from "../consensus/bft/messages.js";
+import type { Proposal } from "../model/entry.js";
+import { requestLimits } from "../model/request-limits.js";
+import type { Hash } from "../ports/hash.js";
+import { decodeRequest, encodeBatch, peekRequest } from "./request-codec.js";
+
+const keyBytes = 32;
+export const signatureBytes = 64;
+
+const contentNull = 0;
+/** Positions behind the null request are the codes: only ever append. */
+const contentKinds = ["batch", "time", "checkpoint"] as const satisfies readonly Proposal["kind"][];
+const signedBatchVersion = 2;
+/** Version and count. */
+const payloadHeadBytesMax = 9;
+const noPayload = new Uint8Array(0);
+
+/** The same on every replica of a cluster: who accepts more than others makes them stop. */
+export interface BatchLimits {
+  /** A payload. A bundle must fit into one; and so must a request of the largest size, or it is never ordered. */
+  readonly batchBytesMax: number;
+  /** Requests in one payload. */
+  readonly batchRequestsMax: number;
+}
+
+/** What a client signed at one time. `requests` are encoded, each of a form that the executor takes. */
+export interface Bundle {
+  readonly name: RequestName;
+  readonly key: Uint8Array;
+  readonly signature: Uint8Array;
+  readonly requests: readonly Uint8Array[];
+}
+
+/** What a client signs, by its digest (`digestOfBody`). */
+export function encodeBundleBody(key: Uint8Array, requests: readonly Uint8Array[]): Uint8Array {
+  invariant(key.length === keyBytes, "a public key has 32 bytes");
+  const writer = new ByteWriter(keyBytes + 8 + requests.reduce((sum, { length }) => sum + length + 4, 0));
+  writer.raw(key);
+  writer.varint(requests.length);
+  for (const request of requests) writer.bytes(request);
+  return writer.finish();
+}
+
+export function encodeBundle(signature: Uint8Array, body: Uint8Array): Uint8Array {
+  invariant(signature.length === signatureBytes, "a signature has 64 bytes");
+  const bytes = new Uint8Array(signatureBytes + body.length);
+  bytes.set(signature);
+  bytes.set(body, signatureBytes);
+  return bytes;
+}
+
+/** Views of `bytes`. */
+export function decodeBundle(bytes: Uint8Array, limits: BatchLimits, hash: Hash): Bundle | undefined {
+  if (bytes.length + payloadHeadBytesMax > limits.batchBytesMax) return undefined;
+  const reader = new ByteReader(bytes);
+  const bundle = readBundle(reader, bytes, limits.batchRequestsMax, hash);
+  return reader.complete ? bundle : undefined;
+}
+
+function digestOfBody(body: Uint8Array, hash: Hash): Digest {
+  return hexOf(hash.sha256(body));
+}
+
+/** As a client is named, in what it signed and as the principal of its sessions. */
+export function clientNameOf(key: Uint8Array): string {
+  return `ed25519:${hexOf(key)}`;
+}
+
+/** The payload of a proposal. The bundles were decoded before. */
+export function encodeBundles(bundles: readonly Uint8Array[]): Uint8Array {
+  const writer = new ByteWriter(16 + bundles.reduce((sum, { length }) => sum + length, 0));
+  writer.u8(signedBatchVersion);
+  writer.varint(bundles.length);
+  for (const bundle of bundles) writer.raw(bundle);
+  return writer.finish();
+}
+
+/** Views of `payload`. */
+export function decodeBundles(payload: Uint8Array, limits: BatchLimits, hash: Hash): readonly Bundle[] | undefined {
+  if (payload.length > limits.batchBytesMax) return undefined;
+  const reader = new ByteReader(payload);
+  if (reader.u8() !== signedBatchVersion) return undefined;
+  const count = reader.varint();
+  if (count === 0 || count > limits.batchRequestsMax) return undefined;
+  const bundles: Bundle[] = [];
+  let room = limits.batchRequestsMax;
+  for (let at = 0; at < count && !reader.failed; at += 1) {
+    const bundle = readBundle(reader, payload, room, hash);
+    if (bundle === undefined) return undefined;
+    room -= bundle.requests.length;
+    bundles.push(bundle);
+  }
+  return reader.complete ? bundles : undefined;
+}
+
+/** The payload that the executor knows, without keys and signatures: a copy. */
+export function plainBatch(bundles: readonly Bundle[]): Uint8Array {
+  return encodeBatch(bundles.flatMap(({ requests }) => requests));
+}
+
+/** `undefined` for what has no place in the order. */
+export function batchOf(proposal: Proposal, limits: BatchLimits, hash: Hash): Batch | undefined {
+  const writer = new ByteWriter(contentHeadBytesMax + proposal.payload.length);
+  if (!writeContent(writer, proposal)) return undefined;
+  return decodeContent(writer.finish(), limits, hash);
+}
+
+/** A kind and a varint of at most eight bytes. */
+const contentHeadBytesMax = 9;
+
+/** False, and nothing is written, for what has no place in the order. */
+export function writeContent(writer: ByteWriter, { kind, time, payload }: Proposal): boolean {
+  if (kind === "noop") {
+    if (time !== 0 || payload.length > 0) return false;
+    writer.u8(contentNull);
+    return true;
+  }
+  const code = (contentKinds as readonly Proposal["kind"][]).indexOf(kind);
+  if (code < 0) return false;
+  writer.u8(code + 1);
+  writer.varint(time);
+  writer.raw(payload);
+  return true;
+}
+
+/** All of `bytes`; the payload is a view of them. */
+export function decodeContent(bytes: Uint8Array, limits: BatchLimits, hash: Hash): Batch | undefined {
+  const reader = new ByteReader(bytes);
+  const code = reader.u8();
+  if (code === contentNull) return reader.complete ? nullBatchCopy() : undefined;
+  const kind = contentKinds[code - 1];
+  const time = reader.varint();
+  if (kind === undefined || reader.failed || reader.remaining > limits.batchBytesMax) return undefined;
+  const payload = reader.raw(reader.remaining);
+  const requests = kind === "batch" ? decodeBundles(payload, limits, hash)?.map(({ name }) => name) : [];
+  if (requests === undefined || (kind !== "batch" && payload.length > 0)) return undefined;
+  return { digest: hexOf(hash.sha256(bytes)), proposal: { kind, time, payload }, requests };
+}
+
+function nullBatchCopy(): Batch {
+  return { digest: "", proposal: { kind: "noop", time: 0, payload: noPayload }, requests: [] };
+}
+
+function readBundle(reader: ByteReader, within: Uint8Array, requestsMax: number, hash: Hash): Bundle | undefined {
+  const signature = reader.raw(signatureBytes);
+  const from = reader.position;
+  const key = reader.raw(keyBytes);
+  const count = reader.varint();
+  // Each request takes at least two bytes, so a lie about the count costs nothing.
+  if (count === 0 || count > requestsMax || 2 * count > reader.remaining) return undefined;
+  const client = clientNameOf(key);
+  const requests: Uint8Array[] = [];
+  for (let at = 0; at < count; at += 1) {
+    const length = reader.varint();
+    if (length > requestLimits.requestBytesMax) return undefined;
+    const request = reader.raw(length);
+    if (reader.failed || !isRequestOf(request, client)) return undefined;
+    requests.push(request);
+  }
+  const id = digestOfBody(within.subarray(from, reader.position), hash);
+  return { name: { client, id }, key, signature, requests };
+}
+
+/** Of a form that the executor takes. A session belongs to the key that opened it: nobody opens one in another's name. */
+function isRequestOf(bytes: Uint8Array, client: string): boolean {
+  const key = peekRequest(bytes);
+  if (key?.kind !== "open") return key !== undefined;
+  const request = decodeRequest(bytes);
+  if (request?.kind !== "open") return false;
+  return request.principal === client || request.principal.startsWith(`${client}/`);
+}
