@@ -34,6 +34,9 @@ export const bftLimits: BftLimits = {
 
 const signers = ["a", "b", "c", "d", "replica-5", "F", "g"] as const;
 
+/** Of seven. */
+const quorum = 5;
+
 const signature = fc.uint8Array({ minLength: 64, maxLength: 64 });
 const key = fc.uint8Array({ minLength: 32, maxLength: 32 });
 const digest = fc
@@ -92,7 +95,7 @@ function made(from: Proposal): Batch {
 
 function votes<Kind extends Statement>(statement: Kind): fc.Arbitrary<readonly Signed<Kind>[]> {
   return fc
-    .subarray([...signers], { minLength: 1 })
+    .subarray([...signers], { minLength: quorum, maxLength: quorum })
     .chain((chosen) =>
       fc
         .array(signature, { minLength: chosen.length, maxLength: chosen.length })
@@ -144,7 +147,7 @@ const newView: fc.Arbitrary<NewView> = fc
     to: counter.map((value) => (value + 1) as View),
     first: index,
     digests: fc.array(orderedDigest, { maxLength: 8 }),
-    by: fc.subarray([...signers], { minLength: 1, maxLength: 3 }),
+    by: fc.subarray([...signers], { minLength: quorum, maxLength: quorum }),
     signature,
   })
   .chain(({ to, first, digests, by: chosen, signature: under }) =>

@@ -97,6 +97,16 @@ export function quorumOf(voterCount: number): number {
   return Math.floor(voterCount / 2) + 1;
 }
 
+/** As many of `count` replicas may lie: the largest whole number below a third. */
+export function liarsMaxOf(count: number): number {
+  return Math.floor((count - 1) / 3);
+}
+
+/** Any two such sets of replicas share one that does not lie, and those who do not lie are one: 2f + 1 of 3f + 1. */
+export function byzantineQuorumOf(count: number): number {
+  return Math.ceil((count + liarsMaxOf(count) + 1) / 2);
+}
+
 export function votersOf(members: readonly Member[]): readonly ReplicaId[] {
   return members.filter(({ role }) => role === "voter").map(({ id }) => id);
 }

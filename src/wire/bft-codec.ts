@@ -7,7 +7,7 @@
  *
  *   message  u8 0 PrePrepare    text by | signature 64 | varint view | varint index | content
  *            u8 1 Said          signed
- *            u8 2 Stable        certificate
+ *            u8 2 Stable        stable
  *            u8 3 Committed     varint view | varint index | votes | content
  *            u8 4 Status        varint view | u8 isChanging | varint stable | varint committed
  *            u8 5 FetchBatch    digest
@@ -18,7 +18,7 @@
  *            u8 3 viewChange    ViewChange
  *            u8 4 newView       NewView
  *            u8 5 entered       text by | signature 64 | NewView
- *            u8 6 stable        certificate
+ *            u8 6 stable        stable
  *
  * A batch travels as its content. Its digest and the names of its requests are computed where it arrives, so nobody can lie about them.
  */
@@ -189,7 +189,7 @@ function readCommitted(reading: Reading): BftMessage | undefined {
   // The batch comes last, and its digest is in each of the statements.
   const unnamed = statements.readVotes<Commit>(reader, limits, { kind: "Commit", ...place, digest: "" });
   const batch = readBatch(reading);
-  if (batch === undefined || unnamed.length === 0) return undefined;
+  if (batch === undefined) return undefined;
   const { digest } = batch;
   const statement: Commit = { kind: "Commit", ...place, digest };
   const commits = unnamed.map(({ by, signature }) => ({ statement, by, signature }));

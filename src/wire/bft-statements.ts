@@ -9,8 +9,10 @@
  *   ordered      varint view | varint index | digest
  *   digest       u8 0, of the null request; or u8 1 and 32 bytes
  *   signed       text by | signature 64 | statement
- *   certificate  ordered (of a checkpoint: varint index | digest) | varint count | for each: text by, signature 64
- *   ViewChange   varint view | certificate stable | varint count | certificates
+ *   votes        varint count, a quorum's | for each: text by, signature 64
+ *   certificate  ordered | votes
+ *   stable       varint index | digest | votes; nothing but the index if that is 0
+ *   ViewChange   varint view | stable | varint count | certificates
  *   NewView      varint view | varint count | for each: text by, signature 64, ViewChange | varint count | first index | digests
  *
  * All statements of a certificate are those that it is of, so they are not written: unequal ones cannot even be said (hazard B2).
@@ -31,12 +33,13 @@ import type {
   ViewChange,
 } from "../consensus/bft/messages.js";
 import { advance, counterMax, isReplicaId, noIndex, type LogIndex, type ReplicaId, type View } from "../model/ids.js";
+import { byzantineQuorumOf } from "../model/membership.js";
 import { readText } from "./bounded.js";
 import { signatureBytes, type BatchLimits } from "./signed-batch.js";
 
 /** The same on every replica of a cluster. */
 export interface BftLimits extends BatchLimits {
-  /** Members: nothing is proved by more. */
+  /** Members: what a quorum is follows from it. */
   readonly replicaCount: number;
   /** Of the core's settings. */
   readonly windowCount: number;
@@ -163,14 +166,16 @@ export function writeVotes<Kind extends Statement>(
   for (const vote of votes) writeSigner(writer, vote);
 }
 
-/** Of different replicas, and not more of them than there are. */
+/** Of a quorum of different replicas, exactly: nobody pays for more, and less proves nothing. */
 export function readVotes<Kind extends Statement>(
   reader: ByteReader,
   limits: BftLimits,
   statement: Kind,
 ): readonly Signed<Kind>[] {
   const votes: Signed<Kind>[] = [];
-  for (let left = readCount(reader, limits.replicaCount); left > 0 && !reader.failed; left -= 1) {
+  const quorum = byzantineQuorumOf(limits.replicaCount);
+  if (reader.varint() !== quorum) reader.fail();
+  for (let left = quorum; left > 0 && !reader.failed; left -= 1) {
     const { by, signature } = readSigner(reader);
     if (votes.some((vote) => vote.by === by)) reader.fail();
     votes.push({ statement, by, signature });
@@ -186,7 +191,6 @@ export function writePrepared(writer: ByteWriter, certificate: PreparedCertifica
 export function readPrepared(reader: ByteReader, limits: BftLimits): PreparedCertificate {
   const ordered = readOrdered(reader);
   const prepares = readVotes<Prepare>(reader, limits, { kind: "Prepare", ...ordered });
-  if (prepares.length === 0) reader.fail();
   return { ...ordered, prepares };
 }
 
@@ -197,6 +201,7 @@ export function isVoteFor(kind: "Prepare" | "Commit", ordered: Ordered): (vote: 
 
 export function writeStable(writer: ByteWriter, { index, digest, checkpoints }: CheckpointCertificate): void {
   writer.varint(index);
+  if (index === noIndex) return invariant(digest === "" && checkpoints.length === 0, "the beginning has no proof");
   writeDigest(writer, digest);
   writeVotes(
     writer,
@@ -208,11 +213,9 @@ export function writeStable(writer: ByteWriter, { index, digest, checkpoints }: 
 /** The beginning needs no proof; everything else does. */
 export function readStable(reader: ByteReader, limits: BftLimits): CheckpointCertificate {
   const index = readCounter(reader) as LogIndex;
-  const digest = readDigest(reader);
-  const checkpoints = readVotes<Checkpoint>(reader, limits, { kind: "Checkpoint", index, digest });
-  const isBeginning = index === noIndex;
-  if (isBeginning !== (digest === "") || isBeginning !== (checkpoints.length === 0)) reader.fail();
-  return { index, digest, checkpoints };
+  if (index === noIndex) return { index, digest: "", checkpoints: [] };
+  const digest = readContentDigest(reader);
+  return { index, digest, checkpoints: readVotes<Checkpoint>(reader, limits, { kind: "Checkpoint", index, digest }) };
 }
 
 export function writeViewChange(writer: ByteWriter, { view, stable, prepared }: ViewChange): void {
@@ -258,7 +261,9 @@ export function writeNewView(writer: ByteWriter, { view, viewChanges, proposals 
 export function readNewView(reader: ByteReader, limits: BftLimits): NewView {
   const view = readLaterView(reader);
   const viewChanges: Signed<ViewChange>[] = [];
-  for (let left = readCount(reader, limits.replicaCount); left > 0 && !reader.failed; left -= 1) {
+  const quorum = byzantineQuorumOf(limits.replicaCount);
+  if (reader.varint() !== quorum) reader.fail();
+  for (let left = quorum; left > 0 && !reader.failed; left -= 1) {
     const { by, signature } = readSigner(reader);
     const statement = readViewChange(reader, limits);
     if (statement.view !== view || viewChanges.some((known) => known.by === by)) reader.fail();

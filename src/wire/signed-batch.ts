@@ -77,7 +77,7 @@ export function decodeBundle(bytes: Uint8Array, limits: BatchLimits, hash: Hash)
   return reader.complete ? bundle : undefined;
 }
 
-function digestOfBody(body: Uint8Array, hash: Hash): Digest {
+export function digestOfBody(body: Uint8Array, hash: Hash): Digest {
   return hexOf(hash.sha256(body));
 }
 
@@ -111,6 +111,20 @@ export function decodeBundles(payload: Uint8Array, limits: BatchLimits, hash: Ha
     bundles.push(bundle);
   }
   return reader.complete ? bundles : undefined;
+}
+
+/** Of a payload that was decoded before, without hashing anything: in the order of its bundles. */
+export function bundleSignatures(payload: Uint8Array): readonly Pick<Bundle, "key" | "signature">[] {
+  const reader = new ByteReader(payload);
+  reader.skip(1);
+  const bundles: { key: Uint8Array; signature: Uint8Array }[] = [];
+  for (let left = reader.varint(); left > 0 && !reader.failed; left -= 1) {
+    const signature = reader.raw(signatureBytes);
+    const key = reader.raw(keyBytes);
+    bundles.push({ key, signature });
+    for (let requests = reader.varint(); requests > 0 && !reader.failed; requests -= 1) reader.skip(reader.varint());
+  }
+  return bundles;
 }
 
 /** The payload that the executor knows, without keys and signatures: a copy. */

@@ -6,6 +6,7 @@
  */
 import { invariant } from "../../base/invariant.js";
 import { advance, firstView, maxIndex, noIndex, type LogIndex, type ReplicaId, type View } from "../../model/ids.js";
+import { byzantineQuorumOf, liarsMaxOf } from "../../model/membership.js";
 import type {
   Batch,
   Checkpoint,
@@ -134,12 +135,11 @@ export interface BftRole {
 
 export function createBftState(options: BftOptions, now: number): BftState {
   const { self, replicas, settings, records, executed } = options;
-  const count = replicas.length;
-  const faults = Math.floor((count - 1) / 3);
+  const faults = liarsMaxOf(replicas.length);
   invariant(settings.windowCount >= 2 * settings.checkpointInterval, "a window holds two checkpoint intervals");
   const state: BftState = {
     ...{ self, replicas, settings, faults },
-    quorum: Math.ceil((count + faults + 1) / 2),
+    quorum: byzantineQuorumOf(replicas.length),
     view: firstView,
     isChanging: false,
     stable: { index: noIndex, digest: "", checkpoints: [] },

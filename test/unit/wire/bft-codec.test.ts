@@ -118,8 +118,10 @@ describe("a view change", () => {
     refused(said(viewChange({ prepared: [prepared(4, 11), prepared(4, 9)] })));
   });
 
-  test("shows no signer twice, and not more signers than there are replicas", () => {
-    taken(said(viewChange({ prepared: [prepared(4, 9, ["a", "b", "c", "d"])] })));
+  test("shows a quorum of different signers, not one more or less", () => {
+    taken(said(viewChange({ prepared: [prepared(4, 9, ["d", "b", "c"])] })));
+    refused(said(viewChange({ prepared: [prepared(4, 9, ["a", "b", "c", "d"])] })));
+    refused(said(viewChange({ prepared: [prepared(4, 9, ["a", "b"])] })));
     refused(said(viewChange({ prepared: [prepared(4, 9, ["a", "b", "b"])] })));
     refused(said(viewChange({ prepared: [prepared(4, 9, ["a", "b", "c", "d", "e"])] })));
     refused(said(viewChange({ prepared: [prepared(4, 9, [])] })));
@@ -128,8 +130,7 @@ describe("a view change", () => {
 
   test("proves every stable checkpoint but the beginning", () => {
     refused(said(viewChange({ stable: stable(8, []), prepared: [] })));
-    refused(said(viewChange({ stable: { ...beginning, digest }, prepared: [] })));
-    refused(said(viewChange({ stable: stable(0), prepared: [] })));
+    expect(() => encodeBftMessage(said(viewChange({ stable: stable(0), prepared: [] })))).toThrow("no proof");
   });
 });
 
@@ -138,7 +139,7 @@ describe("a new view", () => {
     taken(said(newView()));
     refused(said(newView({ view: inView(6) })));
     refused(said(newView({ viewChanges: ["a", "b", "a"].map((by) => signed(viewChange(), by)) })));
-    refused(said(newView({ viewChanges: ["a", "b", "c", "d", "e"].map((by) => signed(viewChange(), by)) })));
+    refused(said(newView({ viewChanges: ["a", "b", "c", "d"].map((by) => signed(viewChange(), by)) })));
   });
 
   test("proposes a window's worth at most", () => {
@@ -201,7 +202,7 @@ describe("messages", () => {
     writer.varint(2 ** 50);
 
     expect(decodeBftMessage(writer.finish(), limits, nodeHash)).toBeUndefined();
-    const patient = { ...limits, replicaCount: 2 ** 51 };
+    const patient = { ...limits, replicaCount: 1.5 * 2 ** 50 };
     expect(decodeBftMessage(writer.finish(), patient, nodeHash)).toBeUndefined();
   });
 
