@@ -1,0 +1,48 @@
+/**
+ * Which signatures a message stands on.
+ *
+ * Owns: the list, each with who is said to have signed. Leaves to others: whether they are good (`message-verifier.ts`).
+ */
+import { invariant } from "../base/invariant.js";
+import { batchIn, signedIn, type BftMessage, type Signed } from "../consensus/bft/messages.js";
+import type { ReplicaId } from "../model/ids.js";
+import type { Claim } from "../ports/signatures.js";
+import { bundleSignatures } from "../wire/signed-batch.js";
+import { signedBytesOf, signedBytesOfBundle, type Domain } from "./domain.js";
+
+/** All clients are one signer here: there may be any number of them. */
+export const clients = "clients/";
+
+export interface SignerClaim extends Claim {
+  /** A member, or `clients`, which no member is called. */
+  readonly signer: string;
+}
+
+export type PublicKeys = ReadonlyMap<ReplicaId, Uint8Array>;
+
+/** `undefined` if somebody has signed who is no member (hazard B6). */
+export function claimsOf(domain: Domain, keys: PublicKeys, message: BftMessage): readonly SignerClaim[] | undefined {
+  const claims: SignerClaim[] = [];
+  for (const signed of signedIn(message)) {
+    const claim = claimOf(domain, keys, signed);
+    if (claim === undefined) return undefined;
+    claims.push(claim);
+  }
+  const batch = batchIn(message);
+  if (batch?.proposal.kind !== "batch") return claims;
+  for (const [at, { key, signature }] of bundleSignatures(batch.proposal.payload).entries()) {
+    const id = batch.requests[at]?.id;
+    invariant(id !== undefined, "a batch names each of its bundles");
+    claims.push({ signer: clients, publicKey: key, signature, bytes: signedBytesOfBundle(domain.cluster, id) });
+  }
+  return claims;
+}
+
+export function claimOf(
+  domain: Domain,
+  keys: PublicKeys,
+  { by, signature, statement }: Signed,
+): SignerClaim | undefined {
+  const publicKey = keys.get(by);
+  return publicKey && { signer: by, publicKey, signature, bytes: signedBytesOf(domain, statement) };
+}

@@ -1,0 +1,42 @@
+/**
+ * What a signature covers: beside what is said, where it is said.
+ *
+ * Owns: the bytes that are signed. A signature of another cluster, of another epoch of its members, or under something of another kind
+ * is of other bytes, and so it is not good here (hazards B4, B6 and B23). View, index and digest are in the statement itself.
+ *
+ *   statement  text "quorate statement 1" | text cluster | varint epoch | statement (`wire/bft-statements.ts`)
+ *   bundle     text "quorate requests 1" | text cluster | SHA-256 of the bundle's body (`wire/signed-batch.ts`)
+ *
+ * Clients do not know epochs: what a client asked for is asked for whoever the members are, and is executed once by its session.
+ */
+import { ByteWriter, bytesOfHex } from "../base/bytes.js";
+import { invariant } from "../base/invariant.js";
+import type { Digest, Statement } from "../consensus/bft/messages.js";
+import { encodeStatement } from "../wire/bft-codec.js";
+
+export interface Domain {
+  readonly cluster: string;
+  /** Counts the sets of members: certificates of one mean nothing in another. */
+  readonly epoch: number;
+}
+
+export function signedBytesOf({ cluster, epoch }: Domain, statement: Statement): Uint8Array {
+  const encoded = encodeStatement(statement);
+  const writer = new ByteWriter(64 + cluster.length + encoded.length);
+  writer.text("quorate statement 1");
+  writer.text(cluster);
+  writer.varint(epoch);
+  writer.raw(encoded);
+  return writer.finish();
+}
+
+/** `id` is the name of a bundle. */
+export function signedBytesOfBundle(cluster: string, id: Digest): Uint8Array {
+  const digest = bytesOfHex(id);
+  invariant(digest !== undefined, "a bundle is named by a digest");
+  const writer = new ByteWriter(96 + cluster.length);
+  writer.text("quorate requests 1");
+  writer.text(cluster);
+  writer.raw(digest);
+  return writer.finish();
+}

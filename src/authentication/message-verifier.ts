@@ -1,0 +1,266 @@
+/**
+ * The gate in front of a core under Byzantine faults: only messages whose every signature is good come through, and whoever sends
+ * others harms itself alone (hazards B6, B23 and B24).
+ *
+ * Owns: the order of work. Each sender has a queue with a bound; senders take turns, replicas and clients each get half of them, and a
+ * turn is a few signatures, however many a message has. What is worthless (malformed, of a stranger, wrongly signed) is paid from its
+ * sender's budget, and a sender without budget is not looked at. What was found good is known for a while and costs a hash. Leaves to
+ * others: what a message means, who a sender is. Called by whoever joins a core to its links.
+ *
+ * What is checked is answered in order for each sender. `done` is called for good messages only, and from within `check` where there is
+ * nothing to wait for.
+ */
+import type { BftMessage, Signed } from "../consensus/bft/messages.js";
+import type { ReplicaId } from "../model/ids.js";
+import type { Clock } from "../ports/clock.js";
+import type { Hash } from "../ports/hash.js";
+import type { SignatureVerifier } from "../ports/signatures.js";
+import type { Bundle } from "../wire/signed-batch.js";
+import { claimOf, claimsOf, clients, type PublicKeys, type SignerClaim } from "./claims.js";
+import { Credit, type CreditSettings } from "./credit.js";
+import { signedBytesOfBundle, type Domain } from "./domain.js";
+import { KnownSignatures } from "./known-signatures.js";
+
+export interface VerifierSettings {
+  readonly credit: CreditSettings;
+  /** Signatures that wait for one sender. */
+  readonly waitingCountMax: number;
+  /** Signatures of one turn. */
+  readonly turnCountMax: number;
+  /** Turns that are under way at once, each of another sender. */
+  readonly turnsMax: number;
+  /** Signatures that are known to be good, of each member and of all clients together. */
+  readonly knownCountMax: number;
+}
+
+export const verifierDefaults: VerifierSettings = {
+  credit: { burst: 16, perSecond: 4 },
+  waitingCountMax: 4096,
+  turnCountMax: 16,
+  turnsMax: 2,
+  knownCountMax: 8192,
+};
+
+export interface VerifierParts {
+  readonly domain: Domain;
+  /** Of the members, this replica included. */
+  readonly keys: PublicKeys;
+  readonly hash: Hash;
+  readonly clock: Clock;
+  readonly verifier: SignatureVerifier;
+  readonly settings: VerifierSettings;
+}
+
+/** Messages that were refused, by why; `signatures` counts those that were verified, `known` those that needed not be. */
+export interface VerifierCounters {
+  malformed: number;
+  stranger: number;
+  wronglySigned: number;
+  overBudget: number;
+  queueFull: number;
+  signatures: number;
+  known: number;
+}
+
+interface NamedClaim {
+  readonly claim: SignerClaim;
+  readonly name: string;
+}
+
+/** A message, or a bundle. */
+interface Waiting {
+  /** Not looked at yet. */
+  claims: readonly NamedClaim[];
+  /** What it counts for in its queue: one at least, so that a queue is bounded in messages as well. */
+  readonly cost: number;
+  readonly done: () => void;
+}
+
+interface Sender {
+  readonly name: string;
+  readonly credit: Credit;
+  readonly queue: Waiting[];
+  waitingCount: number;
+  isInTurn: boolean;
+}
+
+export class MessageVerifier {
+  readonly counters: VerifierCounters = {
+    ...{ malformed: 0, stranger: 0, wronglySigned: 0, overBudget: 0, queueFull: 0 },
+    ...{ signatures: 0, known: 0 },
+  };
+  readonly #parts: VerifierParts;
+  readonly #known: KnownSignatures;
+  readonly #replicas = new Map<ReplicaId, Sender>();
+  readonly #clients = new Map<string, Sender>();
+  /** Senders with something to look at, those first that waited longest; a sender stands in one of the lines, or is in its turn. */
+  readonly #replicaLine = new Set<Sender>();
+  readonly #clientLine = new Set<Sender>();
+  #turns = 0;
+  #isClientsTurn = false;
+
+  constructor(parts: VerifierParts) {
+    this.#parts = parts;
+    this.#known = new KnownSignatures(parts.hash, parts.settings.knownCountMax);
+    for (const id of parts.keys.keys()) this.#replicas.set(id, this.#newSender(id));
+  }
+
+  /** Asked before what came from a replica is decoded. */
+  isOpenTo(from: ReplicaId): boolean {
+    const sender = this.#replicas.get(from);
+    if (sender === undefined) this.counters.stranger += 1;
+    return sender !== undefined && this.#isOpen(sender);
+  }
+
+  /** What came from a replica is not a message. */
+  malformed(from: ReplicaId): void {
+    this.counters.malformed += 1;
+    this.#replicas.get(from)?.credit.spend(this.#now());
+  }
+
+  /** `from`: who sent it and pays for it, which need not be who signed it. */
+  check(message: BftMessage, from: ReplicaId, done: () => void): void {
+    if (!this.isOpenTo(from)) return;
+    const sender = this.#replicas.get(from);
+    const { domain, keys } = this.#parts;
+    const claims = claimsOf(domain, keys, message);
+    if (sender !== undefined && claims !== undefined) return this.#accept(sender, claims, done);
+    this.counters.stranger += 1;
+    sender?.credit.spend(this.#now());
+  }
+
+  /** What a client's connection asks; `from` names the connection. */
+  checkBundle({ name, key, signature }: Bundle, from: string, done: () => void): void {
+    const sender = this.#clients.get(from) ?? this.#newSender(from);
+    this.#clients.set(from, sender);
+    if (!this.#isOpen(sender)) return;
+    const bytes = signedBytesOfBundle(this.#parts.domain.cluster, name.id);
+    this.#accept(sender, [{ signer: clients, publicKey: key, signature, bytes }], done);
+  }
+
+  /** The connection is closed: what it still waits for is not answered. */
+  forget(from: string): void {
+    const sender = this.#clients.get(from);
+    if (sender === undefined) return;
+    sender.queue.length = 0;
+    this.#clientLine.delete(sender);
+    this.#clients.delete(from);
+  }
+
+  /** Signed here: it comes back in what others prove. */
+  trust(signed: Signed): void {
+    const claim = claimOf(this.#parts.domain, this.#parts.keys, signed);
+    if (claim !== undefined) this.#known.add(claim.signer, this.#known.nameOf(claim));
+  }
+
+  #isOpen({ credit }: Sender): boolean {
+    if (credit.hasSome(this.#now())) return true;
+    this.counters.overBudget += 1;
+    return false;
+  }
+
+  #accept(sender: Sender, claims: readonly SignerClaim[], done: () => void): void {
+    const named = claims.map((claim) => ({ claim, name: this.#known.nameOf(claim) }));
+    const unknown = named.filter((each) => !this.#isKnown(each));
+    this.counters.known += claims.length - unknown.length;
+    if (sender.queue.length === 0 && unknown.length === 0) return done();
+    const cost = Math.max(1, unknown.length);
+    // One message alone is always looked at, however much it takes.
+    if (sender.queue.length > 0 && sender.waitingCount + cost > this.#parts.settings.waitingCountMax) {
+      this.counters.queueFull += 1;
+      return;
+    }
+    sender.queue.push({ claims: unknown, cost, done });
+    sender.waitingCount += cost;
+    this.#line(sender);
+    this.#takeTurns();
+  }
+
+  #line(sender: Sender): void {
+    if (sender.isInTurn || sender.queue.length === 0) return;
+    const isReplica = this.#replicas.get(sender.name) === sender;
+    (isReplica ? this.#replicaLine : this.#clientLine).add(sender);
+  }
+
+  #takeTurns(): void {
+    while (this.#turns < this.#parts.settings.turnsMax) {
+      const sender = this.#nextSender();
+      if (sender === undefined) return;
+      this.#takeTurn(sender);
+    }
+  }
+
+  /** A replica and a client in turns, as far as both wait. */
+  #nextSender(): Sender | undefined {
+    const isClients = this.#replicaLine.size === 0 || (this.#isClientsTurn && this.#clientLine.size > 0);
+    const line = isClients ? this.#clientLine : this.#replicaLine;
+    const [sender] = line;
+    if (sender !== undefined) line.delete(sender);
+    this.#isClientsTurn = !isClients;
+    return sender;
+  }
+
+  #takeTurn(sender: Sender): void {
+    const [waiting] = sender.queue;
+    if (waiting === undefined) return;
+    const { verifier, settings } = this.#parts;
+    const part = waiting.claims.slice(0, settings.turnCountMax);
+    // Others may have brought the same meanwhile.
+    const unknown = part.filter((each) => !this.#isKnown(each));
+    waiting.claims = waiting.claims.slice(part.length);
+    if (unknown.length === 0) return this.#endTurn(sender, waiting);
+    sender.isInTurn = true;
+    this.#turns += 1;
+    this.counters.signatures += unknown.length;
+    verifier.verify(
+      unknown.map(({ claim }) => claim),
+      (areGood) => {
+        sender.isInTurn = false;
+        this.#turns -= 1;
+        if (areGood) for (const { claim, name } of unknown) this.#known.add(claim.signer, name);
+        if (areGood) this.#endTurn(sender, waiting);
+        else this.#refuse(sender, waiting);
+        this.#takeTurns();
+      },
+    );
+  }
+
+  #endTurn(sender: Sender, waiting: Waiting): void {
+    const isGood = waiting.claims.length === 0 && this.#leave(sender, waiting);
+    this.#line(sender);
+    if (isGood) waiting.done();
+  }
+
+  #refuse(sender: Sender, waiting: Waiting): void {
+    this.counters.wronglySigned += 1;
+    sender.credit.spend(this.#now());
+    this.#leave(sender, waiting);
+    if (!sender.credit.hasSome(this.#now())) {
+      this.counters.overBudget += sender.queue.length;
+      sender.queue.length = 0;
+      sender.waitingCount = 0;
+    }
+    this.#line(sender);
+  }
+
+  /** False if its connection was closed meanwhile. */
+  #leave(sender: Sender, waiting: Waiting): boolean {
+    if (sender.queue[0] !== waiting) return false;
+    sender.queue.shift();
+    sender.waitingCount -= waiting.cost;
+    return true;
+  }
+
+  #isKnown({ claim, name }: NamedClaim): boolean {
+    return this.#known.has(claim.signer, name);
+  }
+
+  #newSender(name: string): Sender {
+    const credit = new Credit(this.#parts.settings.credit, this.#now());
+    return { name, credit, queue: [], waitingCount: 0, isInTurn: false };
+  }
+
+  #now(): number {
+    return this.#parts.clock.monotonic();
+  }
+}
