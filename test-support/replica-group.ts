@@ -14,6 +14,7 @@ import { createDoor } from "../src/node/create-door.js";
 import { nodeHash } from "../src/node/hash.js";
 import { KnownStore } from "../src/storage/known-store.js";
 import { EngineSide, type EngineSideParts } from "../src/replica/engine-side.js";
+import { RaftDriver } from "../src/replica/raft-driver.js";
 import { ReplicaCore } from "../src/replica/replica.js";
 import { ManualClock } from "./manual-clock.js";
 import { MemoryLogDisk, type MemoryLogStore } from "./memory-log-store.js";
@@ -21,7 +22,7 @@ import { MemoryNetwork } from "./memory-network.js";
 import { tally } from "./tally-machine.js";
 
 interface Running {
-  readonly core: ReplicaCore<EngineSide>;
+  readonly core: ReplicaCore<EngineSide<RaftDriver>>;
   readonly log: MemoryLogStore;
   readonly executor: Executor;
 }
@@ -77,17 +78,21 @@ export class ReplicaGroup {
       foundation: "",
       found: { starts: seed, term: recovered.hardState.term, lastIndex: recovered.lastIndex },
     };
-    const engine: EngineSideParts = {
+    const state = createRaftState(
+      { self: id, incarnation: 1, membership, hardState: recovered.hardState, log: recovered, settings, seed, trust },
+      clock.monotonic(),
+    );
+    const { damaged } = recovered;
+    const known = { commitIndex: noIndex, peers: [] };
+    const executionStallMsMax = limits.execution.stallMsMax;
+    const driverParts = { state, log, damaged, known, hash: nodeHash, seed, limits, executionStallMsMax };
+    const engine: EngineSideParts<RaftDriver> = {
+      driver: (world) => new RaftDriver(driverParts, world),
       identity,
       seeds: [],
       lost: [],
-      state: createRaftState(
-        { self: id, incarnation: 1, membership, hardState: recovered.hardState, log: recovered, settings, seed, trust },
-        clock.monotonic(),
-      ),
       log,
-      damaged: recovered.damaged,
-      known: { commitIndex: noIndex, peers: [] },
+      known,
       knownStore: new KnownStore({ disk: new MemoryDisk(), hash: nodeHash, directory: "data" }),
       begun: { loaded: undefined, configuration: executor.configuration, certified: undefined },
       clock,

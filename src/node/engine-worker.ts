@@ -124,7 +124,7 @@ class EngineWorker {
     if (now - this.#hostMovedAt < hostHeldTimeouts * electionTimeoutMsMax) return;
     // Asked again after as long, should it come to nothing.
     this.#hostMovedAt = now;
-    if (side.state.role.kind !== "leader") return;
+    if (!side.driver.isLeading) return;
     this.#tellLater({ kind: "dropped", reason: "leadership", detail: "the thread of the host is held for too long" });
     side.handle([{ kind: "instruct", id: unaskedId, instruction: { kind: "transfer", to: undefined } }]);
   }

@@ -7,20 +7,29 @@
  * Invariant P2: committed entries are delivered once each, in order; again only behind a `rewound`, from the place that the host named.
  */
 import { invariant } from "../base/invariant.js";
-import type { RaftState } from "../consensus/raft/state.js";
 import { entryBytes, type Entry } from "../model/entry.js";
-import { after, before, maxIndex, minIndex, noIndex, type LogIndex } from "../model/ids.js";
+import { after, maxIndex, noIndex, type LogIndex } from "../model/ids.js";
 import type { Clock } from "../ports/clock.js";
-import type { LogStore, StorageFailure } from "../storage/log-store.js";
+import type { StorageFailure } from "../storage/log-store.js";
 import type { Backlog } from "./backlog.js";
 import type { ToHost } from "./channel.js";
-import type { Repair } from "./repair.js";
+
+/** Where decided entries are. */
+export interface Decided {
+  /** Known to be decided at start. */
+  readonly commitIndex: LogIndex;
+  /** The last entry that is not there any more: a checkpoint covers it. */
+  readonly start: LogIndex;
+  /** How far entries may be handed over now, of those that are decided. */
+  reach(commitIndex: LogIndex): LogIndex;
+  /** From memory: at least one, then as many as fit into `bytesMax`. Undefined: they must be read. */
+  entriesFrom(from: LogIndex, bytesMax: number): readonly Entry[] | undefined;
+  read(from: LogIndex, bytesMax: number, done: (result: readonly Entry[] | StorageFailure) => void): void;
+}
 
 export interface DeliveryParts {
-  readonly state: RaftState;
-  readonly log: LogStore;
+  readonly decided: Decided;
   readonly clock: Clock;
-  readonly repair: Repair;
   readonly backlog: Backlog;
   readonly deliveredBytesMax: number;
   readonly isStopped: () => boolean;
@@ -36,7 +45,7 @@ export class Delivery {
 
   constructor(parts: DeliveryParts) {
     this.#parts = parts;
-    this.#commitIndex = parts.state.commitIndex;
+    this.#commitIndex = parts.decided.commitIndex;
   }
 
   get commitIndex(): LogIndex {
@@ -56,22 +65,21 @@ export class Delivery {
 
   /** As far as the host's backlog allows. */
   deliver(): void {
-    const { state, deliveredBytesMax, repair, log, backlog } = this.#parts;
+    const { decided, deliveredBytesMax, backlog } = this.#parts;
     const isHeld = (): boolean => this.#reading || this.#parts.isStopped();
     while (!isHeld() && backlog.bytes < deliveredBytesMax) {
       const from = after(this.#index);
       // Its state comes as a checkpoint.
-      if (from <= state.log.start.index) return;
-      const { firstDamaged } = repair;
-      const limit = firstDamaged === undefined ? this.#commitIndex : minIndex(this.#commitIndex, before(firstDamaged));
+      if (from <= decided.start) return;
+      const limit = decided.reach(this.#commitIndex);
       if (from > limit) return;
-      const entries = state.log.entriesFrom(from, deliveredBytesMax / 4);
+      const entries = decided.entriesFrom(from, deliveredBytesMax / 4);
       if (entries !== undefined) {
         this.#hand(entries, limit);
         continue;
       }
       this.#reading = true;
-      log.read(from, deliveredBytesMax / 4, (result) => {
+      decided.read(from, deliveredBytesMax / 4, (result) => {
         this.#reading = false;
         // A checkpoint takes the place of what was being read, or an earlier one is where it goes on.
         if (from !== after(this.#index)) return this.deliver();
@@ -93,11 +101,11 @@ export class Delivery {
   }
 
   rewind(id: number, to: LogIndex): void {
-    const { state, backlog, toHost } = this.#parts;
+    const { decided, backlog, toHost } = this.#parts;
     this.#index = to;
     backlog.clear();
     toHost({ kind: "rewound", id });
-    if (to < state.log.start.index) toHost({ kind: "fetchCheckpoint", index: state.log.start.index });
+    if (to < decided.start) toHost({ kind: "fetchCheckpoint", index: decided.start });
     this.deliver();
   }
 

@@ -1,38 +1,32 @@
 /**
- * The ordering side of a replica: the engine with its log, its repair and its links to the other replicas.
+ * The ordering side of a replica: the engine with its driver, its log and its links to the other replicas.
  *
- * Owns: how these are joined, and whom to look for as the members change. Leaves to others: every decision (`engine.ts`, `consensus/`),
+ * Owns: how these are joined, and whom to look for as the members change. Leaves to others: every decision (the driver, `consensus/`),
  * everything about clients and execution (`replica.ts`, reached by `toHost` alone). Built by `open-replica.ts`; it runs on the event loop of
  * the host, or on a thread of its own.
  */
 import type { Limits } from "../api/config.js";
-import { newestConfiguration } from "../consensus/raft/configuration.js";
-import type { RaftState } from "../consensus/raft/state.js";
 import type { EntryId } from "../model/entry.js";
 import type { AgreedTime, LogIndex, ReplicaId } from "../model/ids.js";
-import type { DamagedEntry } from "../model/log.js";
 import { memberOf, membersOf, type Configuration, type Member, type Membership } from "../model/membership.js";
 import type { Clock } from "../ports/clock.js";
 import type { Hash } from "../ports/hash.js";
 import type { Connection, ConnectionHandlers, Network } from "../ports/network.js";
 import type { Known, KnownStore } from "../storage/known-store.js";
 import type { LogStatistics, LogStore } from "../storage/log-store.js";
-import type { Identity, Standing } from "../transport/gate.js";
+import type { Identity } from "../transport/gate.js";
 import { Peers, type PeerTraffic } from "../transport/peers.js";
 import type { ToEngine, ToHost } from "./channel.js";
-import { Engine } from "./engine.js";
-import { Repair } from "./repair.js";
+import { Engine, type Driver, type DriverWorld, type FollowerFigures } from "./engine.js";
 
-export interface EngineSideParts {
+export interface EngineSideParts<Ordering extends Driver> {
+  readonly driver: (world: DriverWorld) => Ordering;
   readonly identity: Identity;
   /** Whom to look for while the log names no members: where a replica that joins begins. */
   readonly seeds: readonly Member[];
   /** Of an older cluster that this one goes on without: they are called, so that it is told when one comes back. */
   readonly lost: readonly Member[];
-  readonly state: RaftState;
   readonly log: LogStore;
-  /** What of the log was found damaged. */
-  readonly damaged: readonly DamagedEntry[];
   /** What earlier processes knew, and where this one keeps it. */
   readonly known: Known;
   readonly knownStore: KnownStore;
@@ -72,39 +66,28 @@ export interface EngineFigures {
   /** No entry is damaged. */
   readonly isWhole: boolean;
   readonly log: LogStatistics;
-  /** At a leader: how much of its log the others surely have, and how much is on its way to them. */
-  readonly followers: ReadonlyMap<ReplicaId, { readonly match: LogIndex; readonly inFlightBytes: number }>;
+  readonly followers: ReadonlyMap<ReplicaId, FollowerFigures>;
   readonly traffic: PeerTraffic;
 }
 
-export class EngineSide {
-  readonly #parts: EngineSideParts;
+export class EngineSide<Ordering extends Driver = Driver> {
+  readonly #parts: EngineSideParts<Ordering>;
   readonly #listener: EngineListener;
-  readonly #engine: Engine;
+  readonly #engine: Engine<Ordering>;
   readonly #peers: Peers;
-  readonly #repair: Repair;
 
-  constructor(parts: EngineSideParts, listener: EngineListener) {
+  constructor(parts: EngineSideParts<Ordering>, listener: EngineListener) {
     this.#parts = parts;
     this.#listener = listener;
-    const { state, log, clock, limits, damaged, hash, seed, begun } = parts;
-    for (const { id, incarnation, promised } of parts.known.peers) {
-      state.incarnations.set(id, incarnation);
-      if (promised !== undefined) state.promises.set(id, promised);
-    }
+    const { driver, clock, limits, begun } = parts;
     this.#peers = this.#createPeers();
-    this.#repair = new Repair({ damaged, peers: () => state.peers, log, hash, seed, limits: limits.repair });
     this.#engine = new Engine({
-      state,
-      log,
+      driver,
       clock,
-      repair: this.#repair,
-      limits: limits.raft,
       deliveredBytesMax: limits.execution.deliveredBytesMax,
-      executionStallMsMax: limits.execution.stallMsMax,
       send: (peer, type, payload) => this.#peers.send(peer, type, payload),
       toHost: (message) => listener.toHost(message),
-      members: () => {
+      membersChanged: () => {
         this.#peers.reach(this.#reachable());
         // The leader may have become known with its address.
         listener.membersChanged();
@@ -116,14 +99,13 @@ export class EngineSide {
     this.#peers.reach(this.#reachable());
   }
 
-  /** For looking: only `step` changes it. */
-  get state(): RaftState {
-    return this.#parts.state;
+  get driver(): Ordering {
+    return this.#engine.driver;
   }
 
   /** Whom this replica takes for members. */
   get membership(): Membership {
-    return this.#standing().membership;
+    return this.driver.standing.membership;
   }
 
   /** Other replicas that can be talked to. */
@@ -144,16 +126,15 @@ export class EngineSide {
   }
 
   figures(): EngineFigures {
-    const { state, log } = this.#parts;
-    const { lastIndex, commitIndex, entriesProposed } = this.#engine;
+    const { lastIndex, entriesProposed, decided, isWhole, followers } = this.driver;
     return {
       lastIndex,
-      commitIndex,
+      commitIndex: this.#engine.commitIndex,
       entriesProposed,
-      logStart: state.log.start.index,
-      isWhole: this.#repair.firstDamaged === undefined,
-      log: log.statistics,
-      followers: followersOf(state),
+      logStart: decided.start,
+      isWhole,
+      log: this.#parts.log.statistics,
+      followers,
       traffic: this.#peers.traffic(),
     };
   }
@@ -185,7 +166,7 @@ export class EngineSide {
       silentMs: limits.raft.electionTimeoutMsMin,
       self: identity,
       lives: known.peers.map((life) => [life.id, life]),
-      standing: () => this.#standing(),
+      standing: () => this.driver.standing,
       connected: (peer, incarnation) => {
         this.#engine.connected(peer, incarnation);
         this.#listener.peerChanged(peer, true, "connected");
@@ -203,37 +184,20 @@ export class EngineSide {
 
   /** While all is well nothing of it is asked for: it is written when a peer is lost. */
   #remember(): void {
-    const { state, knownStore } = this.#parts;
+    const { knownStore } = this.#parts;
     const lives = [...this.#peers.lives].filter(([id]) => memberOf(this.membership, id) !== undefined);
     const peers = lives.map(([id, { incarnation, process, starts }]) => {
-      const promised = state.incarnations.get(id) === incarnation ? state.promises.get(id) : undefined;
-      return { id, incarnation, process, starts, promised };
+      return { id, incarnation, process, starts, promised: this.driver.promisedBy(id, incarnation) };
     });
     knownStore.write({ commitIndex: this.#engine.commitIndex, peers });
-  }
-
-  #standing(): Standing {
-    const { index, term, membership } = newestConfiguration(this.#parts.state);
-    const { promises } = this.#parts.state;
-    return { membership, configuration: { index, term }, promisedBy: (id) => promises.get(id) };
   }
 
   /** A replica that was removed looks for nobody: the others have no more to say to it. */
   #reachable(): readonly Member[] {
     const { identity, seeds, lost } = this.#parts;
-    const { membership } = this.#standing();
+    const { membership } = this.driver.standing;
     if (membership.members.length === 0) return seeds;
     if (memberOf(membership, identity.id) === undefined) return [];
     return [...membersOf(membership), ...lost.filter(({ id }) => memberOf(membership, id) === undefined)];
   }
-}
-
-function followersOf({ role }: RaftState): EngineFigures["followers"] {
-  if (role.kind !== "leader") return new Map();
-  return new Map(
-    [...role.followers].map(([id, { progress }]) => {
-      const inFlightBytes = progress.mode === "replicate" ? progress.inflight.bytes : 0;
-      return [id, { match: progress.match, inFlightBytes }];
-    }),
-  );
 }

@@ -2,7 +2,7 @@
  * What keeps the ordering side from its work: noticed before each step, told to the core and to the host.
  *
  * Owns: comparing what the core knows with what is; the count of resignations. Leaves to others: what follows from it
- * (`consensus/raft/space.ts`, `stall.ts`, `transfer.ts`). Called by `engine.ts`.
+ * (`consensus/raft/space.ts`, `stall.ts`, `transfer.ts`). Called by `raft-driver.ts`.
  */
 import type { RaftMessage } from "../consensus/raft/messages.js";
 import { stallOf } from "../consensus/raft/stall.js";

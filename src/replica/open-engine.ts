@@ -17,6 +17,7 @@ import { KnownStore, readKnown } from "../storage/known-store.js";
 import { openLog, type OpenedLog } from "../storage/wal.js";
 import type { Identity } from "../transport/gate.js";
 import { EngineSide, type Begun, type EngineListener } from "./engine-side.js";
+import { RaftDriver } from "./raft-driver.js";
 
 export interface EnginePorts {
   readonly clock: Clock;
@@ -80,7 +81,7 @@ export function startEngine(
   start: EngineStart,
   ports: EnginePorts,
   listener: EngineListener,
-): EngineSide {
+): EngineSide<RaftDriver> {
   const { identity, founders, begun, seed, limits } = start;
   const { configuration, loaded } = begun;
   const lacksState = (loaded?.last.index ?? noIndex) < recovered.start.index;
@@ -110,5 +111,11 @@ export function startEngine(
   const knownParts = { disk, hash, directory: start.directory };
   const knownStore = new KnownStore(knownParts);
   const known = readKnown(knownParts);
-  return new EngineSide({ ...start, ...ports, state, log, damaged: recovered.damaged, known, knownStore }, listener);
+  const { damaged } = recovered;
+  const executionStallMsMax = limits.execution.stallMsMax;
+  const parts = { state, log, damaged, known, hash, seed, limits, executionStallMsMax };
+  return new EngineSide(
+    { ...start, ...ports, driver: (world) => new RaftDriver(parts, world), log, known, knownStore },
+    listener,
+  );
 }

@@ -38,6 +38,7 @@ import {
   type LogAmnesiac,
   type OpenLogOptions,
 } from "./open-engine.js";
+import type { RaftDriver } from "./raft-driver.js";
 import { ReplicaCore, type OrderingEngine, type ReplicaObserver } from "./replica.js";
 
 export interface ReplicaPorts extends EnginePorts {
@@ -73,7 +74,7 @@ export interface OpenedReplica<Ordering extends OrderingEngine = OrderingEngine>
 }
 
 /** With its engine on the same event loop. */
-export interface InlineReplica extends OpenedReplica<EngineSide> {
+export interface InlineReplica extends OpenedReplica<EngineSide<RaftDriver>> {
   readonly log: OpenedLog;
   /** For looking: only `step` changes it. */
   readonly state: RaftState;
@@ -115,7 +116,7 @@ function openInline(
   const opened = openHost(machine, options, { ...around, found: foundIn(log) }, (start, listener) =>
     startEngine(log, start, around.ports, listener),
   );
-  if (opened.kind === "opened") return { ...opened, log, state: opened.core.engine.state };
+  if (opened.kind === "opened") return { ...opened, log, state: opened.core.engine.driver.state };
   log.log.close(() => {});
   return opened;
 }

@@ -3,7 +3,7 @@
  *
  * Owns: whom to ask for which entry and when, and the comparison of what comes with the name that survived here: index, term
  * and checksum. Leaves to others: finding damage (`storage/`), not executing past it and not standing for election meanwhile (engine
- * and core), links. Called by `replica/engine.ts` with each tick and each repair message.
+ * and core), links. Called by `replica/raft-driver.ts` with each tick and each repair message.
  *
  * It never gives up, since a peer that holds the only other copy may be down for long; it asks ever more rarely instead. An entry
  * that every peer has denied is `unavailable`: if it was committed, the group has halted there and an operator must know the index.

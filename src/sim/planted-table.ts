@@ -151,8 +151,8 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: "R10",
     hazard: "entries are executed before they are committed",
-    file: "replica/delivery.js",
-    from: "? this.#commitIndex : minIndex",
+    file: "replica/raft-driver.js",
+    from: "? commitIndex : minIndex",
     to: "? state.log.lastIndex : minIndex",
   },
   {
@@ -307,8 +307,8 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: "D9-load",
     hazard: "a leader that cannot read an entry leaves its follower behind",
-    file: "replica/engine.js",
-    from: "if (truncations === this.#truncations && !isGone) return this.#stepAside(result);",
+    file: "replica/raft-driver.js",
+    from: "if (truncations === this.#truncations && !isGone) return this.#world.stepAside(result);",
     to: "",
     options: { faults: ["bitRot", "lostWrite", "misdirectedWrite", "kill", "partition"] },
   },
@@ -331,9 +331,9 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: "D13",
     hazard: "a replica that starts again goes on executing behind its last entry, with an empty state",
-    file: "replica/delivery.js",
-    from: "this.#commitIndex = parts.state.commitIndex;",
-    to: "this.#commitIndex = parts.state.commitIndex; this.#index = parts.state.log.lastIndex;",
+    file: "replica/engine.js",
+    from: "failed: stepAside });",
+    to: "failed: stepAside }); this.#delivery.skipTo(this.driver.lastIndex);",
   },
   {
     id: "D15",
