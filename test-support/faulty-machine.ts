@@ -19,8 +19,6 @@ export const rightCounter = counter.machine({
   queries: { count: (state) => state.count.get() },
 });
 
-let hasOpened = false;
-
 function spoiled(instance: MachineInstance, wrongAt: number): MachineInstance {
   let commands = 0;
   const wronged = (batch: Batch): Batch => ({
@@ -41,14 +39,20 @@ function spoiled(instance: MachineInstance, wrongAt: number): MachineInstance {
   });
 }
 
-const faulty: LowLevelMachine = {
-  ...rightCounter,
-  open: (environment) => {
-    const instance = rightCounter.open(environment);
-    const wrongAt = hasOpened ? undefined : process.env["WRONG_AT"];
-    hasOpened = true;
-    return wrongAt === undefined ? instance : spoiled(instance, Number(wrongAt));
-  },
-};
+/** Computes wrongly at its so manieth command, in the machine that was opened first; undefined: never. */
+export function counterWrongAt(wrongAt: number | undefined): LowLevelMachine {
+  let hasOpened = false;
+  return {
+    ...rightCounter,
+    open: (environment) => {
+      const instance = rightCounter.open(environment);
+      if (wrongAt === undefined || hasOpened) return instance;
+      hasOpened = true;
+      return spoiled(instance, wrongAt);
+    },
+  };
+}
 
-export default faulty;
+const { WRONG_AT: wrongAt } = process.env;
+
+export default counterWrongAt(wrongAt === undefined ? undefined : Number(wrongAt));
