@@ -5,6 +5,7 @@ import type { LowLevelMachine } from "../src/api/low-level.js";
 import { encodeUtf8 } from "../src/base/bytes.js";
 import { MemoryDisk } from "./memory-disk.js";
 import { CheckpointStore } from "../src/storage/checkpoint-store.js";
+import { EvidenceStore } from "../src/storage/evidence-store.js";
 import { UnfinishedStore } from "../src/storage/unfinished-store.js";
 import { createRaftState } from "../src/consensus/raft/state.js";
 import { Executor } from "../src/execution/executor.js";
@@ -105,6 +106,7 @@ export class ReplicaGroup {
       identity,
       executor,
       checkpoints,
+      evidence: new EvidenceStore({ disk: checkpointDisk, directory: "data" }),
       unfinished: new UnfinishedStore({ disk: new MemoryDisk(), hash: nodeHash, directory: "data" }),
       clock,
       hash: nodeHash,

@@ -124,6 +124,8 @@ export interface AuditStatus {
     readonly isAlarm: boolean;
   })[];
   readonly scrub: ScrubStatus;
+  /** Files in the data directory with what this replica has kept of differences, oldest first: `quorate replay` executes them. */
+  readonly evidence: readonly string[];
 }
 
 /** Looking at the state of this replica again, as it lies in memory. Since process start. */
@@ -226,6 +228,8 @@ export interface AuditFinding {
   readonly foundAt: LogIndex;
   /** The last position at which all of them agreed; 0 if its state is not remembered. */
   readonly agreedAt: LogIndex;
+  /** The version of the machine that executed when it was found. */
+  readonly machineVersion: number;
   /** The machine's state at `agreedAt`. */
   readonly before: MachineFork | undefined;
   readonly after: MachineFork | undefined;

@@ -20,6 +20,12 @@ const entriesMax = 10_000;
 /** Positions that nobody has agreed on yet; with more waiting no further state is kept. */
 const statesMax = 8;
 
+/** What executes, and which version of it. */
+export interface Executing {
+  readonly machine: MachineInstance;
+  readonly versions: { readonly state: { readonly active: number } };
+}
+
 interface KeptState {
   readonly index: LogIndex;
   readonly fork: MachineFork;
@@ -69,7 +75,7 @@ export class AuditTrail {
   }
 
   /** After each entry: whether a position was agreed on, or something was found. */
-  look(index: LogIndex, { recent, named, findings }: AuditState, machine: MachineInstance): void {
+  look(index: LogIndex, { recent, named, findings }: AuditState, at: Executing): void {
     const seen = this.#seen;
     if (seen !== undefined && seen.recent === recent && seen.named === named && seen.findings === findings) return;
     this.#seen = { recent, named, findings };
@@ -82,7 +88,7 @@ export class AuditTrail {
       else this.#pass(settled);
     }
     const replicas = named.map(({ replica }) => replica);
-    if (isNews && this.#isOther(replicas)) this.#find(position, index, machine);
+    if (isNews && this.#isOther(replicas)) this.#find(position, index, at);
     if (isNews) this.#foundOf = [...this.#foundOf, ...replicas];
   }
 
@@ -90,6 +96,11 @@ export class AuditTrail {
   #isOther(replicas: readonly ReplicaId[]): boolean {
     if (this.#finding?.after === undefined) return true;
     return replicas.some((replica) => !this.#foundOf.includes(replica));
+  }
+
+  /** What was executed up to here is about to be thrown away, because others said so, or a checkpoint did. */
+  disproved(self: ReplicaId, index: LogIndex, at: Executing): void {
+    if (this.#isOther([self])) this.#find(index, index, at);
   }
 
   /** Something else is executed from here on: a checkpoint took the place of the state. What was found stays. */
@@ -130,14 +141,16 @@ export class AuditTrail {
     this.#agreed = undefined;
   }
 
-  #find(position: LogIndex, foundAt: LogIndex, machine: MachineInstance): void {
+  #find(position: LogIndex, foundAt: LogIndex, { machine, versions }: Executing): void {
     this.releaseStates();
     const agreedAt = this.#agreed?.index ?? noIndex;
     // It is kept from here on for what was found.
     const before = this.#agreed?.fork;
     this.#agreed = undefined;
     this.#foundOf = [];
-    this.#finding = { position, foundAt, agreedAt, before, after: machine.fork(), entries: this.#entries() };
+    const machineVersion = versions.state.active;
+    const entries = this.#entries();
+    this.#finding = { position, foundAt, agreedAt, machineVersion, before, after: machine.fork(), entries };
   }
 
   #entries(): readonly TrailEntry[] {

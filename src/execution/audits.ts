@@ -113,7 +113,7 @@ export class Audits {
     const { machine } = audited;
     this.trail.note(entry, replies, this.#outputs, machine.fingerprint?.() ?? noFingerprint);
     if (isDue) this.trail.position(entry.index, machine);
-    this.trail.look(entry.index, this.table.state, machine);
+    this.trail.look(entry.index, this.table.state, audited);
   }
 
   /** As reports have it. */

@@ -122,7 +122,10 @@ export class Divergence {
       this.#parts.toEngine({ kind: "quarantined", isQuarantined: isOut });
       this.#parts.changed(state, before);
     }
-    if (mustRebuild) this.#parts.rebuild();
+    const { self, executor, rebuild } = this.#parts;
+    if (state !== before && (mustRebuild || state === "stopped"))
+      executor.audits.trail.disproved(self, executor.executedIndex, executor.audited);
+    if (mustRebuild) rebuild();
   }
 
   #tellProgram(): void {

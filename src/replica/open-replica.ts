@@ -18,6 +18,7 @@ import { foundingIncarnation, type Member, type Membership } from "../model/memb
 import { isSamePosition, type Unfinished } from "../model/skip.js";
 import type { Entropy } from "../ports/entropy.js";
 import { CheckpointStore } from "../storage/checkpoint-store.js";
+import { EvidenceStore } from "../storage/evidence-store.js";
 import { UnfinishedStore } from "../storage/unfinished-store.js";
 import {
   openDataDirectory,
@@ -68,6 +69,7 @@ export interface OpenedReplica<Ordering extends OrderingEngine = OrderingEngine>
   readonly core: ReplicaCore<Ordering>;
   readonly directory: DataDirectory;
   readonly checkpoints: CheckpointStore;
+  readonly evidence: EvidenceStore;
   /** The checkpoint that execution began with. */
   readonly loaded: Checkpoint | undefined;
   readonly executor: Executor;
@@ -210,12 +212,14 @@ export interface HostParts {
 }
 
 /** Closes what writes: `done` once nothing of it is in flight any more. */
-export function closeReplica({ core, checkpoints, directory }: OpenedReplica, done: () => void): void {
+export function closeReplica({ core, checkpoints, evidence, directory }: OpenedReplica, done: () => void): void {
   core.stop();
   core.engine.close(() => {
     checkpoints.close(() => {
-      directory.release();
-      done();
+      evidence.close(() => {
+        directory.release();
+        done();
+      });
     });
   });
 }
@@ -231,7 +235,8 @@ export function openHost<Ordering extends OrderingEngine>(
   const { executor, checkpoints, unfinished, loaded } = loadState(machine, options, { ports, directory });
   const refusal = refusalOfVersion(options, executor) ?? refusalOfMembers(options, directory, { executor, found });
   if (refusal !== undefined) return refusal;
-  const { entropy } = ports;
+  const { entropy, disk } = ports;
+  const evidence = new EvidenceStore({ disk, directory: directory.path });
   const seed = seedOf(entropy.bytes(6));
   const identity = identityOf(machine, options, directory, {
     process: hexOf(entropy.bytes(8)),
@@ -261,13 +266,14 @@ export function openHost<Ordering extends OrderingEngine>(
     executor,
     checkpoints,
     unfinished,
+    evidence,
     limits,
     observer,
     disowned: (reason) => directory.disown(reason),
     logStart: found.start,
     engine: (listener) => begin(start, listener),
   });
-  return { kind: "opened", core, directory, checkpoints, loaded, executor };
+  return { kind: "opened", core, directory, checkpoints, evidence, loaded, executor };
 }
 
 interface LoadedState {

@@ -20,6 +20,7 @@ import type { Clock } from "../ports/clock.js";
 import type { Hash } from "../ports/hash.js";
 import type { Connection, ConnectionHandlers } from "../ports/network.js";
 import type { CheckpointStore } from "../storage/checkpoint-store.js";
+import type { EvidenceStore } from "../storage/evidence-store.js";
 import type { UnfinishedStore } from "../storage/unfinished-store.js";
 import { Clients } from "../transport/clients.js";
 import type { Identity } from "../transport/gate.js";
@@ -32,6 +33,7 @@ import {
 import { encodeRequest } from "../wire/request-codec.js";
 import { healthy, type EngineHealth, type ToEngine, type ToHost } from "./channel.js";
 import type { EngineFigures, EngineListener } from "./engine-side.js";
+import { EvidenceKeeper } from "./evidence-keeper.js";
 import { Host } from "./host.js";
 import { Instructions } from "./instructions.js";
 import { StateTransfer } from "./state-transfer.js";
@@ -55,6 +57,7 @@ export interface ReplicaParts<Ordering extends OrderingEngine> {
   readonly executor: Executor;
   readonly checkpoints: CheckpointStore;
   readonly unfinished: UnfinishedStore;
+  readonly evidence: EvidenceStore;
   readonly clock: Clock;
   readonly hash: Hash;
   readonly limits: Limits;
@@ -93,6 +96,7 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
   readonly #host: Host;
   readonly #instructions: Instructions;
   readonly #transfer: StateTransfer;
+  readonly #evidence: EvidenceKeeper;
   readonly #clients: Clients;
   readonly #local = new Map<number, (message: ReplicaMessage) => void>();
   /** Answers to doors, given over at the end of the turn. */
@@ -150,6 +154,7 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
       dropped: (reason, detail) => this.#drop(reason, detail),
     });
     this.#transfer = this.#createTransfer();
+    this.#evidence = new EvidenceKeeper({ ...parts, dropped: (reason, detail) => this.#drop(reason, detail) });
     this.#engine = parts.engine({
       toHost: (message) => this.#post(message),
       membersChanged: () => this.#tellLeader(),
@@ -219,6 +224,7 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
     this.#cancelTick();
     this.#broken ??= "stopped";
     this.#host.stop();
+    this.#evidence.stop();
     this.#instructions.end();
     this.#clients.stop();
     this.#engine.stop();
@@ -338,6 +344,7 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
       this.#scheduleTick();
       this.#engine.tick();
       this.#host.tick();
+      this.#evidence.tick();
       this.#instructions.tick();
       // What was wanted may have come another way: entry by entry.
       this.#transfer.done(this.#host.execution.index);

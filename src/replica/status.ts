@@ -4,6 +4,7 @@ import type { Executor } from "../execution/executor.js";
 import { bytesOf } from "../model/checkpoint.js";
 import { maxIndex, noIndex, noTerm, type ReplicaId } from "../model/ids.js";
 import { memberOf, type Membership } from "../model/membership.js";
+import type { EvidenceStore } from "../storage/evidence-store.js";
 import type { CheckpointStore } from "../storage/checkpoint-store.js";
 import type { Identity } from "../transport/gate.js";
 import type { EngineHealth } from "./channel.js";
@@ -16,6 +17,7 @@ export interface StatusSources {
   readonly host: Host;
   readonly executor: Executor;
   readonly checkpoints: CheckpointStore;
+  readonly evidence: EvidenceStore;
   readonly figures: EngineFigures;
   readonly membership: Membership;
   readonly connected: readonly ReplicaId[];
@@ -101,7 +103,7 @@ function machineOf({ machine, machineVersion }: Identity, executor: Executor): R
 /** A replica that was not checked for so long, by agreed time, is an alarm. */
 const uncheckedMsMax = 30_000;
 
-function auditOf({ executor: { audits, time }, host }: StatusSources): ReplicaStatus["audit"] {
+function auditOf({ executor: { audits, time }, host, evidence }: StatusSources): ReplicaStatus["audit"] {
   const { counts, open, recent, findings, named, replicas } = audits.table.state;
   return {
     positions: counts,
@@ -114,6 +116,7 @@ function auditOf({ executor: { audits, time }, host }: StatusSources): ReplicaSt
       return { ...replica, uncheckedMs, isAlarm: uncheckedMs >= uncheckedMsMax };
     }),
     scrub: host.scrubber.statistics,
+    evidence: evidence.paths,
   };
 }
 

@@ -71,8 +71,17 @@ test("quorate audit says why a replica differs", { timeout: 120_000 }, async () 
   // On any machine, with the replicas gone.
   const file = join(folder, "evidence");
   expect(await quorate("audit", "export", file, ...endpointFlags(places))).toMatchObject({ code: 0 });
+  const path = await until("b's own evidence", async () => {
+    const audit = await quorate("audit", ...endpointFlags(places));
+    return audit.out.split("\n").find((line) => line.startsWith("  evidence ") && line.includes(join(folder, "b")));
+  });
   for (const child of running) child.kill("SIGKILL");
   const machine = ["--machine", "test-support/odd-machine.ts"];
+  // By itself, although it was rebuilt, and its process is gone.
+  const own = await quorate("replay", path.replace("  evidence", "").trim(), ...machine);
+  expect(own.out).toContain("b answered request 1 with 8, NOT what is computed here");
+  expect(own.err).toMatch(/counts\["apples"\] is 7 here, and b had 8 behind entry \d+/);
+  expect(own.code).toBe(1);
   const replayed = await quorate("replay", file, ...machine);
   expect(replayed.err).toMatch(/evidence of [ac], b; executed is what [ac] did/);
   expect(replayed.out).toMatch(
@@ -95,7 +104,7 @@ test("quorate audit says why a replica differs", { timeout: 120_000 }, async () 
   writeFileSync(file, whole.replace(/\{"state":"..../, '{"state":"AAAA'));
   expect(await quorate("replay", file, ...machine)).toMatchObject({
     code: 2,
-    err: expect.stringContaining("the state in it is none of this machine"),
+    err: expect.stringContaining("it cannot be executed by this machine"),
   });
   writeFileSync(file, whole.replace('{"finding"', '{"fanding"'));
   expect(await quorate("replay", file, ...machine)).toMatchObject({

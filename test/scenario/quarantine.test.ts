@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import type { Limits } from "../../src/api/config.js";
 import type { QuarantineState } from "../../src/model/quarantine.js";
+import { decodeUtf8 } from "../../src/base/bytes.js";
 import { FaultyTally } from "../../test-support/faulty-tally.js";
 import { ReplicaGroup } from "../../test-support/replica-group.js";
 
@@ -141,4 +142,58 @@ test("a replica whose memory fails again and again is rebuilt twice, then no mor
   expect(states.at(-1)).toBe("stopped");
   expect(story.group.untilLeader()).not.toBe(leader);
   expect(await story.ask(story.door(other).add("x"))).toMatch(/^\d+$/);
+});
+
+/** The lines of the only file in a replica's `evidence/`, as soon as it is there. */
+async function evidenceOf({ group }: Story, id: string): Promise<readonly Record<string, unknown>[]> {
+  const disk = group.checkpointDisks.get(id);
+  const pathsOf = (): readonly string[] => group.running.get(id)?.core.status().audit.evidence ?? [];
+  for (let ms = 0; ms < 5_000 && pathsOf().length === 0; ms += 1) {
+    disk?.settle();
+    await group.pass(1);
+  }
+  const [path = "", ...others] = pathsOf();
+  expect(others).toEqual([]);
+  const text = decodeUtf8(disk?.readFile(path, 1_000_000) ?? new Uint8Array(0)) ?? "";
+  return text
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+test("what differed is on the disks of all before anybody asks, also on that of the one whose state is made again", async () => {
+  const story = new Story("abc");
+  const leader = story.group.untilLeader();
+  const [wrong = "", other = ""] = story.others(leader);
+  for (let count = 0; count < 10; count += 1) story.answers.push(await story.ask(story.door(other).add("x")));
+  story.faulty(wrong).spoil();
+  await story.until(other, "quarantine", () => story.isOut(wrong));
+  await story.until(other, "the end of it", () => story.state(wrong) === "sound");
+
+  for (const id of ["a", "b", "c"]) {
+    const [head, finding, ...states] = await evidenceOf(story, id);
+    expect(head).toMatchObject({ quorate: "evidence" });
+    const kept = finding?.["finding"] as { replica: string; entries: { answers?: [string, boolean][] }[] };
+    const answers = kept.entries.flatMap((entry) => entry.answers ?? []).map(([text]) => Buffer.from(text, "base64"));
+    expect([id, kept.replica, answers.some((answer) => answer.includes("!"))]).toEqual([id, id, id === wrong]);
+    expect(states.flatMap((line) => Object.keys(line))).toEqual(["after", "state"]);
+  }
+});
+
+test("a disk that takes no evidence keeps nobody from being healed", async () => {
+  const story = new Story("abc");
+  const leader = story.group.untilLeader();
+  const [wrong = "", other = ""] = story.others(leader);
+  for (const disk of story.group.checkpointDisks.values()) disk.fail(/evidence/, "full", Infinity);
+  story.faulty(wrong).spoil();
+  await story.until(other, "quarantine", () => story.isOut(wrong));
+  await story.until(other, "the end of it", () => story.state(wrong) === "sound");
+  for (let ms = 0; ms < 100; ms += 1) {
+    for (const disk of story.group.checkpointDisks.values()) disk.settle();
+    await story.group.pass(1);
+  }
+
+  const cores = [...story.group.running.values()].map(({ core }) => core.status());
+  expect(cores.map(({ audit, broken }) => [audit.evidence, broken])).toEqual(cores.map(() => [[], undefined]));
+  expect(cores.map(({ counters }) => counters.framesDropped["evidence"])).toEqual([1, 1, 1]);
 });

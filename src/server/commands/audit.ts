@@ -40,6 +40,7 @@ const statusSchema = z.looseObject({
         isAlarm: z.boolean(),
       }),
     ),
+    evidence: z.array(z.string()),
   }),
 });
 
@@ -138,7 +139,7 @@ export function isWell(asked: AskedAudit): boolean {
 
 export function renderAudit(asked: AskedAudit): string {
   if (asked.fault !== undefined) return `${asked.endpoint} unreachable: ${asked.fault}`;
-  const { positions, waiting, recent, findings, named, replicas } = asked.audit;
+  const { positions, waiting, recent, findings, named, replicas, evidence } = asked.audit;
   const counts = Object.entries(positions).filter(([, count]) => count > 0);
   return [
     `by ${asked.id} (${asked.endpoint})`,
@@ -147,6 +148,7 @@ export function renderAudit(asked: AskedAudit): string {
     ...replicas.map((replica) => `  ${replica.replica.padEnd(11)} ${describeReplica(replica)}`),
     ...findings.map((finding) => `  found       ${describePosition(finding)}`),
     ...recent.slice(-recentShown).map((position) => `  last        ${describePosition(position)}`),
+    ...evidence.map((path) => `  evidence    ${path}`),
   ].join("\n");
 }
 

@@ -5,8 +5,10 @@
  */
 import { existsSync, statSync } from "node:fs";
 import { Command, InvalidArgumentError, Option as Flag } from "commander";
+import { entriesInChunks } from "../../collections/snapshot-format.js";
 import { before, type LogIndex } from "../../model/ids.js";
 import { CommandFailure, exitCodes, usageFailure, type ExitCode } from "../exit-codes.js";
+import { differentEntries } from "../forensics/compare.js";
 import { limitsOf } from "../limit-options.js";
 import { loadMachine, prepareMachine } from "../machine-module.js";
 import { bundledName } from "../options.js";
@@ -18,6 +20,7 @@ import { openDirectory, type ReplaySource } from "../replay/source.js";
 import { shownState, stateJson, stateText } from "../replay/state-text.js";
 import { replayedJson, replayedText, timeText } from "../replay/text.js";
 import { countSetting, readSettings, textSetting, type Settings } from "../settings.js";
+import { valueText } from "../../sim/machine-copy.js";
 import type { Exit } from "./exit.js";
 
 interface Given {
@@ -38,7 +41,10 @@ export function replayCommand(exit: Exit): Command {
     .description(
       "Reads a data directory without changing it, executes its log from a checkpoint or the beginning, and shows of each entry who asked what, what it was answered and what it changed. The directory may be a copy, or in use: then what it holds at this moment is shown.\nExit code 0 if everything that was asked for could be executed and is what replicas reported, 1 if not, 2 for wrong usage, 3 if the directory cannot be read.",
     )
-    .argument("<path>", "the data directory of a replica, or a file of quorate audit export")
+    .argument(
+      "<path>",
+      "the data directory of a replica, or a file of evidence: of quorate audit export, or from the directory evidence in it",
+    )
     .option(
       "--machine <file>",
       `a module whose default export is the machine that the log is of; default: ${bundledName}`,
@@ -159,13 +165,15 @@ function textsOf(replayed: Replayed, { key, json }: Given): readonly string[] {
   return shown === undefined ? [] : [JSON.stringify(replayedJson(shown))];
 }
 
-function end({ given, parts, replayer, to }: Run, differing: ReadonlyMap<string, LogIndex>): ExitCode {
+function end(run: Run, differing: ReadonlyMap<string, LogIndex>): ExitCode {
+  const { given, parts, replayer, to } = run;
   const { index, stopped, decided } = replayer;
   const faults = [...differing].map(
     ([replica, at]) => `${replica} had something else than is computed here, from entry ${at} on`,
   );
   if (stopped !== undefined) faults.push(`Entries behind ${index} cannot be executed: ${stopped}`);
   else if (index < to) faults.push(`The log ends with entry ${index}`);
+  faults.push(...differencesOfState(run));
   if (given.json === true) print(JSON.stringify({ event: "end", index, faults }));
   for (const fault of faults) tell(fault);
   if (parts.source.remembered === undefined && index === parts.source.lastIndex && index > decided) {
@@ -174,6 +182,18 @@ function end({ given, parts, replayer, to }: Run, differing: ReadonlyMap<string,
     );
   }
   return faults.length === 0 ? exitCodes.ok : exitCodes.failure;
+}
+
+/** Of the state that a replica kept in its own evidence. */
+function differencesOfState({ given, parts: { source }, replayer }: Run): readonly string[] {
+  if (source.kept === undefined || replayer.index !== source.lastIndex) return [];
+  const different = differentEntries([...replayer.contents()], [...entriesInChunks(source.kept)]);
+  const told = different.slice(0, given.limit).map(({ collection, key, left, right }) => {
+    const [computed, kept] = [left, right].map((side) => (side === undefined ? "nothing" : valueText(side.value)));
+    return `${collection}[${valueText(key)}] is ${computed} here, and ${source.replicaId} had ${kept} behind entry ${replayer.index}`;
+  });
+  const more = different.length - told.length;
+  return more > 0 ? [...told, `${more} more keys are not what ${source.replicaId} had`] : told;
 }
 
 /** What is no part of the result. */

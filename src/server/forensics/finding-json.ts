@@ -6,12 +6,12 @@
 import { Buffer } from "node:buffer";
 import { z } from "zod";
 import type { AuditFinding } from "../../api/replica.js";
-import { hexOf } from "../../base/bytes.js";
 import type { Fingerprint } from "../../base/fingerprint.js";
 import type { TrailContent, TrailEntry } from "../../model/audit.js";
 import type { EntryKind } from "../../model/entry.js";
 import type { LogIndex } from "../../model/ids.js";
-import { decodeReply, encodeReply } from "../../wire/reply-codec.js";
+import { decodeReply } from "../../wire/reply-codec.js";
+import { trailEntryToJson } from "../../wire/trail-json.js";
 import type { JsonValue } from "../machine-json.js";
 
 /** Whose it is, and what of it was kept. */
@@ -20,6 +20,8 @@ export interface KeptFinding {
   readonly clusterId: string;
   /** Its name. */
   readonly machine: string;
+  /** The version that executed when it was kept. */
+  readonly machineVersion: number;
   readonly position: LogIndex;
   readonly foundAt: LogIndex;
   readonly agreedAt: LogIndex;
@@ -31,17 +33,14 @@ export interface KeptFinding {
 type Whose = Pick<KeptFinding, "replica" | "clusterId" | "machine">;
 
 export function findingToJson(whose: Whose, finding: AuditFinding): { readonly [key: string]: JsonValue } {
-  const { position, foundAt, agreedAt, before, after, entries } = finding;
+  const { position, foundAt, agreedAt, machineVersion, before, after, entries } = finding;
   const hasStates = after !== undefined && (before !== undefined || agreedAt === 0);
   const { replica, clusterId, machine } = whose;
-  return { replica, clusterId, machine, position, foundAt, agreedAt, hasStates, entries: entries.map(entryToJson) };
-}
-
-function entryToJson({ index, time, kind, output, state, content }: TrailEntry): JsonValue {
-  const digests = { index, time, kind, output: digestText(output), state: digestText(state) };
-  if (content === undefined) return digests;
-  const answers = content.answers.map(({ reply, repeated }) => [base64Of(encodeReply(reply)), repeated]);
-  return { ...digests, payload: base64Of(content.payload), answers };
+  const kept = { replica, clusterId, machine, machineVersion, position, foundAt, agreedAt, hasStates };
+  return {
+    ...kept,
+    entries: entries.map((entry): { readonly [key: string]: JsonValue } => ({ ...trailEntryToJson(entry) })),
+  };
 }
 
 const whole = z.int().min(0);
@@ -51,6 +50,7 @@ const findingSchema = z.looseObject({
   replica: z.string(),
   clusterId: z.string(),
   machine: z.string(),
+  machineVersion: whole,
   position: whole,
   foundAt: whole,
   agreedAt: whole,
@@ -72,7 +72,7 @@ const findingSchema = z.looseObject({
 export function findingFromJson(json: unknown): KeptFinding | undefined {
   const checked = findingSchema.safeParse(json);
   if (!checked.success) return undefined;
-  const { replica, clusterId, machine, position, foundAt, agreedAt, hasStates } = checked.data;
+  const { replica, clusterId, machine, machineVersion, position, foundAt, agreedAt, hasStates } = checked.data;
   const entries: TrailEntry[] = [];
   for (const { index, time, kind, output, state, payload, answers } of checked.data.entries) {
     const content = payload === undefined ? undefined : contentOf(payload, answers ?? []);
@@ -81,7 +81,7 @@ export function findingFromJson(json: unknown): KeptFinding | undefined {
     entries.push({ index: index as LogIndex, time, kind: kind as EntryKind, ...digests, content });
   }
   const positions = { position: position as LogIndex, foundAt: foundAt as LogIndex, agreedAt: agreedAt as LogIndex };
-  return { replica, clusterId, machine, ...positions, hasStates, entries };
+  return { replica, clusterId, machine, machineVersion, ...positions, hasStates, entries };
 }
 
 function contentOf(payload: string, answers: readonly (readonly [string, boolean])[]): TrailContent | "malformed" {
@@ -92,14 +92,6 @@ function contentOf(payload: string, answers: readonly (readonly [string, boolean
     read.push({ reply, repeated });
   }
   return { payload: bytesOf(payload), answers: read };
-}
-
-function digestText({ high, low }: Fingerprint): string {
-  const bytes = new Uint8Array(8);
-  const view = new DataView(bytes.buffer);
-  view.setInt32(0, high);
-  view.setInt32(4, low);
-  return hexOf(bytes);
 }
 
 function digestOf(text: string): Fingerprint {

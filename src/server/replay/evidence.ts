@@ -1,8 +1,9 @@
 /**
- * Evidence files: what replicas kept of a difference, written by `quorate audit export` and executed by `quorate replay`.
+ * Evidence files: what replicas kept of a difference, written by `quorate audit export`, or by a replica into its own directory, and executed by
+ * `quorate replay`.
  *
- * Owns: their form, and executing them. A file has lines of JSON: a head, what each replica kept, and the state at the last agreement, chunk by
- * chunk. Execution is that of the machine alone: which requests ran is taken from the answers, so sessions are not needed.
+ * Owns: reading and executing them. A file has lines of JSON (`replica/evidence-keeper.ts`): a head, what each replica kept, the state at the
+ * last agreement, chunk by chunk, and in a replica's own file the state that it had when the difference was found. Execution is that of the machine alone: which requests ran is taken from the answers, so sessions are not needed.
  */
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import type { LowLevelMachine, MachineFork, MachineInstance, Outcome } from "../../api/low-level.js";
@@ -13,12 +14,11 @@ import type { Entry } from "../../model/entry.js";
 import { after, noIndex, noTerm, type AgreedTime, type LogIndex } from "../../model/ids.js";
 import { keyOf, type Reply } from "../../model/request.js";
 import { decodeBatch } from "../../wire/request-codec.js";
+import { evidenceVersion } from "../../wire/trail-json.js";
 import { nodeHash } from "../../node/hash.js";
 import { CommandFailure, exitCodes } from "../exit-codes.js";
 import { bytesOf, findingFromJson, type KeptFinding } from "../forensics/finding-json.js";
 import type { ReplayExecutor, ReplayParts, ReplaySource } from "./source.js";
-
-const version = 1;
 
 export interface Evidence {
   /** As JSON; the first is of a replica that agreed with others, if there is one. */
@@ -32,7 +32,10 @@ export interface Evidence {
 /** Never over a file that is there. */
 export function writeEvidence(path: string, { findings, chunks, report }: Evidence): void {
   const file = openSync(path, "wx", 0o600);
-  const lines = [{ quorate: "evidence", version, report }, ...findings.map((finding) => ({ finding }))];
+  const lines = [
+    { quorate: "evidence", version: evidenceVersion, report },
+    ...findings.map((finding) => ({ finding })),
+  ];
   for (const line of lines) writeSync(file, `${JSON.stringify(line)}\n`);
   for (const chunk of chunks) writeSync(file, `${JSON.stringify({ state: chunk })}\n`);
   closeSync(file);
@@ -40,7 +43,7 @@ export function writeEvidence(path: string, { findings, chunks, report }: Eviden
 
 /** @throws CommandFailure */
 export function openEvidence(path: string): ReplaySource {
-  const { findings, chunks } = readEvidence(path);
+  const { findings, chunks, kept } = readEvidence(path);
   const [reference] = findings;
   if (reference === undefined) throw refused(path, "it holds nothing of any replica");
   const { agreedAt, clusterId, machine, foundAt, replica } = reference;
@@ -60,28 +63,39 @@ export function openEvidence(path: string): ReplaySource {
         const entry = entryOf(finding, index);
         return entry === undefined ? [] : [{ replica: finding.replica, entry }];
       }),
+    ...(kept.length > 0 && findings.length === 1 ? { kept } : {}),
     close: () => undefined,
   };
 }
 
-function readEvidence(path: string): {
+interface ReadEvidence {
   readonly findings: readonly KeptFinding[];
+  /** Of the state at the last agreement. */
   readonly chunks: readonly Uint8Array[];
-} {
+  /** Of the state when the difference was found. */
+  readonly kept: readonly Uint8Array[];
+}
+
+function readEvidence(path: string): ReadEvidence {
   const findings: KeptFinding[] = [];
-  const chunks: Uint8Array[] = [];
+  const states = { state: [] as Uint8Array[], after: [] as Uint8Array[] };
   for (const [at, text] of readFileSync(path, "utf8").trim().split("\n").entries()) {
     const line = parsed(text);
     const finding = line["finding"] === undefined ? undefined : findingFromJson(line["finding"]);
     if (at === 0) {
       if (line["quorate"] !== "evidence") throw refused(path, "it is neither a data directory nor an evidence file");
-      if (line["version"] !== version)
-        throw refused(path, `its form is version ${String(line["version"])}, and this program knows ${version}`);
+      if (line["version"] !== evidenceVersion)
+        throw refused(
+          path,
+          `its form is version ${String(line["version"])}, and this program knows ${evidenceVersion}`,
+        );
     } else if (finding !== undefined) findings.push(finding);
-    else if (typeof line["state"] === "string") chunks.push(bytesOf(line["state"]));
+    else if (typeof line["state"] === "string") states.state.push(bytesOf(line["state"]));
+    else if (typeof line["after"] === "string") states.after.push(bytesOf(line["after"]));
+    else if (line["cut"] === "state" || line["cut"] === "after") states[line["cut"]] = [];
     else throw refused(path, `line ${at + 1} is damaged`);
   }
-  return { findings, chunks };
+  return { findings, chunks: states.state, kept: states.after };
 }
 
 function parsed(text: string): Readonly<Record<string, unknown>> {
@@ -126,7 +140,7 @@ class EvidenceRun implements ReplayExecutor {
     finding: KeptFinding,
     before: { readonly time: AgreedTime; readonly chunks: readonly Uint8Array[] },
   ) {
-    this.#instance = openMachine(machine, limits);
+    this.#instance = openMachine(versionOf(machine, finding.machineVersion), limits);
     this.#finding = finding;
     this.executedIndex = finding.agreedAt;
     this.time = before.time;
@@ -168,8 +182,15 @@ function openRun(...[parts, finding, before]: ConstructorParameters<typeof Evide
     return new EvidenceRun(parts, finding, before);
   } catch (cause) {
     if (cause instanceof InvariantViolation || !(cause instanceof Error)) throw cause;
-    return `the state in it is none of this machine: ${cause.message}`;
+    return `it cannot be executed by this machine: ${cause.message}`;
   }
+}
+
+/** @throws Error if this program does not have it. */
+function versionOf(machine: LowLevelMachine, version: number): LowLevelMachine {
+  if (machine.version === version) return machine;
+  if (machine.previous === undefined) throw new Error(`it is of version ${version}, which this module does not have`);
+  return versionOf(machine.previous, version);
 }
 
 function openMachine(machine: LowLevelMachine, limits: ReplayParts["limits"]): MachineInstance {

@@ -42,6 +42,8 @@ export interface ReplaySource {
   entries(from: LogIndex): AsyncGenerator<Entry, string | undefined>;
   /** What replicas remembered of an entry, in evidence. */
   remembered?(index: LogIndex): readonly { readonly replica: string; readonly entry: TrailEntry }[];
+  /** The state that the replica had behind the last entry, in evidence: in chunks. */
+  readonly kept?: readonly Uint8Array[];
   close(): void;
 }
 

@@ -5,7 +5,15 @@ import { isWell, renderAudit, type AskedAudit } from "../../../src/server/comman
 type Answered = Extract<AskedAudit, { readonly fault: undefined }>;
 
 function answerWith(audit: Partial<Answered["audit"]>): Answered {
-  const base = { positions: { agreed: 3, named: 0 }, waiting: 1, recent: [], findings: [], named: [], replicas: [] };
+  const base = {
+    positions: { agreed: 3, named: 0 },
+    waiting: 1,
+    recent: [],
+    findings: [],
+    named: [],
+    replicas: [],
+    evidence: [],
+  };
   return { endpoint: "h:1", id: "b", audit: { ...base, ...audit }, fault: undefined };
 }
 
@@ -15,7 +23,12 @@ const late = { replica: "c", agreedAt: 5, unchecked: 4, uncheckedFrom: 9, unchec
 
 test("who differs, who was not checked and since when are told", () => {
   const text = renderAudit(
-    answerWith({ recent: [missed, tie], named: [{ replica: "a", from: 7, to: 9 }], replicas: [late] }),
+    answerWith({
+      recent: [missed, tie],
+      named: [{ replica: "a", from: 7, to: 9 }],
+      replicas: [late],
+      evidence: ["d/evidence/9.jsonl"],
+    }),
   );
   expect(text).toBe(
     [
@@ -25,6 +38,7 @@ test("who differs, who was not checked and since when are told", () => {
       "  c           agreed last at 5, NOT CHECKED AT 4 SINCE 9, FOR 31 S",
       "  last        9 agreed (same: a b; not checked: c)",
       "  last        12 different, cannot name (different: a b; not checked: c)",
+      "  evidence    d/evidence/9.jsonl",
     ].join("\n"),
   );
 });

@@ -101,10 +101,12 @@ test("what was kept is the same after a journey as JSON, and what is in another 
   const positions = { position: 9 as LogIndex, foundAt: 12 as LogIndex, agreedAt: 6 as LogIndex };
   const whose = { replica: "a", clusterId: "c", machine: "m" };
   const json: unknown = JSON.parse(
-    JSON.stringify(findingToJson(whose, { ...positions, before: undefined, after: undefined, entries })),
+    JSON.stringify(
+      findingToJson(whose, { ...positions, machineVersion: 2, before: undefined, after: undefined, entries }),
+    ),
   );
 
-  expect(findingFromJson(json)).toEqual({ ...whose, ...positions, hasStates: false, entries });
+  expect(findingFromJson(json)).toEqual({ ...whose, ...positions, machineVersion: 2, hasStates: false, entries });
   expect(findingFromJson({ ...(json as object), position: "9" })).toBeUndefined();
   expect(findingFromJson("nothing")).toBeUndefined();
 });

@@ -113,6 +113,7 @@ const status: ReplicaStatus = {
     named: [],
     replicas: [],
     scrub: { cycles: 27, cycleMs: 28_000, mismatches: 29, damaged: [] },
+    evidence: [],
   },
   machine: {
     name: "bank",
