@@ -23,7 +23,8 @@ import type { Proposal } from "../src/model/entry.js";
 import { nodeHash } from "../src/node/hash.js";
 import type { BftLimits } from "../src/wire/bft-codec.js";
 import { encodeRequest } from "../src/wire/request-codec.js";
-import { batchOf, clientNameOf, encodeBundle, encodeBundleBody, encodeBundles } from "../src/wire/signed-batch.js";
+import { keyNameOf } from "../src/wire/key-name.js";
+import { batchOf, encodeBundle, encodeBundleBody, encodeBundles } from "../src/wire/signed-batch.js";
 
 export const bftLimits: BftLimits = {
   batchBytesMax: 2_000_000,
@@ -58,7 +59,7 @@ export const bundle: fc.Arbitrary<Uint8Array> = fc
     const requests = inputs.map((input, at) =>
       encodeRequest(
         input.length === 3
-          ? { kind: "open", nonce: "n", principal: `${clientNameOf(publicKey)}/door` }
+          ? { kind: "open", nonce: "n", principal: `${keyNameOf(publicKey)}/door` }
           : {
               kind: "command",
               session: 1 as never,

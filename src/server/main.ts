@@ -11,6 +11,7 @@ import { checkHistoryCommand } from "./commands/check-history.js";
 import { checkpointCommand } from "./commands/checkpoint.js";
 import { configCommand } from "./commands/config.js";
 import { devCommand } from "./commands/dev.js";
+import { keygenCommand } from "./commands/keygen.js";
 import { memberCommand } from "./commands/member.js";
 import { replayCommand } from "./commands/replay.js";
 import { preflightCommand } from "./commands/preflight.js";
@@ -44,6 +45,7 @@ async function main(): Promise<void> {
     snapshotCommand,
     recoverCommand,
     configCommand,
+    keygenCommand,
     simCommand,
     replayCommand,
     checkDeterminismCommand,

@@ -7,6 +7,8 @@
 import { z } from "zod";
 import { defaultEnginePlace, enginePlaces } from "../api/config.js";
 import { isReplicaId } from "../model/ids.js";
+import { isStrongKey } from "../node/signatures.js";
+import { keyOfName } from "../wire/key-name.js";
 import { limitOptions } from "./limit-options.js";
 
 /** The name that stands for the bundled key-value service instead of a module's path. */
@@ -33,13 +35,19 @@ export const hostPort = z.string().refine(isAddress, { message: 'expected "host:
 export const replicaId = z
   .string()
   .refine(isReplicaId, { message: "expected 1 to 32 of the characters a-z A-Z 0-9 _ -" });
-const memberSchema = z.strictObject({ id: replicaId, peer: hostPort, client: hostPort });
+const publicKey = z.string().refine(isPublicKey, {
+  message: 'expected a public key, "ed25519:" and 64 hexadecimal digits, as `quorate keygen` prints it',
+});
+const memberSchema = z.strictObject({ id: replicaId, peer: hostPort, client: hostPort, key: publicKey.optional() });
 const membersSchema = z
   .array(memberSchema)
   .min(1, { message: "expected at least one member" })
   .max(9, { message: "expected at most 9 members" })
-  .refine((members) => new Set(members.map((member) => member.id)).size === members.length, {
+  .refine((members) => areDistinct(members.map(({ id }) => id)), {
     message: "two members have the same id",
+  })
+  .refine((members) => areDistinct(members.flatMap(({ key }) => key ?? [])), {
+    message: "two members have the same key: whoever has it could speak for both",
   });
 
 export type MemberSetting = z.infer<typeof memberSchema>;
@@ -50,6 +58,14 @@ const bytes = (max: number) => z.int().min(1).max(max);
 export const options: readonly Option[] = [
   required("replica.id", "id", "text", replicaId, "This replica's name: 1 to 32 of `a-z A-Z 0-9 _ -`."),
   required("replica.clusterId", "cluster-id", "text", text, "The cluster's name. A replica talks to no other cluster."),
+  optional(
+    "replica.keyFile",
+    "key-file",
+    "text",
+    text,
+    undefined,
+    "This replica's private key, made by `quorate keygen`. It is compared with the member's `key` at the start; nothing is signed with it yet.",
+  ),
   required("replica.dataDir", "data", "text", text, "Where the log lives. One process at a time may use it."),
   optional(
     "replica.machine",
@@ -183,6 +199,15 @@ export function environmentNameOf(path: string): string {
     .split(".")
     .map((part) => part.replace(/([A-Z])/g, "_$1").toUpperCase())
     .join("__")}`;
+}
+
+function isPublicKey(text: string): boolean {
+  const key = keyOfName(text);
+  return key !== undefined && isStrongKey(key);
+}
+
+function areDistinct(texts: readonly string[]): boolean {
+  return new Set(texts).size === texts.length;
 }
 
 /** `host:port`, with brackets around an IPv6 host. */

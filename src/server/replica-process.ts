@@ -23,6 +23,7 @@ import { openHttpEvents } from "./http-events.js";
 import { openHttpCalls } from "./http-calls.js";
 import { openHttpOperator } from "./http-operator.js";
 import { makeHttpApp, startHttpDoor, type HttpDoor, type ProcessStatus } from "./http.js";
+import { checkKeys } from "./key-file.js";
 import { limitsOf } from "./limit-options.js";
 import { openLogs, openSink, type Logs } from "./logs.js";
 import { loadMachine, prepareMachine } from "./machine-module.js";
@@ -46,6 +47,7 @@ export type ProcessEvent =
 export async function runReplicaProcess(settings: Settings, report: (event: ProcessEvent) => void): Promise<ExitCode> {
   checkRequired(settings);
   checkListeners(settings);
+  checkKeys(settings);
   const sink = openSink(2, countSetting(settings, "log.bufferBytesMax"));
   const logs = openLogs(textSetting(settings, "log.level") ?? "info", sink);
   try {
@@ -117,7 +119,9 @@ function openReplica(settings: Settings, machine: LowLevelMachine, environment: 
     id: textSetting(settings, "replica.id") ?? "",
     clusterId: textSetting(settings, "replica.clusterId") ?? "",
     dataDir: textSetting(settings, "replica.dataDir") ?? "",
-    members: membersSetting(settings).map((member) => ({ ...member, role: "voter", incarnation: 1 })),
+    members: membersSetting(settings).map(({ id, peer, client }) => ({
+      ...{ id, peer, client, role: "voter", incarnation: 1 },
+    })),
     bootstrap: flagSetting(settings, "replica.bootstrap"),
     join: flagSetting(settings, "replica.join"),
     insecure: flagSetting(settings, "listen.insecure"),

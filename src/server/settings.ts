@@ -172,11 +172,13 @@ function fromText(option: Option, text: string): unknown {
   }
 }
 
-/** `a=host:port,host:port`: the id, then where replicas and where clients reach it. */
-function memberFromText(text: string): { readonly id: string; readonly peer: string; readonly client: string } {
-  const [id, addresses] = splitOnce(text, "=");
-  const [peer, client] = splitOnce(addresses, ",");
-  return { id: id.trim(), peer: peer.trim(), client: client.trim() };
+/** `a=host:port,host:port`: the id, then where replicas and where clients reach it; its public key behind another comma. */
+function memberFromText(text: string): Readonly<Record<string, string>> {
+  const [id, rest] = splitOnce(text, "=");
+  const [peer, places] = splitOnce(rest, ",");
+  const [client, key] = splitOnce(places, ",");
+  const member = { id: id.trim(), peer: peer.trim(), client: client.trim() };
+  return places.includes(",") ? { ...member, key: key.trim() } : member;
 }
 
 const placeSchema = z.strictObject({ id: replicaId, peer: hostPort, client: hostPort });

@@ -22,9 +22,9 @@ import type { Batch, Digest, RequestName } from "../consensus/bft/messages.js";
 import type { Proposal } from "../model/entry.js";
 import { requestLimits } from "../model/request-limits.js";
 import type { Hash } from "../ports/hash.js";
+import { keyNameOf, publicKeyBytes } from "./key-name.js";
 import { decodeRequest, encodeBatch, peekRequest } from "./request-codec.js";
 
-const keyBytes = 32;
 export const signatureBytes = 64;
 
 const contentNull = 0;
@@ -53,8 +53,8 @@ export interface Bundle {
 
 /** What a client signs, by its digest (`digestOfBody`). */
 export function encodeBundleBody(key: Uint8Array, requests: readonly Uint8Array[]): Uint8Array {
-  invariant(key.length === keyBytes, "a public key has 32 bytes");
-  const writer = new ByteWriter(keyBytes + 8 + requests.reduce((sum, { length }) => sum + length + 4, 0));
+  invariant(key.length === publicKeyBytes, "a public key has 32 bytes");
+  const writer = new ByteWriter(publicKeyBytes + 8 + requests.reduce((sum, { length }) => sum + length + 4, 0));
   writer.raw(key);
   writer.varint(requests.length);
   for (const request of requests) writer.bytes(request);
@@ -79,11 +79,6 @@ export function decodeBundle(bytes: Uint8Array, limits: BatchLimits, hash: Hash)
 
 export function digestOfBody(body: Uint8Array, hash: Hash): Digest {
   return hexOf(hash.sha256(body));
-}
-
-/** As a client is named, in what it signed and as the principal of its sessions. */
-export function clientNameOf(key: Uint8Array): string {
-  return `ed25519:${hexOf(key)}`;
 }
 
 /** The payload of a proposal. The bundles were decoded before. */
@@ -120,7 +115,7 @@ export function bundleSignatures(payload: Uint8Array): readonly Pick<Bundle, "ke
   const bundles: { key: Uint8Array; signature: Uint8Array }[] = [];
   for (let left = reader.varint(); left > 0 && !reader.failed; left -= 1) {
     const signature = reader.raw(signatureBytes);
-    const key = reader.raw(keyBytes);
+    const key = reader.raw(publicKeyBytes);
     bundles.push({ key, signature });
     for (let requests = reader.varint(); requests > 0 && !reader.failed; requests -= 1) reader.skip(reader.varint());
   }
@@ -178,11 +173,11 @@ function nullBatchCopy(): Batch {
 function readBundle(reader: ByteReader, within: Uint8Array, requestsMax: number, hash: Hash): Bundle | undefined {
   const signature = reader.raw(signatureBytes);
   const from = reader.position;
-  const key = reader.raw(keyBytes);
+  const key = reader.raw(publicKeyBytes);
   const count = reader.varint();
   // Each request takes at least two bytes, so a lie about the count costs nothing.
   if (count === 0 || count > requestsMax || 2 * count > reader.remaining) return undefined;
-  const client = clientNameOf(key);
+  const client = keyNameOf(key);
   const requests: Uint8Array[] = [];
   for (let at = 0; at < count; at += 1) {
     const length = reader.varint();

@@ -15,7 +15,6 @@ const unconnected = [
   "src/consensus/bft/compaction.ts",
   "src/authentication/message-verifier.ts",
   "src/authentication/sealer.ts",
-  "src/node/signatures.ts",
   "src/sim/sim-signatures.ts",
 ];
 

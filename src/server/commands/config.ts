@@ -44,5 +44,9 @@ function asJson(settings: Settings, withOrigin: boolean): string {
 function textOf(value: SettingValue): string {
   if (value === undefined) return "(not set)";
   if (typeof value !== "object") return String(value);
-  return value.map(({ id, peer, client }: MemberSetting) => `${id}=${peer},${client}`).join(" ");
+  return value.map(memberText).join(" ");
+}
+
+function memberText({ id, peer, client, key }: MemberSetting): string {
+  return `${id}=${peer},${client}${key === undefined ? "" : `,${key}`}`;
 }

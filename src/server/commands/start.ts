@@ -21,7 +21,7 @@ export function withReplicaFlags(command: Command): Command {
   command.option("--config <file>", "a TOML file (environment: QUORATE_CONFIG)");
   for (const { path, flag, kind, meaning, fallback, isLimit } of options) {
     const written =
-      kind === "flag" ? `--${flag}` : kind === "members" ? `--${flag} <id=peer,client>` : `--${flag} <${kind}>`;
+      kind === "flag" ? `--${flag}` : kind === "members" ? `--${flag} <id=peer,client[,key]>` : `--${flag} <${kind}>`;
     const standard = fallback === undefined ? "" : ` Default: ${String(fallback)}.`;
     const option = new Flag(written, `${meaning}${standard} (${path}, ${environmentNameOf(path)})`);
     if (kind === "members")

@@ -76,6 +76,15 @@ describe("layers", () => {
     expect(readSettings({ ...nothing, flags: { member: texts } }).get("members")?.value).toEqual(wanted);
   });
 
+  test("a member's public key is given in its table, or behind its addresses", () => {
+    const key = `ed25519:${"3b".repeat(32)}`;
+    const inFile = readSettings({ ...nothing, file: fileOf(`${whole}key = "${key}"\n`) });
+    const asFlag = readSettings({ ...nothing, flags: { member: [`a=127.0.0.1:7100,127.0.0.1:7200,${key}`] } });
+
+    expect(inFile.get("members")?.value).toEqual([{ id: "a", peer: "127.0.0.1:7100", client: "127.0.0.1:7200", key }]);
+    expect(asFlag.get("members")?.value).toEqual(inFile.get("members")?.value);
+  });
+
   test("what is required and nowhere set is named with all the ways to set it", () => {
     expect(() => checkRequired(readSettings(nothing))).toThrow(/replica\.id is missing.*QUORATE_REPLICA__ID.*--id/);
   });
@@ -108,6 +117,15 @@ describe("refusals", () => {
     [{ flags: { "listen-http": "127.0.0.1" } }, 'expected "host:port"'],
     [{ flags: { member: ["a=127.0.0.1:1"] } }, "member 1, client: expected"],
     [{ flags: { member: ["a=h:1,h:2", "a=h:3,h:4"] } }, "two members have the same id"],
+    [{ flags: { member: ["a=h:1,h:2,ed25519:3b"] } }, "member 1, key: expected a public key"],
+    [{ flags: { member: ["a=h:1,h:2,"] } }, "member 1, key: expected a public key"],
+    [{ flags: { member: [`a=h:1,h:2,${"3b".repeat(32)}`] } }, "member 1, key: expected a public key"],
+    // Everybody can sign for it.
+    [{ flags: { member: [`a=h:1,h:2,ed25519:01${"00".repeat(31)}`] } }, "member 1, key: expected a public key"],
+    [
+      { flags: { member: ["a=h:1,h:2", "b=h:3,h:4"].map((text) => `${text},ed25519:${"3b".repeat(32)}`) } },
+      "two members have the same key",
+    ],
   ])("%j is refused with its place", (sources, message) => {
     expect(refusalOf(sources)).toContain(message);
   });

@@ -4,9 +4,9 @@ import type { Proposal } from "../../../src/model/entry.js";
 import type { Request } from "../../../src/model/request.js";
 import { nodeHash } from "../../../src/node/hash.js";
 import { decodeBatch, encodeRequest } from "../../../src/wire/request-codec.js";
+import { keyNameOf } from "../../../src/wire/key-name.js";
 import {
   batchOf,
-  clientNameOf,
   decodeBundle,
   decodeBundles,
   encodeBundle,
@@ -18,7 +18,7 @@ import {
 
 const limits: BatchLimits = { batchBytesMax: 10_000, batchRequestsMax: 4 };
 const key = new Uint8Array(32).fill(9);
-const client = clientNameOf(key);
+const client = keyNameOf(key);
 const command = (number: number, input = "x"): Request => ({
   ...{ kind: "command", session: 1 as never, number: number as never, acknowledgedBelow: 1 as never, name: "add" },
   ...{ input: new TextEncoder().encode(input), idempotency: undefined },
