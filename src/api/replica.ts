@@ -137,6 +137,10 @@ export interface ScrubStatus {
   readonly mismatches: number;
   /** Of the last cycle that found any. */
   readonly damaged: readonly string[];
+  /** How often all chunks of checkpoints on the disk were read again. */
+  readonly chunkCycles: number;
+  /** Chunks that were found to be not what they were: the disk is damaged. A checkpoint is taken anew in their place. */
+  readonly chunksDamaged: number;
 }
 
 /** Whether this replica may answer, lead and vouch for what it has executed (docs/guides/audits.md). */

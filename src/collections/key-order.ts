@@ -34,7 +34,7 @@ interface Split {
 
 const keysMax = 64;
 /** In one step. */
-const keysPerScrub = 8;
+const keysPerScrub = 32;
 
 export class KeyOrder {
   #epoch = 1;

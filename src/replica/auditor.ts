@@ -9,17 +9,13 @@
 import type { Executor } from "../execution/executor.js";
 import type { AuditMembers, AuditReport } from "../model/audit.js";
 import { noIndex, type LogIndex, type ReplicaId } from "../model/ids.js";
-import type { Clock } from "../ports/clock.js";
 import { encodeAuditReport } from "../wire/audit-codec.js";
-import { Scrubber } from "./scrubber.js";
+import { Scrubber, type ScrubberParts } from "./scrubber.js";
 
-export interface AuditorParts {
+export interface AuditorParts extends ScrubberParts {
   readonly self: ReplicaId;
   readonly incarnation: number;
   readonly executor: Executor;
-  readonly clock: Clock;
-  /** Gets a report into the order: proposes it, or sends it to the leader. */
-  readonly order: (report: Uint8Array) => void;
 }
 
 interface Position {
@@ -40,13 +36,16 @@ const positionsMax = 256;
 export class Auditor {
   readonly scrubber: Scrubber;
   readonly #parts: AuditorParts;
+  readonly #order: (report: Uint8Array) => void;
   /** Executed here and not seen in the order, by index. */
   readonly #positions = new Map<LogIndex, Position>();
   #reportAt = -Infinity;
   #found = { position: noIndex, at: 0 };
 
-  constructor(parts: AuditorParts) {
+  /** `order` gets a report into the order: proposes it, or sends it to the leader. */
+  constructor(parts: AuditorParts, order: (report: Uint8Array) => void) {
     this.#parts = parts;
+    this.#order = order;
     this.scrubber = new Scrubber(parts);
   }
 
@@ -76,7 +75,7 @@ export class Auditor {
   }
 
   #report(now: number): void {
-    const { executor, self, incarnation, order } = this.#parts;
+    const { executor, self, incarnation } = this.#parts;
     // What was settled without this replica is settled; after a start most of it is.
     for (const index of this.#positions.keys()) {
       if (executor.audits.table.isReported(index, self) !== false) this.#positions.delete(index);
@@ -86,16 +85,18 @@ export class Auditor {
     if (members === undefined) return;
     const together = waiting.filter((position) => position.members === members).slice(0, positionsMax);
     for (const position of together) position.reportedAt = now;
-    order(encodeAuditReport({ replica: self, incarnation, members, positions: together.map(({ digest }) => digest) }));
+    this.#order(
+      encodeAuditReport({ replica: self, incarnation, members, positions: together.map(({ digest }) => digest) }),
+    );
   }
 
   #askToBeCompared(now: number): void {
-    const { executor, self, incarnation, order } = this.#parts;
+    const { executor, self, incarnation } = this.#parts;
     const { audits, configuration } = executor;
     if (!audits.wantsPosition && !audits.table.isNamed(self, incarnation)) return;
     this.#reportAt = now + reportAgainMs;
     const members = audits.membersOf(configuration);
-    order(encodeAuditReport({ replica: self, incarnation, members, positions: [] }));
+    this.#order(encodeAuditReport({ replica: self, incarnation, members, positions: [] }));
   }
 
   /** What was kept of a difference holds on to memory: whoever wants to look has half an hour. */

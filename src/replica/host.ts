@@ -104,7 +104,7 @@ export class Host {
         if (!this.#divergence.disproved()) this.#halt(reason);
       },
     });
-    this.#auditor = new Auditor({ self, incarnation, executor, clock, order });
+    this.#auditor = new Auditor(parts, order);
     this.#versionKeeper = new VersionKeeper({ self, incarnation, executor, clock, order, toEngine });
     this.#unfinished = new StepsUnfinished(parts, order, {
       rebuild: () => this.#rebuild(),

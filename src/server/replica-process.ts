@@ -162,18 +162,24 @@ const refusalsToldMax = 64;
 
 /**
  * What replicas have against each other (another machine, another cluster, no member) keeps this one alone without any fault of
- * its own to report, so it is a warning, once for each text; what else is dropped is routine.
+ * its own to report, and a damaged disk is somebody's matter too, so these are warnings, once for each text; what else is dropped is routine.
  */
 function tellDropped(logger: Logs["logger"]): (reason: string, detail: string) => void {
   const told = new Set<string>();
-  const lasting: readonly string[] = handshakeRefusals.filter((code) => code !== "STOPPING");
+  const lasting = new Map<string, string>([
+    ...handshakeRefusals
+      .filter((code) => code !== "STOPPING")
+      .map((code) => [code, "replicas refuse each other"] as const),
+    ["damaged chunk", "the disk is damaged: a checkpoint is taken anew"],
+  ]);
   return (reason, detail) => {
-    if (!lasting.includes(reason) || told.has(detail) || told.size >= refusalsToldMax) {
+    const said = lasting.get(reason);
+    if (said === undefined || told.has(detail) || told.size >= refusalsToldMax) {
       logger.debug({ reason, detail }, "dropped");
       return;
     }
     told.add(detail);
-    logger.warn({ reason, detail }, "replicas refuse each other");
+    logger.warn({ reason, detail }, said);
   };
 }
 

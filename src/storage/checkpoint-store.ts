@@ -13,7 +13,6 @@
  * Kept: the certified checkpoint and whatever is newer.
  */
 import { ByteReader, ByteWriter, equalBytes, hexOf } from "../base/bytes.js";
-import { invariant } from "../base/invariant.js";
 import type { Certificate, Checkpoint, ChunkName } from "../model/checkpoint.js";
 import type { LogIndex } from "../model/ids.js";
 import { DiskError, type Disk } from "../ports/disk.js";
@@ -91,6 +90,17 @@ export class CheckpointStore {
     return this.#chunks.has(hexOf(hash));
   }
 
+  /** Those of published checkpoints, each once. */
+  get named(): readonly ChunkName[] {
+    const named = this.#published.flatMap(({ chunks }) => chunks).map((chunk) => [hexOf(chunk.hash), chunk] as const);
+    return [...new Map(named).values()];
+  }
+
+  /** Published checkpoints name chunks that are not there, or not what they were, as far as anybody has looked. */
+  get isDamaged(): boolean {
+    return this.#published.some(({ chunks }) => chunks.some((chunk) => !this.has(chunk)));
+  }
+
   /** Whether it is there, perhaps left behind by an earlier process; from now on it stays. */
   adopt(name: ChunkName, done: (isThere: boolean) => void): void {
     const hex = hexOf(name.hash);
@@ -120,10 +130,9 @@ export class CheckpointStore {
 
   /** All chunks are written; their names and this one become durable together. */
   publish(checkpoint: Checkpoint, done: Done): void {
-    invariant(
-      checkpoint.chunks.every((chunk) => this.has(chunk)),
-      "a manifest names only chunks that are there",
-    );
+    // Each was there when it was written or taken over; somebody may have found since that it is not what it was.
+    const damaged = checkpoint.chunks.find((chunk) => !this.has(chunk));
+    if (damaged !== undefined) return done(new DiskError("failed", `chunk ${hexOf(damaged.hash)} is damaged`));
     const name = nameOf(checkpoint.last.index);
     this.#write(`${name}.new`, this.#withChecksum(encodeManifest(checkpoint)), (failure) => {
       if (failure !== undefined) return done(failure);
@@ -169,13 +178,12 @@ export class CheckpointStore {
 
   /** Undefined if it is not there, or not what its name says: then it is as good as missing. */
   readChunk(name: ChunkName, done: (bytes: Uint8Array | undefined) => void): void {
-    this.#parts.disk.openLater(this.#chunkPath(name), "existing", (file) => {
-      if (file instanceof DiskError) return done(undefined);
-      file.read(0, Math.min(name.bytes, chunkBytesMax), (bytes) => {
-        file.close(ignore);
-        done(bytes instanceof DiskError ? undefined : this.#checked(name, bytes));
-      });
-    });
+    this.#read(name, (bytes) => done(bytes === undefined ? undefined : this.#checked(name, bytes)));
+  }
+
+  /** Reads one again; `done` is given what answers whether it is what it was, which takes the time of hashing it. */
+  look(name: ChunkName, done: (isWhole: () => boolean) => void): void {
+    this.#read(name, (bytes) => done(() => bytes !== undefined && this.#checked(name, bytes) !== undefined));
   }
 
   /** At start, and while a state is installed: as `readChunk`, at once. */
@@ -187,6 +195,22 @@ export class CheckpointStore {
       this.#chunks.delete(hexOf(name.hash));
       return undefined;
     }
+  }
+
+  /** What cannot be read is as good as missing. */
+  #read(name: ChunkName, done: (bytes: Uint8Array | undefined) => void): void {
+    const unreadable = (): void => {
+      this.#chunks.delete(hexOf(name.hash));
+      done(undefined);
+    };
+    this.#parts.disk.openLater(this.#chunkPath(name), "existing", (file) => {
+      if (file instanceof DiskError) return unreadable();
+      file.read(0, Math.min(name.bytes, chunkBytesMax), (bytes) => {
+        file.close(ignore);
+        if (bytes instanceof DiskError) unreadable();
+        else done(bytes);
+      });
+    });
   }
 
   #checked(name: ChunkName, bytes: Uint8Array): Uint8Array | undefined {

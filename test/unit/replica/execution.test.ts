@@ -79,7 +79,18 @@ class World {
       certified: () => {},
       diverged: (reason) => this.broken.push(reason),
     });
-    const auditor = new Auditor({ self: "a", incarnation: 1, executor: this.executor, clock, order: () => {} });
+    const auditor = new Auditor(
+      {
+        self: "a",
+        incarnation: 1,
+        executor: this.executor,
+        clock,
+        checkpoints: store,
+        askForCheckpoint: () => {},
+        dropped: () => {},
+      },
+      () => {},
+    );
     const unfinished = new StepsUnfinished(
       {
         self: "a",

@@ -112,7 +112,7 @@ const status: ReplicaStatus = {
     findings: [],
     named: [],
     replicas: [],
-    scrub: { cycles: 27, cycleMs: 28_000, mismatches: 29, damaged: [] },
+    scrub: { cycles: 27, cycleMs: 28_000, mismatches: 29, damaged: [], chunkCycles: 30, chunksDamaged: 31 },
     evidence: [],
   },
   machine: {

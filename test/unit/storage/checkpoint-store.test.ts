@@ -138,6 +138,37 @@ test("a flipped bit in a chunk is noticed when it is read, in either way (S7)", 
   expect(() => texts(store)).toThrow(ChunkDamaged);
 });
 
+test("a chunk that is found damaged is not there any more: it is written again, and nothing is published with it before", () => {
+  const disk = newDisk();
+  const store = opened(disk);
+  const checkpoint = keep(disk, store, 10, ["a", "b"]);
+  const [, second] = checkpoint.chunks;
+  if (second === undefined) throw new Error("two chunks");
+  expect([store.named, store.isDamaged]).toEqual([checkpoint.chunks, false]);
+  const file = `${path}/${Buffer.from(second.hash).toString("hex")}.chunk`;
+  disk.damage(file, (bytes) => {
+    bytes[9] = (bytes[9] ?? 0) ^ 4;
+  });
+  // Taken over while nobody knows.
+  const next = checkpointOf(20, ["a", "b"]);
+  for (const chunk of next.chunks) store.adopt(chunk, () => undefined);
+  const whole: boolean[] = [];
+  for (const chunk of checkpoint.chunks) store.look(chunk, (isWhole) => whole.push(isWhole()));
+  disk.settle();
+  expect([whole, store.isDamaged]).toEqual([[true, false], true]);
+  const failures: (string | undefined)[] = [];
+  store.publish(next, (failure) => failures.push(failure?.message));
+  store.letGo(next.chunks);
+
+  keep(disk, store, 30, ["a", "b"]);
+  expect([failures, store.isDamaged]).toEqual([[expect.stringMatching(/^chunk [0-9a-f]+ is damaged$/)], false]);
+  expect(texts(store)).toEqual(["a", "b"]);
+  disk.remove(file);
+  store.look(second, (isWhole) => whole.push(isWhole()));
+  disk.settle();
+  expect([whole.at(-1), store.isDamaged]).toEqual([false, true]);
+});
+
 test("a damaged manifest or certificate is as good as none", () => {
   const disk = newDisk();
   keep(disk, opened(disk), 10, ["a"]);
