@@ -7,6 +7,7 @@
  */
 import { createHistogram, performance } from "node:perf_hooks";
 import { connect as connectSocket } from "node:net";
+import { peerOpeners } from "./peer-loads.mjs";
 import { fixedFrames, keyCount, keyOf, replyBytes, requestBytes, value } from "./shape.mjs";
 
 /** A target begins an operation and calls `done(failed)` once, later. */
@@ -81,7 +82,7 @@ async function openRaw({ endpoints, connections }) {
   };
 }
 
-const openers = { quorate: openQuorate, raw: openRaw };
+const openers = { quorate: openQuorate, raw: openRaw, ...peerOpeners };
 
 /** What is counted between `start` and `stop`; before it the caches warm up, after it the rest is drained. */
 class Meter {

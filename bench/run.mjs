@@ -5,10 +5,12 @@
  * in turn, so that a slow minute of the machine slows both, and the ratio keeps its meaning. Numbers are medians over the runs.
  * Owns: the plan and the tables. Leaves to others: processes (`processes.mjs`), load (`load.mjs`), the floor (`raw.mjs`).
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { chart } from "./chart.mjs";
+import { peers, whyMissing } from "./peers.mjs";
 import {
   commitOf,
   cpuSecondsOf,
@@ -28,10 +30,17 @@ const usage = `Usage: npm run bench -- [options]
   --runs <count>          how often each is measured, default 3
   --dir <directory>       where the logs are, default the system's temporary directory
   --targets <names>       what is compared, in turn; the last column is of the first: raw, quorate, and with the engine in a
-                          place of its own inline, worker; default raw,quorate
+                          place of its own inline, worker, and etcd, zookeeper, nats, redis; default raw,quorate
+  --chart <file>          draw the throughput of the closed loops, as SVG
   --json                  everything measured, as one JSON document`;
 
 const numbers = (text) => (text === "" ? [] : text.split(",").map(Number));
+
+function isHere(target) {
+  const missing = target in peers ? whyMissing(target) : undefined;
+  if (missing !== undefined) console.error(missing);
+  return missing === undefined;
+}
 
 function readPlan() {
   const text = { type: "string" };
@@ -44,6 +53,7 @@ function readPlan() {
       runs: { ...text, default: "3" },
       dir: { ...text, default: tmpdir() },
       targets: { ...text, default: "raw,quorate" },
+      chart: text,
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
@@ -59,8 +69,9 @@ function readPlan() {
     warmupSeconds: Number(values.warmup),
     runs: Number(values.runs),
     dir: resolve(values.dir),
-    targets: values.targets.split(","),
+    targets: values.targets.split(",").filter(isHere),
     json: values.json,
+    chart: values.chart,
   };
   const all = [...plan.outstanding, ...plan.rates, plan.seconds, plan.runs];
   if (all.some((number) => !(number > 0)) || plan.warmupSeconds < 0)
@@ -80,7 +91,7 @@ async function measure(cluster, load, job) {
     taken[mark].residentMiB = Math.max(...cluster.pids.map(residentMiBOf));
   };
   const result = await load.run(
-    { target: cluster.name === "raw" ? "raw" : "quorate", endpoints: cluster.endpoints, ...job },
+    { target: cluster.opener ?? cluster.name, endpoints: cluster.endpoints, ...job },
     onMark,
   );
   const { start, stop } = taken;
@@ -214,6 +225,10 @@ function print(plan, { commit, machine, flush }, measured) {
     runs: plan.runs,
     seconds: plan.seconds,
   };
+  if (plan.chart !== undefined) {
+    const caption = `${keyBytes} B keys, ${valueBytes} B values; ${machine.processors} processors for servers and load; ${about.date}, ${commit}`;
+    writeFileSync(plan.chart, chart(closed, caption));
+  }
   if (plan.json) return console.log(JSON.stringify({ ...about, closed, open }, undefined, 2));
   console.log(`
 ${about.date}, commit ${about.commit}: \`${about.command}\`
@@ -227,8 +242,9 @@ CPU is of all three replicas together, syncs of one replica, RSS and longest tur
 
 async function startTarget(target, directory) {
   if (target === "raw") return startRaw(directory);
+  if (target in peers) return peers[target].start(join(directory, target));
   const options = target === "quorate" ? [] : ["--engine", target];
-  return Object.assign(await startQuorate(join(directory, target), {}, options), { name: target });
+  return Object.assign(await startQuorate(join(directory, target), {}, options), { name: target, opener: "quorate" });
 }
 
 async function main() {
