@@ -6,6 +6,7 @@
  * accused. Leaves to others: what a liar does (`bft-liars.ts`) and what a test makes happen. Over 400 lines for the reason that it is one
  * object: every fault touches the same members and the same time.
  */
+import { contradicts } from "../src/consensus/bft/contradiction.js";
 import { nextBetween, nextFraction, randomStream, type Random } from "../src/base/random.js";
 import type {
   Batch,
@@ -303,6 +304,8 @@ export class BftCluster {
       case "evidence":
         if (!this.#isByzantine(effect.evidence.by))
           this.#fail(`${member.name} accuses ${effect.evidence.by}, which is correct`);
+        if (!contradicts(effect.evidence.first.statement, effect.evidence.second.statement))
+          this.#fail(`${member.name} accuses ${effect.evidence.by} of what a correct replica may say`);
         this.evidence.push(effect.evidence);
         return;
     }

@@ -9,10 +9,16 @@
  *
  * Clients do not know epochs: what a client asked for is asked for whoever the members are, and is executed once by its session.
  */
-import { ByteWriter, bytesOfHex } from "../base/bytes.js";
+import { ByteReader, ByteWriter, bytesOfHex } from "../base/bytes.js";
 import { invariant } from "../base/invariant.js";
 import type { Digest, Statement } from "../consensus/bft/messages.js";
-import { encodeStatement } from "../wire/bft-codec.js";
+import { decodeStatement, encodeStatement } from "../wire/bft-codec.js";
+import { readText } from "../wire/bounded.js";
+
+const statementLabel = "quorate statement 1";
+const bundleLabel = "quorate requests 1";
+const clusterBytesMax = 4096;
+const anyLimits = { windowCount: 1_000_000, batchBytesMax: 0, batchRequestsMax: 0 };
 
 export interface Domain {
   readonly cluster: string;
@@ -23,11 +29,25 @@ export interface Domain {
 export function signedBytesOf({ cluster, epoch }: Domain, statement: Statement): Uint8Array {
   const encoded = encodeStatement(statement);
   const writer = new ByteWriter(64 + cluster.length + encoded.length);
-  writer.text("quorate statement 1");
+  writer.text(statementLabel);
   writer.text(cluster);
   writer.varint(epoch);
   writer.raw(encoded);
   return writer.finish();
+}
+
+/** As evidence holds them: of a cluster of `replicaCount`, with as many indexes in a window as any settings have. */
+export function readSignedBytes(
+  bytes: Uint8Array,
+  replicaCount: number,
+): { readonly domain: Domain; readonly statement: Statement } | undefined {
+  const reader = new ByteReader(bytes);
+  const label = readText(reader, 64);
+  const cluster = readText(reader, clusterBytesMax);
+  const epoch = reader.varint();
+  if (label !== statementLabel) return undefined;
+  const statement = decodeStatement(reader.raw(reader.remaining), { ...anyLimits, replicaCount });
+  return statement && { domain: { cluster, epoch }, statement };
 }
 
 /** `id` is the name of a bundle. */
@@ -35,7 +55,7 @@ export function signedBytesOfBundle(cluster: string, id: Digest): Uint8Array {
   const digest = bytesOfHex(id);
   invariant(digest !== undefined, "a bundle is named by a digest");
   const writer = new ByteWriter(96 + cluster.length);
-  writer.text("quorate requests 1");
+  writer.text(bundleLabel);
   writer.text(cluster);
   writer.raw(digest);
   return writer.finish();

@@ -11,6 +11,7 @@ import { checkHistoryCommand } from "./commands/check-history.js";
 import { checkpointCommand } from "./commands/checkpoint.js";
 import { configCommand } from "./commands/config.js";
 import { devCommand } from "./commands/dev.js";
+import { evidenceCommand } from "./commands/evidence.js";
 import { keygenCommand } from "./commands/keygen.js";
 import { memberCommand } from "./commands/member.js";
 import { replayCommand } from "./commands/replay.js";
@@ -39,6 +40,7 @@ async function main(): Promise<void> {
     startCommand,
     statusCommand,
     auditCommand,
+    evidenceCommand,
     transferCommand,
     memberCommand,
     checkpointCommand,
