@@ -16,6 +16,7 @@ const unconnected = [
   "src/authentication/message-verifier.ts",
   "src/authentication/sealer.ts",
   "src/sim/sim-signatures.ts",
+  "src/storage/contradiction-store.ts",
 ];
 
 describe("reachability", () => {
