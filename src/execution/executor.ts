@@ -30,7 +30,7 @@ import type { Steps } from "../base/steps.js";
 import { noEntry, type Entry } from "../model/entry.js";
 import type { EventsAnswer, EventsQuestion } from "../model/events.js";
 import { noIndex } from "../model/ids.js";
-import type { AgreedTime, LogIndex } from "../model/ids.js";
+import type { AgreedTime, LogIndex, SessionId } from "../model/ids.js";
 import { decodeMembership } from "../model/membership-codec.js";
 import type { Configuration, Membership } from "../model/membership.js";
 import { keyOf } from "../model/request.js";
@@ -39,7 +39,7 @@ import type { Unfinished } from "../model/skip.js";
 import type { Hash } from "../ports/hash.js";
 import { decodeAuditReport } from "../wire/audit-codec.js";
 import { decodeReport } from "../wire/checkpoint-codec.js";
-import { decodeBatch } from "../wire/request-codec.js";
+import { decodeAttributed } from "../wire/request-codec.js";
 import { decodeSkipReport } from "../wire/skip-codec.js";
 import { decodeOffer, decodeVersionChange } from "../wire/version-codec.js";
 import { Audits, type Audited } from "./audits.js";
@@ -47,7 +47,7 @@ import { CheckpointPace } from "./checkpoint-pace.js";
 import { IdempotencyTable } from "./idempotency-table.js";
 import { checkHeld, checkNextEntry, checkOutcomes, checkWhole } from "./invariants.js";
 import { decodeConfiguration, encodeConfiguration } from "./member-codec.js";
-import { newRunning, replyOf, settledReply } from "./replies.js";
+import { newRunning, refused, replyOf, settledReply } from "./replies.js";
 import type { Kept, Running } from "./replies.js";
 import { ReportTable } from "./report-table.js";
 import { ControlCheck, scrubbing } from "./scrub.js";
@@ -157,6 +157,8 @@ export class Executor {
   #midEntry = false;
   /** The entry at hand has started a version. */
   #hasStarted = false;
+  /** Of the requests of the entry that is begun, where they were signed. */
+  #signers: readonly string[] | undefined;
   #commandsExecuted = 0;
   #commandsRepeated = 0;
 
@@ -454,6 +456,7 @@ export class Executor {
   #requestsOf(entry: Entry): readonly Request[] | string {
     const { kind, payload } = entry;
     this.#hasStarted = false;
+    this.#signers = undefined;
     switch (kind) {
       case "noop":
       case "checkpoint":
@@ -461,7 +464,7 @@ export class Executor {
       case "time":
         return this.#versions.beforeRequests() ?? [];
       case "batch":
-        return this.#versions.beforeRequests() ?? decodeBatch(payload) ?? unknownForm(entry);
+        return this.#versions.beforeRequests() ?? this.#batch(payload) ?? unknownForm(entry);
       case "report":
         return this.#report(payload) ?? unknownForm(entry);
       case "configuration":
@@ -471,6 +474,12 @@ export class Executor {
       default:
         return unreachable(kind);
     }
+  }
+
+  #batch(payload: Uint8Array): readonly Request[] | undefined {
+    const batch = decodeAttributed(payload);
+    this.#signers = batch?.signers;
+    return batch?.requests;
   }
 
   #report(payload: Uint8Array): readonly Request[] | undefined {
@@ -537,13 +546,25 @@ export class Executor {
     for (let ordinal = 0; ordinal < requests.length; ordinal += 1) {
       const request = requests[ordinal];
       if (request === undefined) continue;
-      const result = request.kind === "command" ? this.#filterCommand(request) : this.#executeOther(request);
+      const result = this.#filter(request, this.#signers?.[ordinal]);
       filtered.push(result);
       if (result.repeated || result.answer.status !== "running" || request.kind !== "command") continue;
       commands.push({ ordinal, session: request.session, name: request.name, input: request.input });
       running.push(result.answer);
     }
     return { filtered, commands, running };
+  }
+
+  /** A session serves whoever opened it. In its name nobody else is served, and nobody who waits for its answers is told of that. */
+  #filter(request: Request, signer: string | undefined): Filtered {
+    if (signer !== undefined && request.kind !== "open") {
+      const { session } = request;
+      const owner = this.#sessions.ownerOf(session) ?? signer;
+      if (owner !== signer && !owner.startsWith(`${signer}/`)) {
+        return { key: toNobody, answer: refused({ code: "SESSION_UNKNOWN", session }), repeated: false };
+      }
+    }
+    return request.kind === "command" ? this.#filterCommand(request) : this.#executeOther(request);
   }
 
   /** The session decides first, then the idempotency key; a command that passes both runs. */
@@ -609,6 +630,9 @@ export class Executor {
     this.#commandsExecuted += 1;
   }
 }
+
+/** No session has the number 0. */
+const toNobody: RequestKey = { kind: "close", session: 0 as SessionId };
 
 function unknownForm({ index, kind }: Entry): string {
   return `Cannot execute entry ${index}: its ${kind} is not in a form that this version knows.`;

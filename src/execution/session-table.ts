@@ -185,6 +185,11 @@ export class SessionTable implements SessionView {
     return kept === undefined || kept.status === "running" ? undefined : kept;
   }
 
+  /** The principal of a session that has not expired. */
+  ownerOf(id: SessionId): string | undefined {
+    return this.#find(id)?.principal;
+  }
+
   openedBy(principal: string, nonce: string): SessionId | undefined {
     const session = this.#byOpener.get(openerOf(principal, nonce));
     return session !== undefined && session.expiresAt > this.#time ? session.id : undefined;

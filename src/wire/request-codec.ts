@@ -12,6 +12,7 @@
  *     4 keepAlive  session, acknowledgedBelow varint
  *     5 close      session varint
  *   batch    version u8 (1), count varint, then for each request: length varint, request
+ *            version u8 (3), count varint, then for each group: signer text, count varint, requests as above
  *
  * `wire/reply-codec.ts` holds the replies.
  */
@@ -31,6 +32,8 @@ const kindKeepAlive = 4;
 const kindClose = 5;
 
 const batchVersion = 1;
+/** 2 is that of batches with signatures (`signed-batch.ts`), which are not executed as they are. */
+const attributedVersion = 3;
 
 export function encodeRequest(request: Request): Uint8Array {
   const writer = new ByteWriter(sizeHint(request));
@@ -68,22 +71,68 @@ export function encodeBatch(requests: readonly Uint8Array[]): Uint8Array {
   return writer.finish();
 }
 
-/** Inputs and digests are views of `payload`: whoever keeps one copies it. */
-export function decodeBatch(payload: Uint8Array): Request[] | undefined {
+/** Requests and who signed them, as was verified: a session serves whoever opened it, and nobody else. */
+export interface SignedRequests {
+  /** As in the principal of the sessions that it opens: that, or that and `/` and more. */
+  readonly signer: string;
+  readonly requests: readonly Uint8Array[];
+}
+
+export function encodeAttributedBatch(groups: readonly SignedRequests[]): Uint8Array {
+  const writer = new ByteWriter(256);
+  writer.u8(attributedVersion);
+  writer.varint(groups.length);
+  for (const { signer, requests } of groups) {
+    writer.text(signer);
+    writer.varint(requests.length);
+    for (const request of requests) writer.bytes(request);
+  }
+  return writer.finish();
+}
+
+export interface AttributedRequests {
+  readonly requests: Request[];
+  /** One for each request; undefined if nobody signed, since everybody who takes part is believed. */
+  readonly signers: readonly string[] | undefined;
+}
+
+/** Of either version. Inputs and digests are views of `payload`: whoever keeps one copies it. */
+export function decodeAttributed(payload: Uint8Array): AttributedRequests | undefined {
   const reader = new ByteReader(payload);
-  if (reader.u8() !== batchVersion) return undefined;
-  const count = reader.varint();
-  if (count > requestLimits.batchCountMax || count > reader.remaining) return undefined;
   const requests: Request[] = [];
-  for (let at = 0; at < count; at += 1) {
+  const version = reader.u8();
+  if (version === batchVersion) readRequests(reader, requests);
+  const signers = version === attributedVersion ? readGroups(reader, requests) : undefined;
+  const isKnown = version === batchVersion || version === attributedVersion;
+  return isKnown && reader.complete ? { requests, signers } : undefined;
+}
+
+export function decodeBatch(payload: Uint8Array): Request[] | undefined {
+  return decodeAttributed(payload)?.requests;
+}
+
+function readGroups(reader: ByteReader, requests: Request[]): readonly string[] {
+  const signers: string[] = [];
+  const count = reader.varint();
+  for (let at = 0; at < count && !reader.failed; at += 1) {
+    const signer = readText(reader, requestLimits.principalBytesMax);
+    readRequests(reader, requests);
+    while (signers.length < requests.length) signers.push(signer);
+  }
+  return signers;
+}
+
+/** Behind those that are there already. */
+function readRequests(reader: ByteReader, requests: Request[]): void {
+  const count = reader.varint();
+  if (requests.length + count > requestLimits.batchCountMax || count > reader.remaining) return reader.fail();
+  for (let at = 0; at < count && !reader.failed; at += 1) {
     const length = reader.varint();
-    if (length > requestLimits.requestBytesMax) return undefined;
     const end = reader.position + length;
-    const request = readRequest(reader);
-    if (request === undefined || reader.failed || reader.position !== end) return undefined;
+    const request = length > requestLimits.requestBytesMax ? undefined : readRequest(reader);
+    if (request === undefined || reader.position !== end) return reader.fail();
     requests.push(request);
   }
-  return reader.complete ? requests : undefined;
 }
 
 function writeRequest(writer: ByteWriter, request: Request): void {

@@ -23,7 +23,7 @@ import type { Proposal } from "../model/entry.js";
 import { requestLimits } from "../model/request-limits.js";
 import type { Hash } from "../ports/hash.js";
 import { keyNameOf, publicKeyBytes } from "./key-name.js";
-import { decodeRequest, encodeBatch, peekRequest } from "./request-codec.js";
+import { decodeRequest, encodeAttributedBatch, peekRequest } from "./request-codec.js";
 
 export const signatureBytes = 64;
 
@@ -122,9 +122,9 @@ export function bundleSignatures(payload: Uint8Array): readonly Pick<Bundle, "ke
   return bundles;
 }
 
-/** The payload that the executor knows, without keys and signatures: a copy. */
+/** The payload that the executor knows, with the names of those who signed and without signatures: a copy. */
 export function plainBatch(bundles: readonly Bundle[]): Uint8Array {
-  return encodeBatch(bundles.flatMap(({ requests }) => requests));
+  return encodeAttributedBatch(bundles.map(({ name, requests }) => ({ signer: name.client, requests })));
 }
 
 /** `undefined` for what has no place in the order. */

@@ -4,7 +4,9 @@ import { concatBytes } from "../../../src/base/bytes.js";
 import { keyOf, type Request } from "../../../src/model/request.js";
 import { requestLimits } from "../../../src/model/request-limits.js";
 import {
+  decodeAttributed,
   decodeBatch,
+  encodeAttributedBatch,
   decodeRequest,
   encodeBatch,
   encodeRequest,
@@ -142,6 +144,39 @@ describe("batches", () => {
     expect(decodeBatch(changed(2, 3))).toBeUndefined();
     expect(decodeBatch(changed(2, 1))).toBeUndefined();
     expect(decodeBatch(new Uint8Array([1, 0xff, 0xff, 0xff, 0x7f]))).toBeUndefined();
+  });
+
+  test("a batch of signed requests gives each its signer, and groups may be empty", () => {
+    const group = fc.record({ signer: fc.string({ maxLength: 60 }), requests: fc.array(anyRequest, { maxLength: 4 }) });
+    fc.assert(
+      fc.property(fc.array(group, { maxLength: 6 }), (groups) => {
+        const bytes = encodeAttributedBatch(
+          groups.map(({ signer, requests }) => ({ signer, requests: requests.map(encodeRequest) })),
+        );
+
+        expect(decodeBatch(bytes)).toEqual(groups.flatMap(({ requests }) => requests));
+        expect(decodeAttributed(bytes)?.signers).toEqual(
+          groups.flatMap(({ signer, requests }) => requests.map(() => signer)),
+        );
+      }),
+      { seed: 6, numRuns: 200 },
+    );
+  });
+
+  test("nobody signed the requests of another batch", () => {
+    const bytes = encodeBatch([encodeRequest({ kind: "close", session: sessionOf(1) })]);
+
+    expect(decodeAttributed(bytes)).toMatchObject({ signers: undefined });
+  });
+
+  test("the groups of a batch are counted together", () => {
+    const { batchCountMax } = requestLimits;
+    const close = encodeRequest({ kind: "close", session: sessionOf(1) });
+    const half = { signer: "x", requests: Array.from({ length: batchCountMax / 2 }, () => close) };
+
+    expect(decodeBatch(encodeAttributedBatch([half, half]))).toHaveLength(batchCountMax);
+    expect(decodeBatch(encodeAttributedBatch([half, half, { signer: "x", requests: [close] }]))).toBeUndefined();
+    expect(decodeBatch(new Uint8Array([3, 0xff, 0xff, 0xff, 0x7f]))).toBeUndefined();
   });
 
   test("names such as __proto__ are plain data (threat 7)", () => {
