@@ -564,7 +564,7 @@ export class Executor {
         return { key: toNobody, answer: refused({ code: "SESSION_UNKNOWN", session }), repeated: false };
       }
     }
-    return request.kind === "command" ? this.#filterCommand(request) : this.#executeOther(request);
+    return request.kind === "command" ? this.#filterCommand(inNameOf(signer, request)) : this.#executeOther(request);
   }
 
   /** The session decides first, then the idempotency key; a command that passes both runs. */
@@ -629,6 +629,13 @@ export class Executor {
     if (idempotency !== undefined) this.#keys.settle(idempotency, reply);
     this.#commandsExecuted += 1;
   }
+}
+
+/** Keys of different signers are different ones, whatever principal they name: nobody takes another's. */
+function inNameOf(signer: string | undefined, command: CommandRequest): CommandRequest {
+  const { idempotency } = command;
+  if (signer === undefined || idempotency === undefined) return command;
+  return { ...command, idempotency: { ...idempotency, principal: `${signer}/${idempotency.principal}` } };
 }
 
 /** No session has the number 0. */

@@ -25,6 +25,8 @@ import { isTombstone, refused, replyBytes, settledReply } from "./replies.js";
 import { newSession, SessionTable, tombstonesOf, type Session } from "./session-table.js";
 
 const version = 1;
+/** Behind a signer's name and `/`, where requests are signed. */
+const keyPrincipalBytesMax = 2 * requestLimits.principalBytesMax + 1;
 /** A chunk is closed by the session or key that reaches this. */
 const chunkBytes = 65_536;
 
@@ -175,7 +177,7 @@ function writeKey(writer: ByteWriter, held: HeldKey): void {
 
 function readKey(reader: ByteReader): HeldKey | undefined {
   const expiresAt = reader.varint();
-  const principal = readText(reader, requestLimits.principalBytesMax);
+  const principal = readText(reader, keyPrincipalBytesMax);
   const key = readText(reader, requestLimits.keyBytesMax);
   const digest = reader.raw(requestLimits.digestBytes).slice();
   const kept = readReply(reader);

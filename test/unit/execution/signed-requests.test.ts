@@ -1,6 +1,9 @@
 /** Under Byzantine faults a session serves the key that opened it: a lying replica or client acts in nobody else's name (threat 4). */
 import { describe, expect, test } from "vitest";
+import { doAll } from "../../../src/base/steps.js";
 import type { Executed } from "../../../src/execution/executor.js";
+import { framesOf, installFrames } from "../../../src/execution/checkpoint-frames.js";
+import { requestLimits } from "../../../src/model/request-limits.js";
 import type { RequestNumber, SessionId } from "../../../src/model/ids.js";
 import type { Request } from "../../../src/model/request.js";
 import { encodeAttributedBatch, encodeRequest } from "../../../src/wire/request-codec.js";
@@ -76,5 +79,30 @@ describe("a session", () => {
     const executed = execute(replica, ["y", command(7 as SessionId, 1, "a")]);
 
     expect(executed[0]).toMatchObject({ key: { session: 7 }, reply: { refusal: { code: "SESSION_UNKNOWN" } } });
+  });
+});
+
+describe("an idempotency key", () => {
+  const principal = "p".repeat(requestLimits.principalBytesMax);
+  const keyed = (session: SessionId, number: number, input: string): Request =>
+    command(session, number, input, { idempotency: { principal, key: "k", digest: new Uint8Array(32).fill(1) } });
+
+  test("is its signer's: another one takes it from nobody, and learns nothing of it", () => {
+    const replica = replicaWith({});
+    const [x, y] = [opened(replica, "x"), opened(replica, "y")];
+    const executed = execute(replica, ["y", keyed(y, 1, "early")], ["x", keyed(x, 1, "a"), keyed(x, 2, "a")]);
+
+    expect(executed.map(({ reply }) => textOf(reply))).toEqual(["1", "2", "2"]);
+    expect(executed.map(({ repeated }) => repeated)).toEqual([false, false, true]);
+  });
+
+  test("is in a checkpoint, however long its names are", () => {
+    const signer = "s".repeat(requestLimits.principalBytesMax);
+    const [replica, other] = [replicaWith({}), replicaWith({})];
+    execute(replica, [signer, keyed(opened(replica, signer), 1, "a")]);
+    const at = { index: replica.executor.executedIndex, time: 1000 };
+
+    expect(doAll(installFrames(other.executor, at, [...framesOf(replica.executor.fork())]))).toBeUndefined();
+    expect(other.executor.statistics.idempotencyKeys).toBe(1);
   });
 });
