@@ -8,7 +8,8 @@ import type { LogIndex } from "../model/ids.js";
 
 interface Delivered {
   readonly index: LogIndex;
-  readonly bytes: number;
+  /** Of what the host still keeps. */
+  bytes: number;
   readonly at: number;
 }
 
@@ -36,6 +37,15 @@ export class Backlog {
   clear(): void {
     this.#delivered.length = 0;
     this.#bytes = 0;
+  }
+
+  /** The host keeps none of it up to here, and waits as before. */
+  letGo(index: LogIndex): void {
+    for (const delivered of this.#delivered) {
+      if (delivered.index > index) break;
+      this.#bytes -= delivered.bytes;
+      delivered.bytes = 0;
+    }
   }
 
   executedUpTo(index: LogIndex): void {

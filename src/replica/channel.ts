@@ -34,7 +34,9 @@ export type ToEngine =
       /** The members by the executed entries: whatever the log behind them said is gone if the log is. */
       readonly configuration: Configuration;
     }
-  /** What was executed is thrown away but for a checkpoint of this entry: what follows it is delivered again, behind a `rewound`. */
+  /** Execution stands still, and keeps nothing of what was delivered up to here: it is asked for again by a `rewind`. */
+  | { readonly kind: "letGo"; readonly index: LogIndex }
+  /** What was executed behind this entry is thrown away, or nothing was: what follows it is delivered again, behind a `rewound`. */
   | { readonly kind: "rewind"; readonly id: number; readonly to: LogIndex }
   /** Whether what is executed here is wrong, so that this replica must not lead. */
   | { readonly kind: "quarantined"; readonly isQuarantined: boolean }

@@ -95,6 +95,12 @@ export class Delivery {
     this.deliver();
   }
 
+  /** The host only looks at what comes: it is handed over once more behind a `rewind`. */
+  letGo(index: LogIndex): void {
+    this.#parts.backlog.letGo(index);
+    this.deliver();
+  }
+
   /** A checkpoint takes the place of everything up to here. */
   skipTo(index: LogIndex): void {
     this.#index = maxIndex(this.#index, index);

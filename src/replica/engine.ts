@@ -140,6 +140,8 @@ export class Engine<Ordering extends Driver> {
         return this.#delivery.executedUpTo(message.index);
       case "installed":
         return this.#onInstalled(message);
+      case "letGo":
+        return this.#delivery.letGo(message.index);
       case "rewind":
         return this.#delivery.rewind(message.id, message.to);
       case "forward":

@@ -9,7 +9,7 @@ import type { ExecutionLimits } from "../api/config.js";
 import type { Steps } from "../base/steps.js";
 import type { Executed, Executor } from "../execution/executor.js";
 import type { Checkpoint } from "../model/checkpoint.js";
-import type { Entry } from "../model/entry.js";
+import { entryBytes, type Entry } from "../model/entry.js";
 import { maxIndex, noIndex, type LogIndex } from "../model/ids.js";
 import type { Clock } from "../ports/clock.js";
 import type { CheckpointStore } from "../storage/checkpoint-store.js";
@@ -51,12 +51,14 @@ export class Execution {
   #committed: Entry[] = [];
   #index: LogIndex;
   #installing: Installing | undefined;
-  /** Counts how often everything was thrown away. */
-  #rebuilds = 0;
+  /** Counts how often entries were asked for again. */
+  #rewinds = 0;
   /** Where it begins again is not told to the engine yet. */
   #mustRewind = false;
   /** What comes until the engine has gone back is of before. */
   #isRewinding = false;
+  /** It stands still: what comes was looked at, and is not kept. */
+  #isLookingAhead = false;
   #rebuiltFrom: LogIndex | undefined;
   #isStopped = false;
 
@@ -91,7 +93,9 @@ export class Execution {
   /** As much as one turn may take; the rest follows in the next. */
   run(): void {
     const { executor, execution, checkpointer, auditor, unfinished, toEngine, again } = this.#parts;
-    if (this.#isStopped || executor.isHeldBack) return;
+    if (this.#isStopped) return;
+    if (executor.isHeldBack) return this.#lookAhead();
+    if (this.#isLookingAhead) return this.#rewind();
     const { executed, passed, broken } = this.#parts;
     let requests = execution.requestsPerTurnMax;
     let bytes = execution.bytesPerTurnMax;
@@ -111,10 +115,26 @@ export class Execution {
       bytes -= entry.payload.length;
       done += 1;
     }
-    if (done === 0) return;
-    this.#committed = done === this.#committed.length ? [] : this.#committed.slice(done);
-    toEngine({ kind: "appliedUpTo", index: this.#index });
-    if (this.#committed.length > 0 && !executor.isHeldBack) again();
+    if (done > 0) {
+      this.#committed = done === this.#committed.length ? [] : this.#committed.slice(done);
+      toEngine({ kind: "appliedUpTo", index: this.#index });
+      if (this.#committed.length > 0 && !executor.isHeldBack) again();
+    }
+    if (executor.isHeldBack) this.#lookAhead();
+  }
+
+  /**
+   * The reports that say what becomes of the step lie behind it, perhaps behind more than may be on its way here: then nothing of it is kept, so that
+   * more comes, to be looked at. All of it comes again once execution goes on.
+   */
+  #lookAhead(): void {
+    const { execution, toEngine } = this.#parts;
+    const last = this.#committed.at(-1);
+    const bytes = this.#committed.reduce((sum, entry) => sum + entryBytes(entry), 0);
+    if (last === undefined || (!this.#isLookingAhead && bytes < execution.deliveredBytesMax)) return;
+    this.#isLookingAhead = true;
+    this.#committed = [];
+    toEngine({ kind: "letGo", index: last.index });
   }
 
   /**
@@ -139,6 +159,7 @@ export class Execution {
     this.#index = noIndex;
     this.#committed = [];
     this.#installing = undefined;
+    this.#isLookingAhead = false;
     this.#mustRewind = true;
     this.#rebuiltFrom = undefined;
     checkpoints.keepCertified();
@@ -149,7 +170,7 @@ export class Execution {
 
   /** The engine has gone back. */
   rewound(id: number): void {
-    if (id === this.#rebuilds) this.#isRewinding = false;
+    if (id === this.#rewinds) this.#isRewinding = false;
   }
 
   /** Nothing is executed or installed from now on. */
@@ -187,18 +208,20 @@ export class Execution {
   }
 
   #rewind(): void {
-    this.#rebuilds += 1;
+    if (this.#mustRewind) this.#rebuiltFrom = this.#index;
+    this.#committed = [];
+    this.#rewinds += 1;
     this.#mustRewind = false;
+    this.#isLookingAhead = false;
     this.#isRewinding = true;
-    this.#rebuiltFrom = this.#index;
-    this.#parts.toEngine({ kind: "rewind", id: this.#rebuilds, to: this.#index });
+    this.#parts.toEngine({ kind: "rewind", id: this.#rewinds, to: this.#index });
     this.#parts.again();
   }
 
   #installed({ last, time }: Checkpoint): void {
     const { executor, toEngine, again } = this.#parts;
     this.#installing = undefined;
-    if (this.#mustRewind) this.#rewind();
+    if (this.#mustRewind || this.#isLookingAhead) this.#rewind();
     toEngine({ kind: "installed", last, time, configuration: executor.configuration });
     again();
   }

@@ -144,6 +144,34 @@ test("a replica whose memory fails again and again is rebuilt twice, then no mor
   expect(await story.ask(story.door(other).add("x"))).toMatch(/^\d+$/);
 });
 
+test("one more than the group can spare serves on and says so, and is set aside as soon as it can be", async () => {
+  const audit = { everyCommands: 4, everyMs: 200, reportMs: 8_000 };
+  const story = new Story("abcde", { audit });
+  const leader = story.group.untilLeader();
+  const [one = "", other = "", third = "", gone = ""] = story.others(leader);
+  for (let count = 0; count < 10; count += 1) story.answers.push(await story.ask(story.door(leader).add("x")));
+  // Positions wait for its reports, and whoever is healed is named until they are settled without it.
+  story.group.crash(gone);
+  for (const wrong of [one, other]) {
+    story.faulty(wrong).spoil();
+    await story.until(leader, `${wrong} to be made again`, () => story.state(wrong) === "rejoining");
+  }
+  story.faulty(third).spoil();
+  await story.until(leader, "one too many", () => story.state(third) === "unspared");
+
+  expect([one, other].map((id) => story.state(id))).toEqual(["rejoining", "rejoining"]);
+  expect(story.group.running.get(third)?.core.status()).toMatchObject({ checks: { sound: true } });
+  expect(await story.ask(story.door(third).read("x"))).toMatch(/^\d+/);
+  await story.until(leader, "all to be healed", () => [one, other, third].every((id) => story.state(id) === "sound"));
+  const states = story.group.quarantines
+    .filter((each) => each.startsWith(`${third}: `))
+    .map((each) => each.split(": ")[1]);
+  expect(states).toEqual(["unspared", "rebuilding", "rejoining", "sound"]);
+  await story.group.pass(1_000);
+  expect(new Set(story.group.digests()).size).toBe(1);
+  expect([story.group.untilLeader(), story.group.broken]).toEqual([leader, []]);
+});
+
 /** The lines of the only file in a replica's `evidence/`, as soon as it is there. */
 async function evidenceOf({ group }: Story, id: string): Promise<readonly Record<string, unknown>[]> {
   const disk = group.checkpointDisks.get(id);

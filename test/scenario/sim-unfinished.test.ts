@@ -193,3 +193,53 @@ test("N7: everybody waits and nobody leads for longer than `stallMsMax`: one of 
     executeAll(group);
   }
 });
+
+test("N7: reports that lie farther behind the command than may be on its way to execution are counted all the same", () => {
+  for (const seed of [1, 2, 3]) {
+    const group = scenario({
+      machine: nested,
+      seed,
+      limits: { raft: quick, admission: { batchCountMax: 1, pipelineMax: 64 }, execution: { deliveredBytesMax: 512 } },
+    });
+    group.untilLeader();
+    group.call({ command: "add", input: { amount: 1 } });
+    const operations = [
+      group.ask({ command: "nest", input: { depth: tooDeep } }),
+      // In the log before anybody has met the first: they came in the same moment.
+      ...Array.from({ length: 60 }, () => group.ask({ command: "add", input: { amount: 1 } })),
+    ];
+    const outcomes = group.untilEnded(operations, 10_000);
+
+    expect(operations.slice(0, 1).map(endOf)).toEqual([skipped]);
+    expect(outcomes.slice(1)).toEqual(Array.from({ length: 60 }, (_, at) => at + 2));
+    executeAll(group);
+  }
+});
+
+test("N7, P7: one that only looks at what comes, since it may not keep more, is carried over the step and goes on without a gap", () => {
+  const admission = { batchCountMax: 1, pipelineMax: 64 };
+  const group = scenario({
+    machine: shallowAt(2),
+    limits: { raft: quick, admission, execution: { deliveredBytesMax: 512 } },
+  });
+  const [, shallowOne] = group.replicas;
+  if (shallowOne === undefined) throw new Error("unreachable");
+  const leader = group.until("a leader that can go on", () => {
+    const found = group.untilLeader();
+    if (found !== shallowOne) return found;
+    group.pause(found).pass(1_000).resume(found);
+    return undefined;
+  });
+  expect(group.call({ command: "nest", input: { depth: 3 } })).toBe(3);
+  group.until("one to step aside", () => unfinished(group, shallowOne));
+  for (let sum = 1; sum <= 100; sum += 1) expect(group.call({ command: "add", input: { amount: 1 } })).toBe(sum);
+  // Its log goes on: it is the majority's second half.
+  const third = group.anyOther(leader, shallowOne);
+  group.kill(third);
+  expect(group.call({ command: "add", input: { amount: 4 } })).toBe(104);
+  group.start(third);
+
+  group.until("it to be carried over", () => !unfinished(group, shallowOne), 60_000);
+  expect(group.call({ command: "add", input: { amount: 1 } })).toBe(105);
+  executeAll(group);
+});
