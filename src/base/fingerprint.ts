@@ -58,6 +58,31 @@ export class Mixer implements Fingerprint {
     return at === end ? this.word(text.charCodeAt(at)) : this;
   }
 
+  /** As `text`, of ASCII in its bytes. False if it is other text: then what was mixed since `begin` is good for nothing. */
+  ascii(bytes: Uint8Array, from: number, to: number): boolean {
+    this.word(to - from);
+    let { high, low } = this;
+    let seen = 0;
+    const end = to - 1;
+    let at = from;
+    for (; at < end; at += 2) {
+      const word = ((bytes[at] ?? 0) << 16) | (bytes[at + 1] ?? 0);
+      seen |= word;
+      high = Math.imul(high ^ word, 0x9e37_79b1);
+      high = (high << 13) | (high >>> 19);
+      low = Math.imul((low + word) | 0, 0x85eb_ca6b);
+      low ^= low >>> 15;
+    }
+    this.high = high;
+    this.low = low;
+    if (at === end) {
+      const word = bytes[at] ?? 0;
+      seen |= word;
+      this.word(word);
+    }
+    return (seen & 0x80_0080) === 0;
+  }
+
   bytes(bytes: Uint8Array): this {
     this.word(bytes.length);
     let at = 0;

@@ -245,15 +245,15 @@ export class HashTrie {
 
   /** Branches down to the first level at which the two positions differ. */
   #split(one: TrieLeaf, other: TrieEntry, level: number): TrieBranch {
-    const branch = createBranch(this.#epoch);
     const oneBit = bitOf(one.position, level);
     const otherBit = bitOf(other.position, level);
-    branch.bitmap = oneBit | otherBit;
-    if (oneBit === otherBit) branch.children.push(this.#split(one, other, level + 1));
-    // The highest bit is negative as a signed number.
-    else if (oneBit >>> 0 < otherBit >>> 0) branch.children.push(one, other);
-    else branch.children.push(other, one);
-    return branch;
+    const children =
+      oneBit === otherBit
+        ? [this.#split(one, other, level + 1)]
+        : one.position < other.position
+          ? [one, other]
+          : [other, one];
+    return { kind: "branch", epoch: this.#epoch, bitmap: oneBit | otherBit, children, digest: undefined };
   }
 
   #removeBelow(branch: TrieBranch, entry: TrieEntry, level: number): void {
@@ -387,7 +387,13 @@ function createBranch(epoch: number): TrieBranch {
   return { kind: "branch", epoch, bitmap: 0, children: [], digest: undefined };
 }
 
-function bitOf(position: number, level: number): number {
+/** Of the branches in which two positions, which differ, part. */
+export function levelOfDifference(one: number, other: number): number {
+  return Math.floor((Math.clz32(one ^ other) - (32 - positionBits)) / levelBits);
+}
+
+/** The child's of a branch at this level. */
+export function bitOf(position: number, level: number): number {
   return 1 << ((position >>> (positionBits - levelBits * (level + 1))) & 31);
 }
 

@@ -11,8 +11,10 @@ import { ByteReader, ByteWriter } from "../base/bytes.js";
 import type { Steps } from "../base/steps.js";
 import type { SortedKey } from "../api/state.js";
 import { quote, readFrozen, readValue, writeValue } from "../wire/canonical.js";
-import { entriesOf, type HashTrie, type TrieSnapshot } from "./hash-trie.js";
+import { fingerprintOfEncoded, fingerprintOfEntry } from "./entry-fingerprint.js";
+import { entriesOf, type TrieSnapshot } from "./hash-trie.js";
 import { admitKey } from "./key.js";
+import type { TrieBuilder } from "./trie-builder.js";
 
 export interface NamedContent {
   readonly name: string;
@@ -63,14 +65,14 @@ function beginGroup(writer: ByteWriter, name: string): { readonly at: number; co
   return { at, count: 0 };
 }
 
-/** Adds what the chunks hold to the tries of those names, a chunk in each step. @throws SnapshotRefused */
-export function* readChunks(chunks: Iterable<Uint8Array>, into: ReadonlyMap<string, HashTrie>): Steps<void> {
+/** Puts what the chunks hold into the tries of those names, a chunk in each step. @throws SnapshotRefused */
+export function* readChunks(chunks: Iterable<Uint8Array>, into: ReadonlyMap<string, TrieBuilder>): Steps<void> {
   let number = 0;
   for (const chunk of chunks) {
     const reader = new ByteReader(chunk);
     const version = reader.u8();
     if (version !== formatVersion) throw refusal(number, `its format is ${version} and ${formatVersion} is known`);
-    while (reader.remaining > 0) readGroup(reader, into, number);
+    while (reader.remaining > 0) readGroup({ bytes: chunk, number }, reader, into);
     if (reader.failed) throw refusal(number, "it ends early or is not canonical");
     number += 1;
     yield;
@@ -103,21 +105,32 @@ export function chunkOfEntries(entries: readonly NamedEntry[]): Uint8Array {
   return writer.finish();
 }
 
-function readGroup(reader: ByteReader, into: ReadonlyMap<string, HashTrie>, chunk: number): void {
+function readGroup(
+  { bytes, number }: { readonly bytes: Uint8Array; readonly number: number },
+  reader: ByteReader,
+  into: ReadonlyMap<string, TrieBuilder>,
+): void {
   const name = reader.text();
   const count = reader.u32();
   const trie = into.get(name);
   if (reader.failed) return;
-  if (trie === undefined) throw refusal(chunk, `the machine has no collection ${quote(name)}`);
+  if (trie === undefined) throw refusal(number, `the machine has no collection ${quote(name)}`);
+  const kept = { hasBytes: false };
   for (let at = 0; at < count && !reader.failed; at += 1) {
+    const from = reader.position;
     const key = readValue(reader);
-    const kept = { hasBytes: false };
+    kept.hasBytes = false;
     const value = readFrozen(reader, kept);
-    if (!reader.failed) trie.put(admitRead(key, name, chunk), value, kept.hasBytes);
+    if (reader.failed) return;
+    const admitted = admitRead(key, name, number);
+    const fingerprint = fingerprintOfEncoded(bytes, from) ?? fingerprintOfEntry(admitted, value);
+    trie.put(admitted, value, kept.hasBytes, fingerprint);
   }
 }
 
 function admitRead(key: unknown, name: string, chunk: number): SortedKey {
+  // Text that was read is well-formed.
+  if (typeof key === "string") return key;
   try {
     return admitKey(key as SortedKey, name);
   } catch (cause) {

@@ -11,7 +11,7 @@ import { doAll, type Steps } from "../base/steps.js";
 import type { CommandLimits } from "../api/machine.js";
 import type { Collection, Collections, Key, SortedKey, StateShape } from "../api/state.js";
 import type { Hash } from "../ports/hash.js";
-import { HashTrie, type TrieSnapshot } from "./hash-trie.js";
+import type { HashTrie, TrieSnapshot } from "./hash-trie.js";
 import { Scope } from "./scope.js";
 import { readChunks, SnapshotRefused, writeChunks, type NamedContent } from "./snapshot-format.js";
 import { cellKey, TableCell } from "./state-cell.js";
@@ -20,6 +20,7 @@ import { TableMap } from "./state-map.js";
 import { TableSet } from "./state-set.js";
 import { OrderFollower, TableSortedMap } from "./state-sorted-map.js";
 import { keysPerStep, Table } from "./table.js";
+import { TrieBuilder } from "./trie-builder.js";
 import { digestOfTrie } from "./trie-digest.js";
 
 export type Declare = (collections: Collections) => StateShape;
@@ -107,16 +108,13 @@ export class StateStore {
 
   /** As `install`, all of it in the last step. @throws SnapshotRefused */
   *installing(chunks: Iterable<Uint8Array>): Steps<void> {
-    const contents = new Map<string, HashTrie>();
-    for (const { table, initial } of this.#declared) {
-      const content = new HashTrie();
-      content.restore(initial);
-      contents.set(table.name, content);
-    }
+    const contents = new Map(
+      this.#declared.map(({ table, initial }) => [table.name, new TrieBuilder(initial)] as const),
+    );
     yield* readChunks(chunks, contents);
     const installs: (() => void)[] = [];
     for (const { table, kind } of this.#declared) {
-      const content = contents.get(table.name);
+      const content = contents.get(table.name)?.finish();
       invariant(content !== undefined, "every declared collection has its content");
       if (kind === "list" && !(yield* hasEveryIndex(content))) {
         throw new SnapshotRefused(`Cannot install the snapshot: the list ${table.name} has gaps`);

@@ -25,7 +25,8 @@ import { ByteReader, ByteWriter } from "../base/bytes.js";
 /** Deeper data is refused on both sides: it bounds the recursion below, and a cycle is data without a depth. */
 export const canonicalDepthMax = 64;
 
-const tag = {
+/** The first byte of a value. */
+export const tag = {
   undefined: 0,
   null: 1,
   false: 2,

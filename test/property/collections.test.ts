@@ -10,7 +10,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 
 import { hexOf } from "../../src/base/bytes.js";
-import { compareKeys, positionOf } from "../../src/collections/key.js";
+import { compareKeys } from "../../src/collections/key.js";
 import { entriesInChunks } from "../../src/collections/snapshot-format.js";
 import { StateFork } from "../../src/collections/state-fork.js";
 import { nodeHash } from "../../src/node/hash.js";
@@ -21,12 +21,12 @@ import {
   forkDigest,
   type TestState,
 } from "../../test-support/collection-store.js";
+import { collidingNumbers } from "../../test-support/colliding-keys.js";
 import { encodeValue } from "../../src/wire/canonical.js";
 import { plainData } from "../../test-support/plain-data.js";
 
 const seed = 20_260_102;
 
-/** Found once by trying numbers from 0: pairs with one position. */
 const colliding = collidingNumbers();
 
 type MapKey = string | number;
@@ -250,18 +250,6 @@ function fill(state: TestState, content: readonly (readonly [MapKey, unknown])[]
     state.sorted.set(key, value);
     state.set.add(key);
   }
-}
-
-function collidingNumbers(): number[] {
-  const byPosition = new Map<number, number>();
-  const found: number[] = [];
-  for (let number = 1000; found.length < 6; number += 1) {
-    const position = positionOf(number);
-    const earlier = byPosition.get(position);
-    if (earlier === undefined) byPosition.set(position, number);
-    else found.push(earlier, number);
-  }
-  return found;
 }
 
 /** The plain collections that the real ones are compared with. */
