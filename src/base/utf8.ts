@@ -55,15 +55,27 @@ export function writeUtf8(bytes: Uint8Array, start: number, text: string): void 
 
 /** `undefined` if the bytes are not well-formed UTF-8. */
 export function readUtf8(bytes: Uint8Array, from: number, to: number): string | undefined {
+  // Nearly all texts are ASCII.
+  for (let at = from; at < to; at += 1) if ((bytes[at] ?? 0) >= 0x80) return readLong(bytes, from, to);
+  return readAscii(bytes, from, to);
+}
+
+/** Makes a text of bytes below 128. */
+type AsciiReader = (bytes: Uint8Array, from: number, to: number) => string;
+
+let readAscii: AsciiReader = readOwnAscii;
+
+/** From now on this is used: one that the platform has is quicker. */
+export function useAsciiReader(reader: AsciiReader): void {
+  readAscii = reader;
+}
+
+/** The array for a short text is one that was used before: a new one is eight times as large as the text. */
+function readOwnAscii(bytes: Uint8Array, from: number, to: number): string {
   const length = to - from;
-  if (length > asciiUnitsMax) return readLong(bytes, from, to);
-  // Nearly all texts are short and ASCII. The array is one that was used before: a new one is eight times as large as the text.
+  if (length > asciiUnitsMax) return readLong(bytes, from, to) ?? "";
   const units = (asciiUnits[length] ??= new Array<number>(length).fill(0));
-  for (let at = 0; at < length; at += 1) {
-    const byte = bytes[from + at] ?? 0;
-    if (byte >= 0x80) return readLong(bytes, from, to);
-    units[at] = byte;
-  }
+  for (let at = 0; at < length; at += 1) units[at] = bytes[from + at] ?? 0;
   return String.fromCharCode.apply(undefined, units);
 }
 

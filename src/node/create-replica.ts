@@ -41,6 +41,7 @@ import { openReplicaOnThreads } from "./engine-thread.js";
 import { nodeEntropy } from "./entropy.js";
 import { nodeHash } from "./hash.js";
 import { accepted, isLoopback, listen, nodeNetwork, parseAddress, type Listener } from "./network.js";
+import { useNodeText } from "./text.js";
 import { quorateVersion } from "./version.js";
 import { Watchdog } from "./watchdog.js";
 
@@ -140,6 +141,7 @@ async function open(
     >,
   clock: Clock,
 ): Promise<Open> {
+  useNodeText();
   const { watch, onForbiddenUse: forbidden } = options;
   const unfinished = watch?.found;
   const toOpen = { ...options, join: options.join === true, forbidden, watch, unfinished };
