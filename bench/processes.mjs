@@ -66,8 +66,8 @@ export async function startQuorate(directory, environment, options = []) {
       return {
         syncs: known.reduce((sum, { counters }) => sum + counters.logSyncs, 0),
         entries: Math.max(...known.map(({ counters }) => counters.entriesProposed)),
-        longestTurnMs: Math.max(...known.map(({ eventLoop }) => eventLoop?.longestTurnCpuMs ?? Number.NaN)),
-        longestTurnWallMs: Math.max(...known.map(({ eventLoop }) => eventLoop?.longestTurnWallMs ?? Number.NaN)),
+        longestTurnMs: Math.max(...known.flatMap(loopsOf).map(({ longestTurnCpuMs }) => longestTurnCpuMs)),
+        longestTurnWallMs: Math.max(...known.flatMap(loopsOf).map(({ longestTurnWallMs }) => longestTurnWallMs)),
       };
     },
     async resetTurns() {
@@ -81,6 +81,11 @@ export async function startQuorate(directory, environment, options = []) {
       clearTimeout(killer);
     },
   };
+}
+
+/** One for each thread that is watched. */
+function loopsOf({ eventLoop, engineEventLoop }) {
+  return engineEventLoop === undefined ? [eventLoop] : [eventLoop, engineEventLoop];
 }
 
 async function statusOf({ http }) {

@@ -69,6 +69,11 @@ export interface ReplicaOptions {
    */
   readonly engine?: EnginePlace;
   /**
+   * Four numbers that an engine on a thread of its own keeps up: the longest turn of its event loop in milliseconds by the wall clock, and by
+   * the thread's processor time; since when, in Unix milliseconds; and 1 if the system tells processor times of threads apart.
+   */
+  readonly engineTurns?: Float64Array;
+  /**
    * Ends this whole process when a command runs for longer than `limits.execution.commandMsMax`, since nothing else can end it; whoever starts
    * it again gets a replica that reports the command instead of executing it. Without it such a command holds the process for ever.
    */

@@ -11,11 +11,14 @@ import type { ToEngine, ToHost } from "../replica/channel.js";
 import type { EngineFigures } from "../replica/engine-side.js";
 import type { EngineStart, OpenLogOptions } from "../replica/open-engine.js";
 import type { FoundLog, OpenRefused } from "../replica/open-replica.js";
+import type { LongestTurns } from "./event-loop.js";
 
 /** The worker's `workerData`. */
 export interface EngineTask extends OpenLogOptions {
   /** One number, which the host changes with each of its ticks: it stands still while a call holds the host's thread. */
   readonly hostTicks: Int32Array;
+  /** Where the thread tells how long its turns are, if anybody wants to know. */
+  readonly turns: LongestTurns | undefined;
 }
 
 export type ToEngineThread =

@@ -31,17 +31,18 @@ import {
   type Happening,
   type ToEngineThread,
 } from "./engine-messages.js";
+import type { LongestTurns } from "./event-loop.js";
 
 /** As `openReplica`; the engine listens for other replicas at `peerAddress` once `core.engine.listening` has resolved. */
 export async function openReplicaOnThreads(
   machine: LowLevelMachine,
-  options: OpenReplicaOptions & { readonly peerAddress: string },
+  options: OpenReplicaOptions & { readonly peerAddress: string; readonly engineTurns?: LongestTurns | undefined },
   ports: ReplicaPorts,
   observer: ReplicaObserver,
 ): Promise<OpenedReplica<EngineThread> | OpenRefused> {
   const directory = openDirectory(machine, options, ports);
   if (directory.kind === "refused") return directory;
-  const thread = new EngineThread(logOptionsOf(options, directory));
+  const thread = new EngineThread(logOptionsOf(options, directory), options.engineTurns);
   try {
     const log = await thread.opened;
     const opened =
@@ -82,13 +83,13 @@ class EngineThread implements OrderingEngine {
   #settleListening: Settle<void> = unsettled;
   #closed: (() => void) | undefined;
 
-  constructor(task: OpenLogOptions) {
+  constructor(task: OpenLogOptions, turns: LongestTurns | undefined) {
     this.opened = new Promise((resolve, reject) => (this.#settleOpened = { resolve, reject }));
     this.listening = new Promise((resolve, reject) => (this.#settleListening = { resolve, reject }));
     // Nobody waits for it when the opening fails.
     this.listening.catch(() => undefined);
     this.#worker = new Worker(new URL("./engine-worker.js", import.meta.url), {
-      workerData: { ...task, hostTicks: this.#ticks } satisfies EngineTask,
+      workerData: { ...task, hostTicks: this.#ticks, turns } satisfies EngineTask,
     });
     this.#worker.on("message", (message: FromEngineThread) => this.#receive(message));
     this.#worker.on("error", (cause: Error) => this.#failed(cause));

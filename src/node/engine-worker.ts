@@ -20,6 +20,7 @@ import {
   type Happening,
   type ToEngineThread,
 } from "./engine-messages.js";
+import { watchTurns } from "./event-loop.js";
 import { nodeHash } from "./hash.js";
 import { accepted, listen, nodeNetwork, type Listener } from "./network.js";
 
@@ -151,6 +152,7 @@ function codeOf(cause: unknown): string | undefined {
 }
 
 const task = workerData as EngineTask;
+if (task.turns !== undefined) watchTurns(task.turns);
 const log = openEngineLog(task, ports);
 if (log.kind === "refused") {
   tell(log);

@@ -10,7 +10,7 @@ import { createAdaptorServer } from "@hono/node-server";
 import { Hono, type Context } from "hono";
 import type { ReplicaStatus } from "../api/replica.js";
 import { formatAddress, isLoopback, parseAddress } from "../node/network.js";
-import type { EventLoopReport } from "./event-loop.js";
+import type { EventLoopReport } from "../node/event-loop.js";
 import { refusedAnswer, type HttpAnswer } from "./http-answers.js";
 import type { HttpAudit } from "./http-audit.js";
 import type { HttpCalls } from "./http-calls.js";
@@ -28,6 +28,8 @@ export interface ProcessStatus extends ReplicaStatus {
     readonly redis: string | undefined;
   };
   readonly eventLoop: EventLoopReport;
+  /** Of the thread of the ordering engine, if that has one of its own. */
+  readonly engineEventLoop: EventLoopReport | undefined;
 }
 
 export interface HttpParts {

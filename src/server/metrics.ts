@@ -7,11 +7,13 @@
 import { Counter, Gauge, Registry, type CounterConfiguration, type GaugeConfiguration } from "prom-client";
 import type { ReplicaStatus } from "../api/replica.js";
 import type { RespCounters } from "./resp/counters.js";
-import type { EventLoopReport } from "./event-loop.js";
+import type { EventLoopReport } from "../node/event-loop.js";
 
 export interface MetricSources {
   status(): ReplicaStatus;
   eventLoop(): EventLoopReport;
+  /** Of the thread of the ordering engine, if that has one of its own. */
+  engineEventLoop(): EventLoopReport | undefined;
   logLinesDropped(): number;
   /** Requests that HTTP answered, by status code. */
   httpAnswers(): ReadonlyMap<number, number>;
@@ -85,6 +87,16 @@ const gauges: readonly (readonly [string, string, Read])[] = [
   ["redis_connections", "Open connections of Redis clients.", (_status, sources) => sources.redis()?.connections ?? 0],
   ["event_loop_longest_turn_seconds", "Longest time the event loop was held, wall clock.", longestWall],
   ["event_loop_longest_turn_cpu_seconds", "Processor time of that thread within it, at most.", longestCpu],
+  [
+    "engine_event_loop_longest_turn_seconds",
+    "The same of the ordering engine's thread, wall clock; 0 without one.",
+    (_status, sources) => (sources.engineEventLoop()?.longestTurnWallMs ?? 0) / 1000,
+  ],
+  [
+    "engine_event_loop_longest_turn_cpu_seconds",
+    "Processor time of that thread within it, at most.",
+    (_status, sources) => (sources.engineEventLoop()?.longestTurnCpuMs ?? 0) / 1000,
+  ],
 ];
 
 const counters: readonly (readonly [string, string, Read])[] = [

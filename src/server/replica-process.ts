@@ -5,17 +5,18 @@
  * replica (`node/create-replica.ts`), the doors (`http.ts`, `resp/`), configuration (`settings.ts`). Reports to a parent process,
  * if there is one, over the channel that it opened; a replica whose parent is gone stops, so that none is left behind.
  */
-import { defaultEnginePlace, enginePlaces } from "../api/config.js";
+import { defaultEnginePlace, enginePlaces, type EnginePlace } from "../api/config.js";
 import type { ForbiddenUse, LowLevelMachine } from "../api/low-level.js";
 import type { Replica } from "../api/replica.js";
 import { InvariantViolation } from "../base/invariant.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import { CannotStart, startReplica } from "../node/create-replica.js";
+import { newLongestTurns, reportOf, resetTurns, watchEventLoop } from "../node/event-loop.js";
+import type { EventLoopWatch, LongestTurns } from "../node/event-loop.js";
 import { DiskError } from "../ports/disk.js";
 import { formatAddress, isLoopback, parseAddress } from "../node/network.js";
 import { healthy, type EngineHealth } from "../replica/channel.js";
 import { tellFinding, tellQuarantine } from "./divergence-log.js";
-import { watchEventLoop, type EventLoopWatch } from "./event-loop.js";
 import { CommandFailure, exitCodes, usageFailure, type ExitCode } from "./exit-codes.js";
 import { handshakeRefusals } from "../wire/handshake.js";
 import { openHttpAudit } from "./http-audit.js";
@@ -68,11 +69,16 @@ async function runLogged(settings: Settings, logs: Logs, report: (event: Process
   const machine = await loadMachine(prepareMachine(given), given);
   checkRedis(settings, machine);
   const eventLoop = watchEventLoop();
-  const replica = await openReplica(settings, machine, { logs, report, broken: stopped.broken });
-  const doors = await openDoors(settings, { machine, replica, logs, eventLoop }).catch(async (cause: unknown) => {
-    await replica.stop();
-    throw cause;
-  });
+  const engine = enginePlaces.find((place) => place === textSetting(settings, "replica.engine")) ?? defaultEnginePlace;
+  const engineTurns = engine === "worker" ? newLongestTurns() : undefined;
+  const environment = { logs, report, broken: stopped.broken, engine, engineTurns };
+  const replica = await openReplica(settings, machine, environment);
+  const doors = await openDoors(settings, { machine, replica, logs, eventLoop, engineTurns }).catch(
+    async (cause: unknown) => {
+      await replica.stop();
+      throw cause;
+    },
+  );
   report({ event: "listening", status: doors.status() });
   logs.logger.info({ ...doors.status().addresses, machine: machine.name, pid: process.pid }, "listening");
   const exitCode = await stopped.reason;
@@ -111,6 +117,8 @@ interface ReplicaEnvironment {
   readonly logs: Logs;
   readonly report: (event: ProcessEvent) => void;
   readonly broken: (reason: string) => void;
+  readonly engine: EnginePlace;
+  readonly engineTurns: LongestTurns | undefined;
 }
 
 function openReplica(settings: Settings, machine: LowLevelMachine, environment: ReplicaEnvironment): Promise<Replica> {
@@ -125,7 +133,8 @@ function openReplica(settings: Settings, machine: LowLevelMachine, environment: 
     bootstrap: flagSetting(settings, "replica.bootstrap"),
     join: flagSetting(settings, "replica.join"),
     insecure: flagSetting(settings, "listen.insecure"),
-    engine: enginePlaces.find((place) => place === textSetting(settings, "replica.engine")) ?? defaultEnginePlace,
+    engine: environment.engine,
+    ...(environment.engineTurns === undefined ? {} : { engineTurns: environment.engineTurns }),
     watchdog: true,
     limits: limitsOf((path) => countSetting(settings, path)),
     onRole: ({ role, term, leader }) => {
@@ -199,6 +208,7 @@ interface DoorParts {
   readonly replica: Replica;
   readonly logs: Logs;
   readonly eventLoop: EventLoopWatch;
+  readonly engineTurns: LongestTurns | undefined;
 }
 
 interface Doors {
@@ -246,7 +256,7 @@ async function openHttp(
 ): Promise<HttpDoor | undefined> {
   const address = textSetting(settings, "listen.http");
   if (address === undefined) return undefined;
-  const { machine, replica, logs, eventLoop, redis } = parts;
+  const { machine, replica, logs, eventLoop, engineTurns, redis } = parts;
   const answers = new Map<number, number>();
   const door = replica.openDoor("http");
   const events = openHttpEvents({ machine, door, streamsMax: eventStreamsMax });
@@ -261,6 +271,7 @@ async function openHttp(
   const metrics = openMetrics({
     status: () => replica.status(),
     eventLoop: eventLoop.report,
+    engineEventLoop: () => (engineTurns === undefined ? undefined : reportOf(engineTurns)),
     logLinesDropped: logs.dropped,
     httpAnswers: () => answers,
     redis: () => redis?.counters(),
@@ -272,7 +283,10 @@ async function openHttp(
     audit: openHttpAudit(replica),
     metrics,
     status,
-    resetEventLoop: eventLoop.reset,
+    resetEventLoop: () => {
+      eventLoop.reset();
+      if (engineTurns !== undefined) resetTurns(engineTurns);
+    },
     answered: (code, asked) => {
       answers.set(code, (answers.get(code) ?? 0) + 1);
       logs.logger.debug({ asked, code }, "answered over HTTP");
@@ -291,7 +305,7 @@ async function openHttp(
 }
 
 function processStatus(
-  { replica, eventLoop }: DoorParts,
+  { replica, eventLoop, engineTurns }: DoorParts,
   http: string | undefined,
   redis: string | undefined,
 ): ProcessStatus {
@@ -302,6 +316,7 @@ function processStatus(
     pid: process.pid,
     addresses: { peer: self?.peer ?? "", client: self?.client ?? "", http, redis },
     eventLoop: eventLoop.report(),
+    engineEventLoop: engineTurns === undefined ? undefined : reportOf(engineTurns),
   };
 }
 

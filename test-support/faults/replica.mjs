@@ -7,7 +7,7 @@ const built = (path) => import(new URL(`../../dist/${path}`, import.meta.url).hr
 const { startReplica, CannotStart } = await import("quorate/server");
 const { kv } = await import("quorate/services/kv");
 const { defaultLimits } = await built("api/config.js");
-const { watchEventLoop } = await built("server/event-loop.js");
+const { watchEventLoop } = await built("node/event-loop.js");
 const { startRespDoor } = await built("server/resp/listener.js");
 
 process.on("disconnect", () => process.exit(0));

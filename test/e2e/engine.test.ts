@@ -11,6 +11,7 @@ import type { Replica } from "../../src/api/replica.js";
 import { encodeUtf8 } from "../../src/base/bytes.js";
 import { connect } from "../../src/node/create-client.js";
 import { choosePorts } from "../../src/server/free-ports.js";
+import type { ProcessStatus } from "../../src/server/http.js";
 import { DevCluster, until } from "../../test-support/dev-cluster.js";
 import slow from "../../test-support/slow-machine.js";
 import { tally } from "../../test-support/tally-machine.js";
@@ -74,6 +75,14 @@ describe.each(enginePlaces)("with the engine %s", (engine) => {
 
       expect(together).toEqual([6, 7, 8, 9, 10]);
       expect(await client.count("k")).toBe(10);
+      const http = cluster.replicas[0]?.http ?? "";
+      const { engineEventLoop } = (await (await fetch(`http://${http}/v1/status`)).json()) as ProcessStatus;
+      const metrics = await (await fetch(`http://${http}/metrics`)).text();
+      const seconds = Number(/^quorate_engine_event_loop_longest_turn_seconds (.*)$/m.exec(metrics)?.[1]);
+      // No timer comes to the microsecond: a thread that is watched has been late.
+      if (engine === "worker") expect(engineEventLoop?.longestTurnWallMs).toBeGreaterThan(0);
+      else expect(engineEventLoop).toBeUndefined();
+      expect(seconds > 0).toBe(engine === "worker");
       await client.$close();
     } finally {
       await cluster.stop();

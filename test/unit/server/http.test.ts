@@ -190,6 +190,7 @@ function serve(changes: { readonly callMsMax?: number; readonly status?: Partial
     pid: 1,
     addresses: { peer: "", client: "", http: undefined, redis: undefined },
     eventLoop,
+    engineEventLoop: eventLoop,
   };
   const told: unknown[] = [];
   const app = makeHttpApp({
@@ -214,6 +215,7 @@ function serve(changes: { readonly callMsMax?: number; readonly status?: Partial
     metrics: openMetrics({
       status: () => now,
       eventLoop: () => eventLoop,
+      engineEventLoop: () => eventLoop,
       logLinesDropped: () => 17,
       httpAnswers: () => new Map([[200, 18]]),
       redis: () => undefined,

@@ -3,7 +3,8 @@
  *
  * Owns: the observation. A timer asks to be called each `resolutionMs`; how late it comes is how long a turn held the loop, at
  * least. The thread's processor time over the same interval says how much of it was our own work and not a busy machine.
- * Both are lower bounds with an error of one resolution. Called by `replica-process.ts`; shown in status and metrics.
+ * Both are lower bounds with an error of one resolution. What is seen lies in shared memory, so that one thread may tell of another. Called by
+ * `server/replica-process.ts` and `engine-worker.ts`; shown in status and metrics.
  */
 import { closeSync, openSync, readSync } from "node:fs";
 
@@ -24,11 +25,37 @@ export interface EventLoopWatch {
 
 const resolutionMs = 10;
 
-export function watchEventLoop(): EventLoopWatch {
+/** Where they lie in a `LongestTurns`. */
+const at = { wallMs: 0, cpuMs: 1, since: 2, isOfThread: 3 } as const;
+
+/** Of one event loop, in memory that threads share. Whoever resets it may hear of the turn before once more. */
+export type LongestTurns = Float64Array;
+
+export function newLongestTurns(): LongestTurns {
+  const turns = new Float64Array(new SharedArrayBuffer(8 * Object.keys(at).length));
+  resetTurns(turns);
+  return turns;
+}
+
+export function resetTurns(turns: LongestTurns): void {
+  turns[at.wallMs] = 0;
+  turns[at.cpuMs] = 0;
+  turns[at.since] = Date.now();
+}
+
+export function reportOf(turns: LongestTurns): EventLoopReport {
+  return {
+    longestTurnWallMs: turns[at.wallMs] ?? 0,
+    longestTurnCpuMs: turns[at.cpuMs] ?? 0,
+    cpuOf: turns[at.isOfThread] === 1 ? "thread" : "process",
+    since: turns[at.since] ?? 0,
+  };
+}
+
+/** Watches the loop of the thread that calls. `stop` forgets nothing of what was seen. */
+export function watchTurns(turns: LongestTurns): { look(): void; stop(): void } {
   const cpu = openCpuClock();
-  let longestTurnWallMs = 0;
-  let longestTurnCpuMs = 0;
-  let since = Date.now();
+  turns[at.isOfThread] = cpu.of === "thread" ? 1 : 0;
   let lastWall = performance.now();
   let lastCpu = cpu.readMs();
   const look = (): void => {
@@ -36,22 +63,29 @@ export function watchEventLoop(): EventLoopWatch {
     const cpuNow = cpu.readMs();
     const lateMs = Math.max(0, wall - lastWall - resolutionMs);
     // What the thread worked since the last look includes turns before the late one; the lateness bounds it.
-    longestTurnCpuMs = Math.max(longestTurnCpuMs, Math.min(lateMs, cpuNow - lastCpu));
-    longestTurnWallMs = Math.max(longestTurnWallMs, lateMs);
+    turns[at.cpuMs] = Math.max(turns[at.cpuMs] ?? 0, Math.min(lateMs, cpuNow - lastCpu));
+    turns[at.wallMs] = Math.max(turns[at.wallMs] ?? 0, lateMs);
     [lastWall, lastCpu] = [wall, cpuNow];
   };
   const timer = setInterval(look, resolutionMs);
   timer.unref();
+  const stop = (): void => {
+    clearInterval(timer);
+    cpu.close();
+  };
+  return { look, stop };
+}
+
+export function watchEventLoop(): EventLoopWatch {
+  const turns = newLongestTurns();
+  const { look, stop } = watchTurns(turns);
   return {
-    report: () => ({ longestTurnWallMs, longestTurnCpuMs, cpuOf: cpu.of, since }),
+    report: () => reportOf(turns),
     reset: () => {
       look();
-      [longestTurnWallMs, longestTurnCpuMs, since] = [0, 0, Date.now()];
+      resetTurns(turns);
     },
-    stop: () => {
-      clearInterval(timer);
-      cpu.close();
-    },
+    stop,
   };
 }
 
@@ -61,10 +95,10 @@ interface CpuClock {
   close(): void;
 }
 
-/** Linux tells nanoseconds per thread; the main thread's number is the process's. Elsewhere we take the whole process. */
+/** Linux tells nanoseconds per thread. Elsewhere we take the whole process. */
 function openCpuClock(): CpuClock {
   try {
-    const fd = openSync(`/proc/self/task/${process.pid}/schedstat`, "r");
+    const fd = openSync("/proc/thread-self/schedstat", "r");
     const buffer = Buffer.alloc(64);
     const readMs = (): number =>
       Number(buffer.toString("latin1", 0, readSync(fd, buffer, 0, 64, 0)).split(" ")[0]) / 1e6;

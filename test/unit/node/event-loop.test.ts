@@ -1,0 +1,52 @@
+/** What held the event loop, by the wall clock and by processor time (hazard F5). */
+import { Worker } from "node:worker_threads";
+import { expect, test } from "vitest";
+import { newLongestTurns, reportOf, resetTurns, watchEventLoop } from "../../../src/node/event-loop.js";
+
+test("a turn that computes is seen in both clocks, and a reset forgets it", async () => {
+  const watch = watchEventLoop();
+  await nextTimer(15);
+
+  const end = performance.now() + 80;
+  while (performance.now() < end);
+  await nextTimer(15);
+
+  expect(watch.report().longestTurnWallMs).toBeGreaterThan(50);
+  expect(watch.report().longestTurnCpuMs).toBeGreaterThan(5);
+  watch.reset();
+  expect(watch.report()).toMatchObject({ longestTurnWallMs: 0, longestTurnCpuMs: 0 });
+  watch.stop();
+});
+
+test("what holds the loop of another thread is told here, and is not taken for this thread's", async () => {
+  const turns = newLongestTurns();
+  const own = watchEventLoop();
+  const worker = new Worker(
+    `const { parentPort, workerData } = require("node:worker_threads");
+    import(workerData.module).then(({ watchTurns }) => {
+      watchTurns(workerData.turns);
+      setTimeout(() => {
+        const end = performance.now() + 80;
+        while (performance.now() < end);
+        setTimeout(() => parentPort.postMessage("held"), 30);
+      }, 30);
+    });`,
+    {
+      eval: true,
+      workerData: { module: new URL("../../../dist/node/event-loop.js", import.meta.url).href, turns },
+    },
+  );
+  await new Promise((resolve) => worker.once("message", resolve));
+  await worker.terminate();
+
+  expect(reportOf(turns).longestTurnWallMs).toBeGreaterThan(50);
+  expect(reportOf(turns).longestTurnCpuMs).toBeGreaterThan(5);
+  expect(reportOf(turns).cpuOf).toBe(own.report().cpuOf);
+  resetTurns(turns);
+  expect(reportOf(turns)).toMatchObject({ longestTurnWallMs: 0, longestTurnCpuMs: 0 });
+  own.stop();
+});
+
+function nextTimer(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
