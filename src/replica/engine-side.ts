@@ -14,7 +14,7 @@ import type { Hash } from "../ports/hash.js";
 import type { Connection, ConnectionHandlers, Network } from "../ports/network.js";
 import type { Known, KnownStore } from "../storage/known-store.js";
 import type { LogStatistics, LogStore } from "../storage/log-store.js";
-import type { Identity } from "../transport/gate.js";
+import type { Identity, Life } from "../transport/gate.js";
 import { Peers, type PeerTraffic } from "../transport/peers.js";
 import type { ToEngine, ToHost } from "./channel.js";
 import { Engine, type Driver, type DriverWorld, type FollowerFigures } from "./engine.js";
@@ -111,6 +111,11 @@ export class EngineSide<Ordering extends Driver = Driver> {
   /** Other replicas that can be talked to. */
   get connected(): readonly ReplicaId[] {
     return this.#peers.connected;
+  }
+
+  /** Under which process each of them was heard last. */
+  get lives(): ReadonlyMap<ReplicaId, Life> {
+    return this.#peers.lives;
   }
 
   acceptPeer(connect: (handlers: ConnectionHandlers) => Connection): void {

@@ -10,6 +10,7 @@
 import { isHardStateDurable } from "../consensus/raft/state.js";
 import { quorumOf } from "../model/membership.js";
 import { DiskError } from "../ports/disk.js";
+import { noDisk } from "../wire/handshake.js";
 import type { SimProcess } from "./process.js";
 import type { SimReplica } from "./sim-replica.js";
 import type { World } from "./world.js";
@@ -30,6 +31,21 @@ export function startStale(world: World, replica: SimReplica): void {
     if (found.term < promised.term || found.lastIndex < promised.index) rememberers.set(other, process);
   }
   replica.rememberedBy = rememberers;
+}
+
+/**
+ * A copy of its disk, made before its process began, may be started beside it: all others know the process that runs, and that its start has
+ * a number which that of the copy does not pass. While members change, or disks are given up, nobody can say so.
+ */
+export function mayStartCopy(world: World, replica: SimReplica): boolean {
+  const { process, found } = replica.opened?.core.identity ?? {};
+  if (found === undefined || found.starts === noDisk.starts || world.plan.spares > 0) return false;
+  if (world.spoiled.has(replica.id) || replica.lostBecause !== undefined) return false;
+  return world.replicas.every(({ id, opened }) => {
+    if (id === replica.id) return true;
+    const life = opened?.core.engine.lives.get(replica.id);
+    return life?.process === process && life?.starts === found.starts;
+  });
 }
 
 /** This host is among the f that may be spoiled; while members change nobody is. */

@@ -51,6 +51,8 @@ export const faultKinds = [
   "bitFlip",
   // Another program, in the place of the one that ran. Not among "all" either: it is an operator's doing, and lasts.
   "upgrade",
+  // A copy of a disk that is started as well. Of "all", but drawn by itself.
+  "copiedDisk",
 ] as const;
 
 export type FaultKind = (typeof faultKinds)[number];
@@ -65,6 +67,7 @@ export const faultClasses: Readonly<Record<string, readonly FaultKind[]>> = {
   members: ["memberAdd", "memberRemove", "memberReplace", "transfer"],
   memory: ["bitFlip"],
   upgrade: ["upgrade"],
+  copy: ["copiedDisk"],
   damage: ["bitRot", "lostWrite", "misdirectedWrite", "wipe", "oldDisk"],
 };
 

@@ -26,6 +26,7 @@ export const markerNames = [
   "a start failed because of the disk",
   "a start was refused",
   "a second process was refused the data directory",
+  "a second process was refused on a copy of a disk",
   "a replica was disowned: its disk had forgotten something",
   "a replica that was lost votes again",
   "a request was answered from a stored reply",

@@ -5,7 +5,7 @@
  * under way. Leaves to others: which faults come (`plan.ts`), what may be damaged (`atlas.ts`). Faults touch packets, disk blocks,
  * clocks and processes, and bits in memory; nothing above. The reason for its length: it is one list.
  */
-import { checkpointFiles, mayRestoreOldDisk, maySpoil, settledFile, startStale } from "./atlas.js";
+import { checkpointFiles, mayRestoreOldDisk, maySpoil, mayStartCopy, settledFile, startStale } from "./atlas.js";
 import { isChanging, newestConfiguration } from "../consensus/raft/configuration.js";
 import type { Instruction } from "../model/instruction.js";
 import { memberOf, type Member } from "../model/membership.js";
@@ -457,6 +457,17 @@ const apply: Readonly<Record<FaultKind, (world: World, fault: PlannedFault) => A
       replica.disk.restore(copy);
       say(world, `puts the copy back into ${replica.id}`);
       startStale(world, replica);
+    };
+  },
+  copiedDisk(world, fault) {
+    const replica = runningOf(world, fault);
+    if (replica === undefined || world.spoiled.has(replica.id)) return undefined;
+    replica.kill();
+    const copy = replica.disk.copy();
+    say(world, `copies the disk of ${replica.id}, which does not run`);
+    replica.start();
+    return () => {
+      if (mayStartCopy(world, replica)) replica.startCopy(copy);
     };
   },
 };

@@ -90,9 +90,10 @@ export function drawPlan(options: PlanOptions): Plan {
     : boundStalls({ ...drawLimits(draw, clients), ...drawCheckpoints(seed), audit: drawAudit(seed) });
   const opsPerSecond = options.pace ?? draw.spread(20, 2_000);
   const healAtMs = options.untilMs ?? Math.max(2_000, Math.min(60_000, (operations / opsPerSecond) * 1_000));
+  const kinds = options.faults.filter((kind) => kind !== "copiedDisk");
   const enabled = keptApart(
     draw,
-    options.faults.filter(() => draw.chance(enabledChance(options.faults.length))),
+    kinds.filter(() => draw.chance(enabledChance(kinds.length))),
   );
   return {
     seed,
@@ -110,7 +111,7 @@ export function drawPlan(options: PlanOptions): Plan {
     outstandingMax: calm ? 16 : draw.pick([1, 2, 4, 16]),
     timeoutMsMax: draw.pick([2_000, 10_000]),
     keys: draw.between(1, 4),
-    faults: drawFaults(draw, enabled, healAtMs),
+    faults: withCopies(drawFaults(draw, enabled, healAtMs), options, healAtMs),
     priorities: calm ? [] : drawPriorities(seed),
     foundingEndsAt: Array.from({ length: replicas }, () =>
       enabled.includes("startCrash") && draw.chance(0.3) ? draw.between(1, 30) : undefined,
@@ -294,6 +295,21 @@ function drawAudit(seed: number): Limits["audit"] {
     everyMs: draw.pick([50, 1_000]),
     reportMs: draw.pick([500, 5_000]),
   };
+}
+
+/** From a stream of its own, since it came later: in a quarter of the runs with all faults. */
+function withCopies(faults: readonly PlannedFault[], options: PlanOptions, healAtMs: number): readonly PlannedFault[] {
+  const draw = new Draw(randomStream(options.seed, "copied disks"));
+  const chance = Math.min(1, Math.max(0.25, 3 / options.faults.length));
+  if (!options.faults.includes("copiedDisk") || !draw.chance(chance)) return faults;
+  const copies = Array.from({ length: draw.between(1, 4) }, (_, at): PlannedFault => ({
+    number: faults.length + at + 1,
+    kind: "copiedDisk",
+    at: draw.fraction() * healAtMs,
+    lastsMs: draw.spread(5, 5_000),
+    draws: [draw.fraction(), draw.fraction(), draw.fraction(), draw.fraction()],
+  }));
+  return [...faults, ...copies];
 }
 
 /** Kinds that only set how bad the network always is (`drawNetwork`), and are no events. */

@@ -63,6 +63,14 @@ export const plantedInMembership: readonly PlantedBug[] = [
     options: { faults: ["twin"] },
   },
   {
+    id: "M10-copy",
+    hazard: "a process on a copy of a disk is let in although the one that runs is known",
+    file: "transport/peers.js",
+    from: " ?? this.#checkDisk(hello);",
+    to: ";",
+    options: { faults: ["copiedDisk", "kill"] },
+  },
+  {
     id: "M8-name",
     hazard: "a new disk takes itself for its predecessor, of which it reads in the log that it alone was the group",
     file: "consensus/raft/configuration.js",

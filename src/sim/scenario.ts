@@ -261,6 +261,13 @@ export class Scenario<M extends LowLevelMachine> {
     return this;
   }
 
+  /** A process of a replica that runs, on a copy of its disk from before its start: others know the one that runs, and must hear no other. */
+  startCopy(id: ReplicaId, copy: DiskSnapshot): this {
+    this.replica(id).startCopy(copy);
+    this.#check();
+    return this;
+  }
+
   /** As SIGSTOP. */
   pause(...ids: readonly ReplicaId[]): this {
     for (const id of ids) this.replica(id).pause();

@@ -4,7 +4,6 @@
  * Owns: its starts and ends, and what a supervisor would do (start again what has stopped); what the judges are told of it. Leaves to
  * others: when faults come (`nemesis.ts`), what is right (`checkers/`). Owned by `world.ts`.
  */
-import type { Limits } from "../api/config.js";
 import type { ForbiddenUse, LowLevelMachine } from "../api/low-level.js";
 import type { RaftState } from "../consensus/raft/state.js";
 import type { RoleView } from "../consensus/vocabulary.js";
@@ -16,35 +15,26 @@ import type { EngineHealth } from "../replica/channel.js";
 import { closeReplica, openReplica, type InlineReplica } from "../replica/open-replica.js";
 import type { OrderJudge } from "./checkers/order-judge.js";
 import { RuleBroken } from "./checkers/violation.js";
+import { CopiedReplica, type CopiedParts } from "./copied-replica.js";
+import type { DiskSnapshot } from "./disk-image.js";
 import { Draw } from "./draw.js";
-import type { Markers, Seen } from "./markers.js";
+import type { Seen } from "./markers.js";
 import { SimProcess } from "./process.js";
-import type { Scheduler } from "./scheduler.js";
 import { ProcessEnded, type SimDisk } from "./sim-disk.js";
 import { simHash } from "./sim-hash.js";
-import type { SimNetwork } from "./sim-network.js";
-import type { Trace } from "./trace.js";
 
-export interface SimReplicaParts {
-  readonly scheduler: Scheduler;
-  readonly network: SimNetwork;
+export interface SimReplicaParts extends CopiedParts {
   readonly disk: SimDisk;
-  readonly trace: Trace;
   readonly judge: OrderJudge;
   /** Of its first process. */
   readonly machine: LowLevelMachine;
-  readonly members: readonly Member[];
-  readonly clusterId: string;
-  readonly limits: Limits;
-  readonly turnMsMax: number;
-  /** Something of it threw: the run is over unless it is a fault that we made. */
-  readonly threw: (who: string, cause: unknown) => void;
   /** Start was refused, for good as far as this disk goes. */
   readonly refused: (id: string, code: string, message: string) => void;
-  readonly markers: Markers;
   /** It has told its program that replicas differ. */
   readonly setAside: (id: string) => void;
   readonly found: (id: string, finding: AuditedPosition) => void;
+  /** Its process has ended: what only that knew is forgotten. */
+  readonly ended: (id: string) => void;
 }
 
 const dataDir = "data";
@@ -77,6 +67,8 @@ export class SimReplica {
   /** The process that was asked to stop. */
   #stopping: SimProcess | undefined;
   #lostBecause: string | undefined;
+  #copy: CopiedReplica | undefined;
+  #copies = 0;
 
   constructor(member: Member, parts: SimReplicaParts) {
     this.id = member.id;
@@ -156,6 +148,7 @@ export class SimReplica {
 
   /** With an empty disk, to be added: it is another replica than the one that had this id before. */
   join(): void {
+    this.#copy?.end("its id is given to another disk");
     this.wipe();
     this.#joins = true;
     this.#lostBecause = undefined;
@@ -192,6 +185,19 @@ export class SimReplica {
       this.#parts.markers.reach("a second process was refused the data directory");
     });
     twin.kill();
+  }
+
+  /** Beside its own process, one on a copy of its disk: at most one at a time. */
+  startCopy(disk: DiskSnapshot): void {
+    if (this.#copy?.isUp === true) return;
+    this.#copies += 1;
+    const { id, machine } = this;
+    this.#copy = new CopiedReplica({ id, number: this.#copies, machine, dataDir, disk }, this.#parts);
+  }
+
+  /** The one on a copy of its disk, as long as nobody has refused it. */
+  get copy(): CopiedReplica | undefined {
+    return this.#copy?.isUp === true ? this.#copy : undefined;
   }
 
   /** As SIGTERM: takes nothing new, answers what it has, closes its log. */
@@ -237,6 +243,7 @@ export class SimReplica {
     this.#parts.network.onProcessEnd(process, how);
     this.#process = undefined;
     this.#opened = undefined;
+    this.#parts.ended(this.id);
   }
 
   #startLater(): void {

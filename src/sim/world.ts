@@ -10,6 +10,7 @@ import { Executor } from "../execution/executor.js";
 import type { ReplicaId } from "../model/ids.js";
 import type { Member } from "../model/membership.js";
 import { InvariantViolation } from "../base/invariant.js";
+import { checkCopies } from "./checkers/copies.js";
 import { checkQueues } from "./checkers/queues.js";
 import { checkStalls } from "./checkers/stalls.js";
 import { ClientJudge } from "./checkers/client-judge.js";
@@ -145,6 +146,7 @@ export class World {
           must(lacksVersion === undefined || isForced, "V28", () => `${id}: ${lacksVersion}`);
           if (opened === undefined) continue;
           checkQueues(id, opened, this.plan.limits);
+          checkCopies(id, opened, this.replicas);
           checkStalls(id, opened);
         }
       });
@@ -250,6 +252,9 @@ export class World {
       markers,
       setAside: (id) => this.memory?.setAside(id),
       found: (id, finding) => this.memory?.found(id, finding),
+      ended: (id) => {
+        for (const other of this.replicas) if (other.id !== id) other.copy?.end(`${id} has forgotten the first`);
+      },
     });
   }
 

@@ -85,3 +85,42 @@ test("M9: what is older by a start is noticed even if nothing was promised since
   group.until("it to be disowned", () => group.replica(old).lostBecause === "disowned", 5_000);
   group.untilReplaced(old).untilQuiet().conclude();
 });
+
+test.each([1, 2, 3])(
+  "M10: a copy of a disk beside its replica is refused, and the replica goes on (seed %i)",
+  (seed) => {
+    const group = groupOf(10, { seed, limits });
+    for (const id of group.replicas) {
+      group.untilQuiet().kill(id);
+      const copy = group.disk(id).copy();
+      group.start(id).untilQuiet();
+      append(group, 2);
+      group.startCopy(id, copy);
+      expect(group.replica(id).copy).toBeDefined();
+      group.until("the copy to step aside", () => group.replica(id).copy === undefined);
+      append(group, 2);
+      expect(group.replica(id).lostBecause).toBeUndefined();
+    }
+    expect(group.world.markers.reached).toContain("a second process was refused on a copy of a disk");
+    expect(text(group)).toBe(textOf(22));
+    group.untilQuiet().conclude();
+  },
+);
+
+test("M10: a copy that nobody can hear promises nothing, and is refused once it is heard, though its replica is down", () => {
+  const group = groupOf(10, { seed: 4, limits });
+  const id = group.untilQuiet().replicas[0] ?? "";
+  group.kill(id);
+  const copy = group.disk(id).copy();
+  group.start(id).untilQuiet().cutOff([id]).startCopy(id, copy).pass(5_000);
+  group.kill(id).pass(5_000);
+  append(group, 5);
+  expect(group.replica(id).copy).toBeDefined();
+
+  group.heal().until("the copy to step aside", () => group.replica(id).copy === undefined);
+  group.start(id).untilQuiet();
+  append(group, 1);
+  expect(group.replica(id).lostBecause).toBeUndefined();
+  expect(text(group)).toBe(textOf(16));
+  group.conclude();
+});
