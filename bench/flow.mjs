@@ -2,8 +2,8 @@
  * Flow control: what a follower that stands still, is slow or is away costs the others, and how it comes back: `npm run bench:flow`.
  *
  * `--entries 20000` of the log are written meanwhile, as fast as it goes, by `--outstanding 64` writes of `--bytes 4096`; `--ways paused,slow,killed`;
- * `--single` puts each write into an entry of its own. Prints one table, with `--json` one line of JSON for each way. Ends with 1 if a demand of
- * `test-support/faults/stall.mjs` failed. Run it on a quiet machine.
+ * `--single` puts each write into an entry of its own; `--memory 256` lets no process take more MiB, of which half for JavaScript's own memory.
+ * Prints one table, with `--json` one line of JSON for each way. Ends with 1 if a demand of `test-support/faults/stall.mjs` failed. Run it on a quiet machine.
  */
 import { parseArgs } from "node:util";
 import { stallFollower } from "../test-support/faults/stall.mjs";
@@ -14,6 +14,7 @@ const { values } = parseArgs({
     entries: { type: "string", default: "20000" },
     bytes: { type: "string", default: "4096" },
     outstanding: { type: "string", default: "64" },
+    memory: { type: "string" },
     single: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
@@ -23,10 +24,20 @@ for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.e
 
 const limits = values.single ? { admission: { batchCountMax: 1, pipelineMax: 64 } } : {};
 
+const residentMiB = values.memory === undefined ? undefined : Number(values.memory);
+const memory = residentMiB === undefined ? undefined : { residentMiB, heapMiB: Math.floor(residentMiB / 2) };
+
 const rows = [];
 for (const way of values.ways.split(",")) {
   const entries = Number(values.entries);
-  const plan = { way, entries, calmEntries: Math.min(entries, 20_000), valueBytes: Number(values.bytes), limits };
+  const plan = {
+    way,
+    entries,
+    calmEntries: Math.min(entries, 20_000),
+    valueBytes: Number(values.bytes),
+    limits,
+    memory,
+  };
   const told = await stallFollower({ ...plan, outstanding: Number(values.outstanding) });
   if (values.json) console.log(JSON.stringify(told));
   for (const line of told.wrong) console.error(`FAILED: ${way}: ${line}`);
@@ -41,6 +52,7 @@ for (const way of values.ways.split(",")) {
     "leader RSS MiB before": leaderResidentMiB.before,
     "first half": leaderResidentMiB.firstHalf,
     "second half": leaderResidentMiB.secondHalf,
+    "most of any": Math.max(...Object.values(told.residentMiBMost)),
     "entries behind": catchingUp.behind,
     "caught up in s": catchingUp.seconds,
     "entries/s caught": catchingUp.caughtPerSecond,

@@ -16,6 +16,7 @@ const program = fileURLToPath(new URL("./replica.mjs", import.meta.url));
 
 export class Cluster {
   #limits;
+  #heapMiB;
   #places = new Map();
   #running = new Map();
   #generations = new Map();
@@ -24,15 +25,19 @@ export class Cluster {
   /** Ends that no story asked for. */
   unexpected = [];
 
-  constructor(limits) {
+  constructor(limits, heapMiB) {
     this.#limits = limits;
+    this.#heapMiB = heapMiB;
     this.directory = mkdtempSync(join(tmpdir(), "quorate-faults-"));
     process.once("exit", this.#killAll);
   }
 
-  /** Founds a cluster of the first `founders` of these ids; the others have addresses, and do not run. */
-  static async found(ids, founders, limits = {}) {
-    const cluster = new Cluster(limits);
+  /**
+   * Founds a cluster of the first `founders` of these ids; the others have addresses, and do not run. `heapMiB` is what JavaScript's own memory
+   * may take in each process.
+   */
+  static async found(ids, founders, limits = {}, heapMiB = undefined) {
+    const cluster = new Cluster(limits, heapMiB);
     const ports = await choosePorts(0, ids.length * 3, new Set());
     ids.forEach((id, at) => {
       const [peer, client, redis] = [0, 1, 2].map((kind) => `127.0.0.1:${ports[3 * at + kind]}`);
@@ -78,7 +83,8 @@ export class Cluster {
       redis: this.#places.get(id).redis,
     };
     mkdirSync(this.directory, { recursive: true });
-    const child = fork(program, [JSON.stringify(options)], { stdio: ["ignore", "ignore", "inherit", "ipc"] });
+    const execArgv = this.#heapMiB === undefined ? [] : [`--max-old-space-size=${this.#heapMiB}`];
+    const child = fork(program, [JSON.stringify(options)], { execArgv, stdio: ["ignore", "ignore", "inherit", "ipc"] });
     const running = { child, how, questions: new Map(), next: 1, isMeant: false, gone: undefined };
     this.#running.set(id, running);
     running.gone = new Promise((resolve) => child.once("exit", (code, signal) => resolve(signal ?? code)));

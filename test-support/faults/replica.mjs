@@ -46,7 +46,11 @@ await startRespDoor({
 tell({ event: "listening" });
 
 const answers = {
-  status: () => ({ ...replica.status(), eventLoop: eventLoop.report(), memory: process.memoryUsage() }),
+  status: () => ({
+    ...replica.status(),
+    eventLoop: eventLoop.report(),
+    memory: { ...process.memoryUsage(), rssMost: process.resourceUsage().maxRSS * 1024 },
+  }),
   resetTurns: () => eventLoop.reset(),
   checkpoint: () => replica.checkpoint(),
   transfer: (to) => replica.transferLeadership(to),

@@ -2,8 +2,8 @@
  * A follower stands still, is slow or is away while the others are written to as fast as they go, and comes back (hazards F1 to F4).
  *
  * Owns: this story and its figures. Demands: what is on its way to the follower stays within the bytes in flight, nobody's operation fails, no
- * other leader is elected, and the follower has everything again without anybody's help. Times and memory are figures: `bench/flow.mjs`
- * prints them.
+ * other leader is elected, the follower has everything again without anybody's help, and, if asked for, no process ever took more memory than is
+ * allowed. Times and memory are figures: `bench/flow.mjs` prints them.
  */
 import { performance } from "node:perf_hooks";
 import { connect } from "quorate/client";
@@ -115,7 +115,10 @@ async function rateOf(cluster, writers, during) {
 const mostOf = (list) => Math.round(list.reduce((most, each) => Math.max(most, each), 0));
 const round = (number) => Math.round(number * 10) / 10;
 
-/** It is out of step until the log has grown by `entries`; before, for `calmEntries`, nothing is wrong. */
+/**
+ * It is out of step until the log has grown by `entries`; before, for `calmEntries`, nothing is wrong. `memory` is what each process may take:
+ * `{ heapMiB, residentMiB }`.
+ */
 export async function stallFollower({
   way = "paused",
   entries = 2_000,
@@ -124,8 +127,9 @@ export async function stallFollower({
   outstanding = 64,
   keys = 1_000,
   limits = {},
+  memory = /** @type {{ heapMiB: number, residentMiB: number } | undefined} */ (undefined),
 } = {}) {
-  const cluster = await Cluster.found(["a", "b", "c"], 3, limits);
+  const cluster = await Cluster.found(["a", "b", "c"], 3, limits, memory?.heapMiB);
   try {
     const leader = (await cluster.leader()).id;
     const follower = cluster.ids.find((id) => id !== leader);
@@ -161,6 +165,11 @@ export async function stallFollower({
     for (const name of ["inFlightBytes", "queuedBytes"]) {
       if (watch[name] > bytesMax) wrong.push(`${name} reached ${watch[name]}`);
     }
+    const residentMiBMost = Object.fromEntries(
+      statuses.map(({ id, memory: { rssMost } }) => [id, Math.round(rssMost / mebibyte)]),
+    );
+    for (const [id, most] of Object.entries(residentMiBMost))
+      if (most > (memory?.residentMiB ?? Infinity)) wrong.push(`${id} took ${most} MiB of memory`);
     const { outcome, ...catchingUp } = again;
     const { counters } = statuses.find(({ id }) => id === follower);
     return {
@@ -178,6 +187,7 @@ export async function stallFollower({
         firstHalf: mostOf(stalled.slice(0, stalled.length / 2)),
         secondHalf: mostOf(stalled.slice(stalled.length / 2)),
       },
+      residentMiBMost,
       ...counting.report,
     };
   } finally {

@@ -41,13 +41,17 @@ const narrow = {
   },
 };
 
+/** Of each process, in MiB. */
+const small = { heapMiB: 128, residentMiB: 256 };
+
 test.each(["paused", "slow", "killed"])(
-  "F1 to F4: a follower that is %s costs the others bounded memory, and catches up under load",
+  "F1 to F4: a follower that is %s costs the others bounded memory, and catches up under load, all in 256 MiB",
   async (way) => {
-    const told = await stallFollower({ way, entries: 400, limits: narrow });
+    const told = await stallFollower({ way, entries: 400, limits: narrow, memory: small });
 
     expect(told.wrong).toEqual([]);
     expect(told.inFlightBytesMost).toBeGreaterThan(0);
+    expect(Object.keys(told.residentMiBMost)).toHaveLength(3);
   },
   120_000,
 );
