@@ -26,7 +26,7 @@ const correspondents: ReadonlyMap<number, Correspondent> = new Map(
 );
 
 /** What the host says to whoever drives the core. */
-export type ToDriver = Exclude<ToEngine, { readonly kind: "appliedUpTo" | "rewind" | "forward" }>;
+export type ToDriver = Exclude<ToEngine, { readonly kind: "appliedUpTo" | "letGo" | "rewind" | "forward" }>;
 export type InstalledState = Omit<Extract<ToEngine, { readonly kind: "installed" }>, "kind">;
 
 /** What a driver is given: the way to the host and to the others. */

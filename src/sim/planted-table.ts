@@ -465,8 +465,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     id: "C8",
     hazard: "a replica that lags tells whoever is ahead of it what it has",
     file: "collections/event-log.js",
-    from: "this.#from(name, from ?? start)",
-    to: "this.#from(name, from === undefined || from.index > executed + 1 ? start : from)",
+    from: 'return { kind: "page", events: [], next: endOf(from, executed) };',
+    to: 'return from.index > executed + 1 ? this.read({ name, countMax }, executed) : { kind: "page", events: [], next: endOf(from, executed) };',
   },
   {
     id: "C8-gap",

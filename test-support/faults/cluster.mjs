@@ -36,7 +36,7 @@ export class Cluster {
    * Founds a cluster of the first `founders` of these ids; the others have addresses, and do not run. `heapMiB` is what JavaScript's own memory
    * may take in each process.
    */
-  static async found(ids, founders, limits = {}, heapMiB = undefined) {
+  static async found(ids, founders, limits = {}, heapMiB) {
     const cluster = new Cluster(limits, heapMiB);
     const ports = await choosePorts(0, ids.length * 3, new Set());
     ids.forEach((id, at) => {
