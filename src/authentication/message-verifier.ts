@@ -3,7 +3,7 @@
  * others harms itself alone (hazards B6, B23 and B24).
  *
  * Owns: the order of work. Each sender has a queue with a bound; senders take turns, replicas and clients each get half of them, and a
- * turn is a few signatures, however many a message has. What is worthless (malformed, of a stranger, wrongly signed) is paid from its
+ * turn is a few signatures, of one message or of several. What is worthless (malformed, of a stranger, wrongly signed) is paid from its
  * sender's budget, and a sender without budget is not looked at. What was found good is known for a while and costs a hash. Leaves to
  * others: what a message means, who a sender is. Called by whoever joins a core to its links.
  *
@@ -69,8 +69,10 @@ interface NamedClaim {
 
 /** A message, or a bundle. */
 interface Waiting {
-  /** Not looked at yet. */
-  claims: readonly NamedClaim[];
+  readonly claims: readonly NamedClaim[];
+  /** So many of them were looked at, or are in the turn under way. */
+  looked: number;
+  isWrong: boolean;
   /** What it counts for in its queue: one at least, so that a queue is bounded in messages as well. */
   readonly cost: number;
   readonly done: () => void;
@@ -170,7 +172,7 @@ export class MessageVerifier {
       this.counters.queueFull += 1;
       return;
     }
-    sender.queue.push({ claims: unknown, cost, done });
+    sender.queue.push({ claims: unknown, looked: 0, isWrong: false, cost, done });
     sender.waitingCount += cost;
     this.#line(sender);
     this.#takeTurns();
@@ -201,54 +203,63 @@ export class MessageVerifier {
   }
 
   #takeTurn(sender: Sender): void {
-    const [waiting] = sender.queue;
-    if (waiting === undefined) return;
-    const { verifier, settings } = this.#parts;
-    const part = waiting.claims.slice(0, settings.turnCountMax);
-    // Others may have brought the same meanwhile.
-    const unknown = part.filter((each) => !this.#isKnown(each));
-    waiting.claims = waiting.claims.slice(part.length);
-    if (unknown.length === 0) return this.#endTurn(sender, waiting);
+    const { verifier } = this.#parts;
+    const turn = this.#nextClaims(sender);
+    if (turn.length === 0) return this.#settle(sender);
     sender.isInTurn = true;
     this.#turns += 1;
-    this.counters.signatures += unknown.length;
+    this.counters.signatures += turn.length;
     verifier.verify(
-      unknown.map(({ claim }) => claim),
-      (areGood) => {
+      turn.map(({ claim }) => claim),
+      (results) => {
         sender.isInTurn = false;
         this.#turns -= 1;
-        if (areGood) for (const { claim, name } of unknown) this.#known.add(claim.signer, name);
-        if (areGood) this.#endTurn(sender, waiting);
-        else this.#refuse(sender, waiting);
+        for (const [at, { claim, name, waiting }] of turn.entries()) {
+          if (results[at] === true) this.#known.add(claim.signer, name);
+          else waiting.isWrong = true;
+        }
+        this.#settle(sender);
         this.#takeTurns();
       },
     );
   }
 
-  #endTurn(sender: Sender, waiting: Waiting): void {
-    const isGood = waiting.claims.length === 0 && this.#leave(sender, waiting);
-    this.#line(sender);
-    if (isGood) waiting.done();
+  /** Of one message or of several, in their order; without those that others brought meanwhile. */
+  #nextClaims({ queue }: Sender): readonly (NamedClaim & { readonly waiting: Waiting })[] {
+    const { turnCountMax } = this.#parts.settings;
+    const turn: (NamedClaim & { readonly waiting: Waiting })[] = [];
+    for (const waiting of queue) {
+      for (; waiting.looked < waiting.claims.length; waiting.looked += 1) {
+        const each = waiting.claims[waiting.looked];
+        if (each === undefined || this.#isKnown(each)) continue;
+        if (turn.length >= turnCountMax) return turn;
+        turn.push({ ...each, waiting });
+      }
+    }
+    return turn;
   }
 
-  #refuse(sender: Sender, waiting: Waiting): void {
-    this.counters.wronglySigned += 1;
-    sender.credit.spend(this.#now());
-    this.#leave(sender, waiting);
-    if (!sender.credit.hasSome(this.#now())) {
-      this.counters.overBudget += sender.queue.length;
-      sender.queue.length = 0;
-      sender.waitingCount = 0;
+  /** Answers from the head of the queue on whatever needs nothing more. No turn of the sender is under way. */
+  #settle(sender: Sender): void {
+    const good: Waiting[] = [];
+    for (let head = sender.queue[0]; head !== undefined; head = sender.queue[0]) {
+      if (!head.isWrong && head.looked < head.claims.length) break;
+      sender.queue.shift();
+      sender.waitingCount -= head.cost;
+      if (head.isWrong) this.#refuse(sender);
+      else good.push(head);
     }
     this.#line(sender);
+    for (const { done } of good) done();
   }
 
-  /** False if its connection was closed meanwhile. */
-  #leave(sender: Sender, waiting: Waiting): boolean {
-    if (sender.queue[0] !== waiting) return false;
-    sender.queue.shift();
-    sender.waitingCount -= waiting.cost;
-    return true;
+  #refuse(sender: Sender): void {
+    this.counters.wronglySigned += 1;
+    sender.credit.spend(this.#now());
+    if (sender.credit.hasSome(this.#now())) return;
+    this.counters.overBudget += sender.queue.length;
+    sender.queue.length = 0;
+    sender.waitingCount = 0;
   }
 
   #isKnown({ claim, name }: NamedClaim): boolean {

@@ -17,6 +17,6 @@ export interface Claim {
 }
 
 export interface SignatureVerifier {
-  /** Calls `done` once, later and never from within the call, with whether all of them are good. Calls may overtake one another. */
-  verify(claims: readonly Claim[], done: (areGood: boolean) => void): void;
+  /** Calls `done` once, later and never from within the call: whether each of them is good. Calls may overtake one another. */
+  verify(claims: readonly Claim[], done: (results: readonly boolean[]) => void): void;
 }

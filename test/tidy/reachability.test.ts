@@ -15,6 +15,7 @@ const unconnected = [
   "src/consensus/bft/compaction.ts",
   "src/authentication/message-verifier.ts",
   "src/authentication/sealer.ts",
+  "src/node/signature-thread.ts",
   "src/sim/sim-signatures.ts",
   "src/storage/contradiction-store.ts",
 ];

@@ -265,7 +265,8 @@ describe("a flood (hazard B24)", () => {
     for (let index = 1; index <= 90; index += 1) world.send(bad(world, index), "d");
     world.settle();
 
-    expect(world.gate.counters).toMatchObject({ wronglySigned: 4, overBudget: 86, signatures: 4 });
+    // The fifth was in the same turn as the fourth.
+    expect(world.gate.counters).toMatchObject({ wronglySigned: 4, overBudget: 86, signatures: 5 });
   });
 
   test("of bytes that are no messages costs the same budget", () => {
@@ -308,6 +309,37 @@ describe("a flood (hazard B24)", () => {
 
     expect(world.passed).toEqual(["b"]);
     expect(world.turns).toEqual([4, 4, 3]);
+  });
+});
+
+describe("messages that come together", () => {
+  test("share a turn, and a bad one among them is refused alone", () => {
+    const world = new World({ turnCountMax: 16, turnsMax: 1 });
+    world.send(said(world.seal("c", prepare(1))), "c");
+    for (let index = 1; index <= 4; index += 1) {
+      const signed = world.seal("b", prepare(index));
+      const isBad = index === 2;
+      world.send(said(isBad ? { ...signed, signature: new Uint8Array(64) } : signed), "b", `b${index}`);
+    }
+    world.settle();
+
+    expect(world.turns).toEqual([1, 4]);
+    expect(world.passed).toEqual(["c", "b1", "b3", "b4"]);
+    expect(world.gate.counters.wronglySigned).toBe(1);
+  });
+
+  test("are answered one by one, also if an answer closes the connection", () => {
+    const world = new World({ turnCountMax: 16, turnsMax: 1 });
+    const answered: number[] = [];
+    for (let number = 1; number <= 4; number += 1) {
+      world.gate.checkBundle(world.bundle("x", number), "connection 1", () => {
+        answered.push(number);
+        if (number === 1) world.gate.forget("connection 1");
+      });
+    }
+    world.settle();
+
+    expect(answered).toEqual([1]);
   });
 });
 
