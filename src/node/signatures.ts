@@ -40,7 +40,8 @@ const weakKeys = new Set([
 /** Of 32 bytes, and nobody can sign for it without its secret. */
 export function isStrongKey(publicKey: Uint8Array): boolean {
   if (publicKey.length !== publicKeyBytes) return false;
-  const unsigned = publicKey.slice();
+  // A copy, which `slice` of a Buffer is not.
+  const unsigned = new Uint8Array(publicKey);
   unsigned[31] = (unsigned[31] ?? 0) & 0x7f;
   return !weakKeys.has(hexOf(unsigned));
 }

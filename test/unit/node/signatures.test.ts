@@ -82,6 +82,18 @@ test("each of several is answered for itself, and the answer comes later", async
   expect(await ask([good, { ...good, bytes: new Uint8Array(1) }])).toEqual([true, false]);
 });
 
+test("what comes in Buffers, as from sockets, is verified and left as it is", () => {
+  // Half of all keys have the highest bit set.
+  for (let count = 0; count < 20; count += 1) {
+    const { publicKey, sign } = signerOf(generateKeyPairSync("ed25519").privateKey);
+    const claim = { publicKey: Buffer.from(publicKey), bytes: Buffer.from(bytes), signature: Buffer.from(sign(bytes)) };
+
+    expect(isStrongKey(claim.publicKey)).toBe(true);
+    expect(isSignedBy(claim)).toBe(true);
+    expect(new Uint8Array(claim.publicKey)).toEqual(publicKey);
+  }
+});
+
 test("more keys than are kept are verified all the same", () => {
   const others = Array.from({ length: 1100 }, () => signerOf(generateKeyPairSync("ed25519").privateKey));
   const claims = others.map(({ publicKey, sign }) => ({ publicKey, bytes, signature: sign(bytes) }));
