@@ -41,10 +41,12 @@ export interface BftClusterOptions {
   readonly diskMs?: readonly [number, number];
 }
 
-/** What a liar sends in place of a message to one replica. */
 export interface Liar {
   readonly name: string;
+  /** What it sends in place of a message to one replica. */
   outgoing(to: string, message: BftMessage, tools: LiarTools): readonly BftMessage[];
+  /** Which of the waiting requests it proposes as primary, in this order. */
+  orders?(waiting: readonly RequestName[]): readonly RequestName[];
 }
 
 export interface LiarTools {
@@ -52,8 +54,13 @@ export interface LiarTools {
   readonly replicas: readonly string[];
   readonly state: BftState;
   readonly random: Random;
-  /** As itself alone. */
-  sign<Kind extends Statement>(statement: Kind): Signed<Kind>;
+  readonly now: number;
+  /** All who lie, itself among them: they have one another's keys. */
+  readonly friends: readonly string[];
+  /** As itself or a friend, and as nobody else. */
+  sign<Kind extends Statement>(statement: Kind, by?: string): Signed<Kind>;
+  /** Sends to the same replica what `messages` gives after this time. */
+  later(ms: number, messages: () => readonly BftMessage[]): void;
   /** What it has received, the newest last. */
   readonly received: readonly BftMessage[];
 }
@@ -102,6 +109,8 @@ export class BftCluster {
   readonly faults: number;
   readonly evidence: Evidence[] = [];
   refused = 0;
+  /** Names of liars that have sent anything else than a correct replica. */
+  readonly lied = new Set<string>();
   readonly #timeline = new Timeline();
   readonly #random: Random;
   readonly #options: BftClusterOptions;
@@ -341,18 +350,29 @@ export class BftCluster {
   }
 
   #send(member: BftMember, to: string, message: BftMessage): void {
-    const { liar, id, state, received } = member;
-    if (liar === undefined) return this.#transmit(member, to, message);
-    const random = this.#random;
-    const tools = {
-      self: id,
-      replicas: this.ids,
-      state,
-      random,
-      received,
-      sign: <Kind extends Statement>(statement: Kind) => sign(id, statement),
+    const { liar } = member;
+    // Liars do not deceive one another.
+    if (liar === undefined || this.members.some((other) => other.id === to && other.liar !== undefined))
+      return this.#transmit(member, to, message);
+    const messages = liar.outgoing(to, message, this.#toolsOf(member, to));
+    if (messages.length !== 1 || messages[0] !== message) this.lied.add(liar.name);
+    for (const each of messages) this.#transmit(member, to, each);
+  }
+
+  #toolsOf(member: BftMember, to: string): LiarTools {
+    const { id, state, received } = member;
+    const friends = this.members.filter(({ liar }) => liar !== undefined).map((each) => each.id);
+    return {
+      ...{ self: id, replicas: this.ids, state, random: this.#random, now: this.now, friends, received },
+      sign: (statement, by = id) => {
+        if (!friends.includes(by)) throw new Error(`${id} has no key of ${by}`);
+        return sign(by, statement);
+      },
+      later: (ms, messages) =>
+        this.#later(member, ms, () => {
+          for (const each of messages()) this.#transmit(member, to, each);
+        }),
     };
-    for (const each of liar.outgoing(to, message, tools)) this.#transmit(member, to, each);
   }
 
   #transmit(from: BftMember, to: string, message: BftMessage): void {
@@ -394,7 +414,10 @@ export class BftCluster {
 
   #propose(member: BftMember): void {
     for (let room = roomOf(member.state); room > 0; room -= 1) {
-      const requests = [...member.pending.values()].filter(({ id }) => !member.proposed.has(id)).slice(0, 2);
+      const waiting = [...member.pending.values()].filter(({ id }) => !member.proposed.has(id));
+      const ordered = member.liar?.orders?.(waiting) ?? waiting;
+      if (member.liar !== undefined && ordered.length !== waiting.length) this.lied.add(member.liar.name);
+      const requests = ordered.slice(0, 2);
       if (requests.length === 0) return;
       for (const { id } of requests) member.proposed.add(id);
       this.#step(member, { kind: "propose", batches: [batchOf(requests)] });

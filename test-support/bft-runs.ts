@@ -1,0 +1,119 @@
+/**
+ * Whole runs of PBFT clusters, each from one seed: faults, then healing, then progress. A failure names its seed, which repeats it.
+ *
+ * Owns: what happens in each kind of run. Leaves to others: the cluster and its rules (`bft-cluster.ts`), what liars do
+ * (`bft-liars.ts`), and how many runs there are.
+ */
+import { nextBetween, nextFraction, randomStream } from "../src/base/random.js";
+import { BftCluster } from "./bft-cluster.js";
+import { liarNamed, liars } from "./bft-liars.js";
+
+export interface BftRun {
+  readonly decided: number;
+  readonly accused: number;
+}
+
+export type BftRunKind = (seed: number) => BftRun;
+
+function clusterFor(seed: number): BftCluster {
+  const random = randomStream(seed, "options");
+  const replicas = nextBetween(random, 4, 7);
+  const faulty = nextFraction(random) < 0.8;
+  return new BftCluster({
+    ...{ replicas, seed },
+    loss: faulty ? nextFraction(random) * 0.2 : 0,
+    duplication: faulty ? 0.1 : 0,
+    delayMs: [0.5, faulty ? nextBetween(random, 2, 40) : 3],
+    diskMs: [0, nextBetween(random, 1, 30)],
+  });
+}
+
+/** Something breaks or mends, and clients ask. */
+function trouble(cluster: BftCluster, seed: number): void {
+  const random = randomStream(seed, "nemesis");
+  const names = cluster.members.map(({ name }) => name);
+  const pick = (): string => names[nextBetween(random, 0, names.length - 1)] ?? "a";
+  let number = 0;
+  for (let round = 0; round < 12; round += 1) {
+    const act = nextBetween(random, 0, 9);
+    if (act <= 1) cluster.crash(pick());
+    else if (act === 2) for (const name of names) if (nextFraction(random) < 0.5) cluster.crash(name);
+    if (act === 3) {
+      const inside = names.filter(() => nextFraction(random) < 0.6);
+      cluster.partition([inside, names.filter((name) => !inside.includes(name))]);
+    } else if (act === 4) cluster.block(pick(), pick());
+    else if (act >= 6) cluster.heal();
+    for (const name of names) if (nextFraction(random) < 0.5) cluster.restart(name);
+    for (const client of ["x", "y"]) if (nextFraction(random) < 0.7) cluster.submit(client, (number += 1));
+    cluster.run(nextBetween(random, 5, 150));
+  }
+}
+
+/** Faults end, liars stay: whatever is asked now is executed everywhere. */
+function recover(cluster: BftCluster, seed: number): BftRun {
+  cluster.heal().calm();
+  for (const { name } of cluster.members) cluster.restart(name);
+  cluster.submit("healed", seed);
+  cluster.until(() => cluster.isExecutedByAll(`healed:${seed}`), 30_000);
+  return { decided: cluster.decided.size, accused: cluster.evidence.length };
+}
+
+export function runCrashes(seed: number): BftRun {
+  const cluster = clusterFor(seed);
+  trouble(cluster, seed);
+  return recover(cluster, seed);
+}
+
+/** Up to f replicas lie, each in its own way, from the beginning to after the end of all other trouble. */
+export function runLiars(seed: number): BftRun {
+  const cluster = clusterFor(seed);
+  const random = randomStream(seed, "liars");
+  const first = nextBetween(random, 0, cluster.ids.length - 1);
+  for (let count = 0; count < cluster.faults; count += 1) {
+    const { name } = liars[(seed + count * nextBetween(random, 1, liars.length)) % liars.length] ?? { name: "silent" };
+    const id = cluster.ids[(first + count) % cluster.ids.length];
+    if (id !== undefined) cluster.corrupt(id, liarNamed(name));
+  }
+  trouble(cluster, seed);
+  return recover(cluster, seed);
+}
+
+/** Hazard B20: each twin takes part on its own side of partitions that change, and remembers what the other never knew. */
+export function runTwins(seed: number): BftRun {
+  const cluster = clusterFor(seed);
+  for (let count = 0; count < cluster.faults; count += 1) {
+    const id = cluster.ids[(seed + count) % cluster.ids.length];
+    if (id !== undefined) cluster.twin(id);
+  }
+  const random = randomStream(seed, "twins");
+  const names = cluster.members.map(({ name }) => name);
+  let number = 0;
+  for (let round = 0; round < 12; round += 1) {
+    cluster.heal();
+    const groups: [string[], string[]] = [[], []];
+    for (const name of names) groups[nextBetween(random, 0, 1)]?.push(name);
+    if (nextFraction(random) < 0.85) cluster.partition(groups);
+    for (const client of ["x", "y"]) cluster.submit(client, (number += 1));
+    cluster.run(nextBetween(random, 20, 250));
+  }
+  return recover(cluster, seed);
+}
+
+/**
+ * Those named lie, the first of them as primary or as backup. Nothing else breaks, but the first two primaries are cut off for a while,
+ * so that views change; all requests are executed.
+ */
+export function runNamed(names: readonly string[], replicas: number, first: number): BftCluster {
+  const cluster = new BftCluster({ replicas, seed: 1 });
+  for (const [count, name] of names.entries()) {
+    const id = cluster.ids[(first + count) % replicas];
+    if (id !== undefined) cluster.corrupt(id, liarNamed(name));
+  }
+  for (let number = 1; number <= 18; number += 1) {
+    if (number === 6) cluster.partition([cluster.ids.slice(1)]);
+    if (number === 12) cluster.partition([cluster.ids.filter((_, at) => at !== 1)]);
+    if (number === 10 || number === 16) cluster.heal();
+    cluster.submit("x", number).submit("y", number).run(60);
+  }
+  return cluster.until(() => [1, 9, 18].every((number) => cluster.isExecutedByAll(`x:${number}`)), 10_000);
+}
