@@ -10,8 +10,8 @@ export const plantedInHealth: readonly PlantedBug[] = [
     id: "D20",
     hazard: "a follower whose disk is full acknowledges what it did not take",
     file: "consensus/raft/follower.js",
-    from: "const verified = advance(previous.index, entries.length);",
-    to: "const verified = advance(previous.index, message.entries.length);",
+    from: "if (isNew) promiseMatch({ state, role, turn }, round);",
+    to: "if (entries.length < message.entries.length) role.verified = advance(previous.index, message.entries.length); if (isNew || entries.length < message.entries.length) promiseMatch({ state, role, turn }, round);",
     options: { faults: ["fullDisk", "kill"] },
   },
   {

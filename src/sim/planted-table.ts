@@ -124,8 +124,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     id: "R5",
     hazard: "an acknowledgement names the follower's last index instead of the verified one",
     file: "consensus/raft/follower.js",
-    from: "role.acknowledged = role.verified; promise(turn, role.leader, accepted({ state, turn }, round, role.verified));",
-    to: "role.acknowledged = role.verified; promise(turn, role.leader, accepted({ state, turn }, round, state.log.lastIndex));",
+    from: "const match = minIndex(role.verified, state.writes.durableIndex); if (role.leader",
+    to: "const match = state.writes.durableIndex; if (role.leader",
   },
   {
     id: "R5-durable",
