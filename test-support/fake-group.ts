@@ -151,6 +151,7 @@ export class FakeGroup {
     if (refusal !== undefined) return this.#refuse(link, message, refusal);
     if (message.kind === "query") return this.#query(link, message);
     if (message.kind === "events") throw new Error("its machine has no events");
+    if (message.kind === "confirm") throw new Error("nobody votes here");
     this.#waiting = this.#waiting.filter(({ request }) => !isSame(keyOf(request), keyOf(message.request)));
     this.#waiting.push({ request: message.request, link });
     if (this.leader !== undefined && !this.losesRequests) this.#order(message.request, link);
@@ -238,8 +239,10 @@ export class FakeGroup {
   }
 
   #refuse(link: FakeLink, message: ClientMessage, refusal: AdmissionRefusal): void {
-    if (message.kind !== "request") this.#tell(link, { kind: "queryRefused", id: message.id, refusal });
-    else this.#tell(link, { kind: "requestRefused", key: keyOf(message.request), refusal });
+    if (message.kind === "query" || message.kind === "events")
+      this.#tell(link, { kind: "queryRefused", id: message.id, refusal });
+    else if (message.kind === "request")
+      this.#tell(link, { kind: "requestRefused", key: keyOf(message.request), refusal });
   }
 
   #leaderMessage(): ReplicaMessage {

@@ -14,7 +14,7 @@
 import { utf8Length } from "../base/utf8.js";
 import { randomStream } from "../base/random.js";
 import { requestLimits } from "../model/request-limits.js";
-import type { ReplicaMessage } from "../model/request.js";
+import { keyOf, type ReplicaMessage } from "../model/request.js";
 import { CommandSide } from "./command-side.js";
 import { Desk, type ClientCounters } from "./desk.js";
 import type { ClientLimits } from "./limits.js";
@@ -23,6 +23,7 @@ import type { AskRefusal, CommandAsk, QueryAsk } from "./outcome.js";
 import { PendingQuery, QuerySide } from "./query-side.js";
 import { PendingResolve, ResolveSide, type ResolveAsk } from "./resolve-side.js";
 import { Routes, type Endpoint } from "./routes.js";
+import { Votes, type VoteOutcome, type VotesParts, type VoteStatistics } from "./votes.js";
 import { PendingCommand } from "./window.js";
 
 export interface ClientCoreParts {
@@ -36,6 +37,8 @@ export interface ClientCoreParts {
   readonly principal: string;
   /** A text that no other opening ever has. */
   readonly drawNonce: () => string;
+  /** If f + 1 replicas must say the same before an answer is believed. */
+  readonly votes?: VotesParts | undefined;
 }
 
 export interface ClientStatus {
@@ -55,6 +58,8 @@ export interface ClientStatus {
   /** How often another replica was asked instead. */
   readonly moves: number;
   readonly counters: Readonly<ClientCounters>;
+  /** With `faults: "value"`. */
+  readonly votes: VoteStatistics | undefined;
 }
 
 /** `draining`: takes nothing new and ends what it has. `leaving`: the session's end is on its way. */
@@ -67,6 +72,7 @@ export class ClientCore {
   readonly #commands: CommandSide;
   readonly #queries: QuerySide;
   readonly #resolves: ResolveSide;
+  readonly #votes: Votes | undefined;
   #phase: ClientPhase = "open";
   /** No deadline is before this. */
   #nextDeadline = Infinity;
@@ -75,12 +81,15 @@ export class ClientCore {
   /** Attempts in a row that nobody answered. */
   #stalls = 0;
 
-  constructor({ endpoints, links, limits, seed, principal, drawNonce }: ClientCoreParts) {
+  constructor({ endpoints, links, limits, seed, principal, drawNonce, votes }: ClientCoreParts) {
     this.#limits = limits;
+    this.#votes = votes === undefined ? undefined : new Votes(votes, limits, randomStream(seed, "votes"));
     this.#routes = new Routes(endpoints, links, limits, randomStream(seed, "routes"));
     this.#desk = new Desk((message) => {
       const endpoint = this.#routes.ready;
-      if (endpoint !== undefined) links.send(endpoint.address, message);
+      if (endpoint === undefined) return;
+      links.send(endpoint.address, message);
+      if (message.kind === "request") this.#votes?.asked(keyOf(message.request));
     });
     const desk = this.#desk;
     this.#queries = new QuerySide(desk, limits, randomStream(seed, "queries"));
@@ -165,6 +174,23 @@ export class ClientCore {
     this.#endTurn(now);
   }
 
+  /** The link on which the replica at this address is asked for its votes. */
+  voterReady(address: string, now: number): void {
+    this.#votes?.onReady(address);
+    this.#endTurn(now);
+  }
+
+  voterClosed(address: string, now: number): void {
+    this.#votes?.onClosed(address, now);
+    this.#endTurn(now);
+  }
+
+  /** What the replica at this address says there. */
+  receiveVote(address: string, message: ReplicaMessage, now: number): void {
+    if (message.kind === "vote" && this.#votes !== undefined) this.#onVoted(this.#votes.onVote(address, message), now);
+    this.#endTurn(now);
+  }
+
   tick(now: number): void {
     this.#routes.tick(now);
     if (now >= this.#nextDeadline) this.#expire(now);
@@ -183,7 +209,7 @@ export class ClientCore {
   /** When `tick` is due; infinity if nothing waits for time. Earlier is harmless, later delays retries and time-outs. */
   wakeAt(): number {
     if (this.#phase === "closed") return Infinity;
-    const earliest = Math.min(this.#nextDeadline, this.#routes.wakeAt());
+    const earliest = Math.min(this.#nextDeadline, this.#routes.wakeAt(), this.#votes?.wakeAt() ?? Infinity);
     if (this.#routes.ready === undefined) return earliest;
     const attemptMs = this.#attemptMs();
     return Math.min(
@@ -224,18 +250,16 @@ export class ClientCore {
       linkFailures: this.#routes.failures,
       moves: this.#routes.moves,
       counters: this.#desk.counters,
+      votes: this.#votes?.statistics,
     };
   }
 
   #onMessage(message: ReplicaMessage, now: number): void {
     switch (message.kind) {
-      case "reply":
-        this.#answered();
-        if (message.key.kind === "close") return this.#onSessionClosed();
-        if (message.key.kind === "resolve" && !this.#commands.isInWindow(message.key)) {
-          return this.#resolves.onReply(message.key, message.reply, message.index, now);
-        }
-        return this.#commands.onReply(message.key, message.reply, message.index, now);
+      case "reply": {
+        const { key, reply, index } = message;
+        return this.#onVoted(this.#votes?.onReply(key, reply, index) ?? message, now);
+      }
       case "requestRefused":
         if (message.key.kind === "resolve" && !this.#commands.isInWindow(message.key)) {
           this.#desk.countRefusal(message.refusal.code);
@@ -256,7 +280,26 @@ export class ClientCore {
         if (this.#knowsLeader) this.#commands.leaderChanged();
         this.#knowsLeader = true;
         if (message.address !== undefined) this.#routes.hint(message.address, now);
+        return;
+      case "vote":
+        this.#desk.counters.lateAnswers += 1;
     }
+  }
+
+  /** Only what enough replicas say is believed. Of one that is outvoted nothing is known but that another must be asked. */
+  #onVoted(outcome: VoteOutcome, now: number): void {
+    if (outcome === "waiting") return;
+    if (outcome === "outvoted") {
+      if (this.#routes.hasOthers) this.#leave("it answered something else than others", now);
+      return;
+    }
+    const { key, reply, index } = outcome;
+    this.#answered();
+    if (key.kind === "close") return this.#onSessionClosed();
+    if (key.kind === "resolve" && !this.#commands.isInWindow(key)) {
+      return this.#resolves.onReply(key, reply, index, now);
+    }
+    return this.#commands.onReply(key, reply, index, now);
   }
 
   /** The replica is of use: its earlier failures are forgotten. */
@@ -269,6 +312,7 @@ export class ClientCore {
   #endTurn(now: number): void {
     if (this.#phase !== "closed") {
       this.#routes.connect(now);
+      this.#votes?.tick(now);
       if (this.#routes.ready !== undefined) {
         this.#commands.pump(now);
         this.#queries.pump(now);
@@ -297,6 +341,7 @@ export class ClientCore {
   #end(): void {
     this.#phase = "closed";
     this.#routes.closeAll();
+    this.#votes?.closeAll();
   }
 
   #expire(now: number): void {

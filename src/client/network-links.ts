@@ -50,11 +50,12 @@ export class NetworkLinks implements ClientLinks {
   readonly #options: NetworkLinksOptions;
   readonly #links = new Map<string, Link>();
   readonly #hopeless = new Set<string>();
-  #clusterId: string;
+  readonly #cluster: { id: string };
 
-  constructor(options: NetworkLinksOptions) {
+  /** `others`: whoever they talk to is of the same cluster. */
+  constructor(options: NetworkLinksOptions, others?: NetworkLinks) {
     this.#options = options;
-    this.#clusterId = options.clusterId;
+    this.#cluster = others === undefined ? { id: options.clusterId } : others.#cluster;
   }
 
   /** Whoever answers there will never serve this client. */
@@ -121,10 +122,10 @@ export class NetworkLinks implements ClientLinks {
     if (welcome.protocol !== protocolVersion)
       return `it speaks protocol ${welcome.protocol}, this client ${protocolVersion}`;
     if (welcome.machine !== machine) return `it runs the machine ${welcome.machine}, not ${machine}`;
-    if (this.#clusterId !== "" && welcome.clusterId !== this.#clusterId) {
-      return `it belongs to cluster ${welcome.clusterId}, not ${this.#clusterId}`;
+    if (this.#cluster.id !== "" && welcome.clusterId !== this.#cluster.id) {
+      return `it belongs to cluster ${welcome.clusterId}, not ${this.#cluster.id}`;
     }
-    this.#clusterId = welcome.clusterId;
+    this.#cluster.id = welcome.clusterId;
     return undefined;
   }
 
@@ -134,7 +135,7 @@ export class NetworkLinks implements ClientLinks {
       kind: "hello",
       protocol: protocolVersion,
       role: "client",
-      clusterId: this.#clusterId,
+      clusterId: this.#cluster.id,
       from: name,
       to: "",
       incarnation: 0,

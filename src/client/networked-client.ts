@@ -27,6 +27,8 @@ export interface NetworkedClientOptions {
   readonly clusterId: string;
   /** For the replicas' logs. */
   readonly name: string;
+  /** An answer is believed once f + 1 of the replicas at `endpoints` have the same. */
+  readonly isVoting: boolean;
   /** A link opened or closed. */
   readonly linkChanged: () => void;
   readonly closed: () => void;
@@ -41,14 +43,9 @@ export class NetworkedClient {
   constructor(options: NetworkedClientOptions) {
     const { clock, network, hash, entropy, machine, name, clusterId, linkChanged } = options;
     this.#clock = clock;
+    const common = { clock, network, hash, name, machine: machine.name, machineVersion: machine.version, clusterId };
     this.#links = new NetworkLinks({
-      clock,
-      network,
-      hash,
-      name,
-      machine: machine.name,
-      machineVersion: machine.version,
-      clusterId,
+      ...common,
       ready: (address) => {
         this.#core.linkReady(address, clock.monotonic());
         linkChanged();
@@ -61,6 +58,15 @@ export class NetworkedClient {
       },
       message: (address, message) => this.input((core, now) => core.receive(address, message, now)),
     });
+    const votes = new NetworkLinks(
+      {
+        ...common,
+        ready: (address) => this.input((core, now) => core.voterReady(address, now)),
+        closed: (address) => this.input((core, now) => core.voterClosed(address, now)),
+        message: (address, message) => this.input((core, now) => core.receiveVote(address, message, now)),
+      },
+      this.#links,
+    );
     this.#core = new ClientCore({
       endpoints: options.endpoints,
       links: this.#links,
@@ -68,6 +74,7 @@ export class NetworkedClient {
       seed: seedOf(entropy.bytes(6)),
       principal: "",
       drawNonce: () => hexOf(entropy.bytes(16)),
+      votes: options.isVoting ? { links: votes, endpoints: options.endpoints, hash } : undefined,
     });
     this.#turns = new ClientTurns(this.#core, clock, options.closed);
   }

@@ -137,7 +137,9 @@ export type ClientMessage =
       readonly read: ReadLevel;
     }
   /** Answered like a query, at once or as soon as there is something, with the events from a position on (`wire/events-codec.ts`). */
-  | { readonly kind: "events"; readonly id: number; readonly question: EventsQuestion; readonly waitMs: number };
+  | { readonly kind: "events"; readonly id: number; readonly question: EventsQuestion; readonly waitMs: number }
+  /** Answered by a `vote` as soon as this replica has executed the request, whoever it was sent to. */
+  | { readonly kind: "confirm"; readonly key: RequestKey };
 
 /** Names the request that a reply belongs to. */
 export type RequestKey =
@@ -163,6 +165,17 @@ export type ReplicaMessage =
       readonly outcome: QueryOutcome;
     }
   | { readonly kind: "queryRefused"; readonly id: number; readonly refusal: AdmissionRefusal }
+  /** What this replica answers to a request, by its digest (`wire/client-codec.ts`). */
+  | {
+      readonly kind: "vote";
+      readonly replica: ReplicaId;
+      /** How many there are, as it has executed that. */
+      readonly voters: number;
+      readonly key: RequestKey;
+      /** It has executed the request, and everything up to here. */
+      readonly index: LogIndex;
+      readonly digest: Uint8Array;
+    }
   /** Sent after the handshake and whenever it changes: where requests travel least. */
   | { readonly kind: "leader"; readonly leader: ReplicaId | undefined; readonly address: string | undefined };
 
@@ -170,6 +183,20 @@ export type QueryOutcome =
   | { readonly status: "ok"; readonly output: Uint8Array }
   | { readonly status: "rejected"; readonly code: string; readonly data: Uint8Array }
   | { readonly status: "failed"; readonly message: string };
+
+/** Another one for each key. */
+export function keyText(key: RequestKey): string {
+  switch (key.kind) {
+    case "open":
+      return `open ${key.nonce}`;
+    case "command":
+    case "resolve":
+      return `${key.kind} ${key.session} ${key.number}`;
+    case "keepAlive":
+    case "close":
+      return `${key.kind} ${key.session}`;
+  }
+}
 
 export function keyOf(request: Request): RequestKey {
   switch (request.kind) {

@@ -62,8 +62,11 @@ export async function connect<M extends LowLevelMachine>(
   return surfaceOf<M>(machine, running);
 }
 
-function checkOptions({ endpoints, limits, read, timeoutMs, connectTimeoutMs }: ConnectOptions): string | undefined {
+function checkOptions(options: ConnectOptions): string | undefined {
+  const { endpoints, limits, read, timeoutMs, connectTimeoutMs, faults } = options;
   if (endpoints.length === 0) return "Cannot connect: no endpoint is given";
+  if (faults === "value" && new Set(endpoints).size < 3)
+    return "Cannot tell a wrong answer from a right one: give the endpoints of all replicas, three or more";
   for (const endpoint of endpoints) {
     try {
       parseAddress(endpoint);

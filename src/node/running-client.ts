@@ -41,6 +41,12 @@ export interface ConnectOptions {
   readonly clusterId?: string;
   /** For the replicas' logs. */
   readonly name?: string;
+  /**
+   * What replicas may do that must not mislead this client. `crash` (default): stop, so the answer of one is enough. `value`: also compute or
+   * remember wrongly, so the outcome of a command is believed once f + 1 replicas have the same: then `endpoints` are all of them, three or more.
+   * Queries and events are not voted on.
+   */
+  readonly faults?: "crash" | "value";
   /** Windows, queues and intervals; each has a default. */
   readonly limits?: Partial<ClientLimits>;
 }
@@ -87,6 +93,7 @@ export class RunningClient {
       machine,
       clusterId: options.clusterId ?? "",
       name: options.name ?? `client-${hexOf(nodeEntropy.bytes(4))}`,
+      isVoting: options.faults === "value",
       linkChanged: () => this.#onReady(),
       closed: () => this.#onClosed(),
     });

@@ -14,7 +14,7 @@ import type { Entry } from "../model/entry.js";
 import type { AuditedPosition } from "../model/audit.js";
 import type { ReplicaId } from "../model/ids.js";
 import type { QuarantineState } from "../model/quarantine.js";
-import type { AdmissionRefusal, ReplicaMessage } from "../model/request.js";
+import type { AdmissionRefusal, ClientMessage, ReplicaMessage } from "../model/request.js";
 import type { Hash } from "../ports/hash.js";
 import { peekRequest } from "../wire/request-codec.js";
 import { decodeHostMessage } from "../wire/host-codec.js";
@@ -28,7 +28,7 @@ import type { Quarantine } from "./quarantine.js";
 import type { OutgoingParts } from "./outgoing.js";
 import { OrderedReports } from "./ordered-reports.js";
 import { Proposals } from "./proposals.js";
-import { Queries, type ClientQuery } from "./queries.js";
+import { Queries } from "./queries.js";
 import { Requests } from "./requests.js";
 import type { Scrubber } from "./scrubber.js";
 import { StepsUnfinished, type StepsUnfinishedParts } from "./unfinished.js";
@@ -131,6 +131,7 @@ export class Host {
       executor,
       admission,
       counters: this.counters,
+      hash,
       toEngine,
       answer,
       sendOn: (request) => this.#proposals.add(request),
@@ -182,7 +183,8 @@ export class Host {
     this.#parts.again();
   }
 
-  query(connection: number, query: ClientQuery): void {
+  query(connection: number, query: Exclude<ClientMessage, { readonly kind: "request" }>): void {
+    if (query.kind === "confirm") return this.#requests.confirm(connection, query.key, this.#closed);
     this.#queries.add(connection, query, this.#closed);
   }
 

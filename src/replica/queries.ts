@@ -29,7 +29,7 @@ export interface QueriesParts {
   readonly counted: (refusal: AdmissionRefusal) => AdmissionRefusal;
 }
 
-export type ClientQuery = Exclude<ClientMessage, { readonly kind: "request" }>;
+export type ClientQuery = Extract<ClientMessage, { readonly kind: "query" | "events" }>;
 
 const nothing = new Uint8Array(0);
 

@@ -289,7 +289,7 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
   #onClientMessage(connection: number, type: number, payload: Uint8Array): void {
     if (type === clientMessageTypes.request) return this.#host.request(connection, payload);
     const message = decodeClientMessage(type, payload);
-    if (message?.kind === "query" || message?.kind === "events") this.#host.query(connection, message);
+    if (message !== undefined && message.kind !== "request") this.#host.query(connection, message);
     else this.#drop("malformed client message", `type ${type}, connection ${connection}`);
   }
 

@@ -12,10 +12,12 @@ import type { AdmissionLimits } from "../api/config.js";
 import type { Executed, Executor } from "../execution/executor.js";
 import type { LogIndex, ReplicaId } from "../model/ids.js";
 import type { AdmissionRefusal, ReplicaMessage, RequestKey } from "../model/request.js";
+import type { Hash } from "../ports/hash.js";
 import { encodeHostMessage } from "../wire/host-codec.js";
 import { peekRequest } from "../wire/request-codec.js";
 import type { ToEngine } from "./channel.js";
 import type { HostCounters } from "./host-counters.js";
+import { Confirmations } from "./confirmations.js";
 import { Waiting } from "./waiting.js";
 
 export interface RequestsParts {
@@ -23,6 +25,7 @@ export interface RequestsParts {
   readonly executor: Executor;
   readonly admission: AdmissionLimits;
   readonly counters: HostCounters;
+  readonly hash: Hash;
   readonly toEngine: (message: ToEngine) => void;
   readonly answer: (connection: number, message: ReplicaMessage) => void;
   /** On its way to the leader. */
@@ -33,9 +36,12 @@ export interface RequestsParts {
 export class Requests {
   readonly #parts: RequestsParts;
   readonly #waiting = new Waiting();
+  readonly #confirmations: Confirmations;
 
   constructor(parts: RequestsParts) {
     this.#parts = parts;
+    const { self, executor, hash, answer } = parts;
+    this.#confirmations = new Confirmations({ self, executor, hash, answer });
   }
 
   get count(): number {
@@ -61,7 +67,13 @@ export class Requests {
     if (added) counters.requestsAdmitted += 1;
   }
 
+  /** A client asks what is answered here. If nothing is taken it hears nothing: others will do. */
+  confirm(connection: number, key: RequestKey, closed: AdmissionRefusal | undefined): void {
+    if (closed === undefined) this.#confirmations.add(connection, key);
+  }
+
   disconnected(connection: number): void {
+    this.#confirmations.disconnected(connection);
     this.#waiting.dropConnection(connection);
   }
 
@@ -74,6 +86,7 @@ export class Requests {
     const { counters, answer } = this.#parts;
     if (repeated) counters.commandsRepeated += 1;
     else counters.commandsExecuted += 1;
+    this.#confirmations.executed(index, key, reply);
     const request = this.#waiting.take(key);
     if (request !== undefined) answer(request.connection, { kind: "reply", key, index, reply });
   }
@@ -91,6 +104,7 @@ export class Requests {
 
   /** Their clients know already that this may be no answer to what has left this replica's hands. */
   refuseAll(refusal: AdmissionRefusal): void {
+    this.#confirmations.clear();
     for (const { key } of [...this.#waiting.all()]) this.refuse(this.#parts.self, key, refusal);
   }
 

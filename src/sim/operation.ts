@@ -18,6 +18,8 @@ export interface Operation {
   readonly input: Uint8Array;
   /** Of a query. */
   readonly read: ReadLevel;
+  /** Its outcome is believed only if f + 1 replicas have the same. */
+  readonly isVotedOn: boolean;
   /** The connection that a query's answer came by, counted for its client: one process of one replica. */
   link: number;
   readonly calledAt: number;

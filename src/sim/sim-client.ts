@@ -42,6 +42,8 @@ export interface SimClientParts {
   readonly endpoints: readonly string[];
   readonly clusterId: string;
   readonly limits: ClientLimits;
+  /** It asks f + 1 replicas before it believes the outcome of a command. */
+  readonly isVoting: boolean;
   /** Milliseconds between two questions, on average, and how many may be unanswered. */
   readonly paceMs: number;
   readonly outstandingMax: number;
@@ -100,7 +102,7 @@ export class SimClient {
   start(): void {
     // Two kills may overlap: the end of the first has started it already.
     if (this.#process !== undefined) return;
-    const { scheduler, network, machine, endpoints, clusterId, limits, turnMsMax, threw } = this.#parts;
+    const { scheduler, network, machine, endpoints, clusterId, limits, turnMsMax, threw, isVoting } = this.#parts;
     this.#starts += 1;
     const process = new SimProcess(scheduler, `${this.id}.${this.#starts}`, {
       turnMsMax,
@@ -119,6 +121,7 @@ export class SimClient {
         machine,
         clusterId,
         name: this.id,
+        isVoting,
         linkChanged: () => void (this.#links += 1),
         closed: () => {},
       });
@@ -142,12 +145,16 @@ export class SimClient {
 
   /** Asks now; the operation's end is written when it is known. Refused without effect if no client runs. */
   ask({ kind, name, value, read: asked }: PlainAsk, timeoutMs: number): Operation | undefined {
-    const { machine, judge, scheduler, trace } = this.#parts;
+    const { machine, judge, scheduler, trace, isVoting } = this.#parts;
     const client = this.#client;
     if (client === undefined) return undefined;
     const input = admit(machine, name, value);
     const read = this.#levelOf(asked ?? "linearizable");
-    const operation = judge.begin({ client: this.id, kind, name, value, input, read, calledAt: scheduler.now });
+    const operation = judge.begin({
+      ...{ client: this.id, kind, name, value, input, read },
+      isVotedOn: isVoting && kind === "command",
+      calledAt: scheduler.now,
+    });
     this.#outstanding.add(operation);
     trace.addOften(
       this.id,
@@ -238,7 +245,7 @@ export class SimClient {
   }
 
   #end(operation: Operation, end: NonNullable<Operation["end"]>): void {
-    operation.end = this.#parts.judge.trusted(end);
+    operation.end = this.#parts.judge.trusted(operation, end);
     if (end.kind === "unknown" || end.kind === "notExecuted") this.#parts.markers.ended(end.kind);
     this.#finish(operation, () => (end.kind === "refused" ? `refused ${end.refusal.code}` : end.kind));
   }

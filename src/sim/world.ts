@@ -273,6 +273,8 @@ export class World {
       endpoints,
       clusterId,
       limits,
+      // Half of them where memory fails: the others are told what one replica has.
+      isVoting: this.memory !== undefined && new Draw(scheduler.random(`votes ${id}`)).chance(0.5),
       paceMs,
       outstandingMax,
       timeoutMsMax,

@@ -9,23 +9,27 @@
  *                  2 query          id varint, name text, input bytes, read u8 (1 linearizable, 2 lease,
  *                                 3 at least: index varint, 4 no older than: ms varint, 5 local)
  *                  3 events         as in events-codec.ts; the answer is a queryReply or queryRefused
+ *                  4 confirm        key; the answer is a vote
  *   to a client    1 reply          key, index varint, reply
  *                  2 requestRefused key, refusal
  *                  3 queryReply     id, index varint, age f64, status u8 (1 ok: bytes, 2 rejected: text, bytes, 3 failed: text)
  *                  4 queryRefused   id varint, refusal
  *                  5 leader         known u8 (0 | 1: id text), known u8 (0 | 1: address text)
+ *                  6 vote           replica text, voters varint, key, index varint, digest bytes: SHA-256 of key and reply
  *   key            1 open: nonce text; 2 command, 3 resolve: session, number varint; 4 keepAlive, 5 close: session varint
  *   refusal        code u8, then its fields as varints or text
  */
 import { ByteReader, ByteWriter } from "../base/bytes.js";
 import { logIndex, requestNumber, sessionId, type LogIndex } from "../model/ids.js";
 import { requestLimits } from "../model/request-limits.js";
+import type { Hash } from "../ports/hash.js";
 import type {
   AdmissionRefusal,
   ClientMessage,
   QueryOutcome,
   ReadLevel,
   ReplicaMessage,
+  Reply,
   RequestKey,
 } from "../model/request.js";
 import { readBytes, readText } from "./bounded.js";
@@ -34,7 +38,7 @@ import { readReply, writeReply } from "./reply-codec.js";
 import { decodeRequest, encodeRequest } from "./request-codec.js";
 
 /** Types of the messages in a frame, by direction. */
-export const clientMessageTypes = { request: 1, query: 2, events: 3 } as const satisfies Record<
+export const clientMessageTypes = { request: 1, query: 2, events: 3, confirm: 4 } as const satisfies Record<
   ClientMessage["kind"],
   number
 >;
@@ -44,12 +48,14 @@ export const replicaMessageTypes = {
   queryReply: 3,
   queryRefused: 4,
   leader: 5,
+  vote: 6,
 } as const satisfies Record<ReplicaMessage["kind"], number>;
 
 type QueryMessage = Extract<ClientMessage, { readonly kind: "query" }>;
 
 const addressBytesMax = 512;
 const replicaIdBytesMax = 32;
+const digestBytes = 32;
 
 const keyKinds = ["open", "command", "resolve", "keepAlive", "close"] as const satisfies readonly RequestKey["kind"][];
 const refusalCodes = [
@@ -77,6 +83,7 @@ const readKinds = [
 export function encodeClientMessage(message: ClientMessage): Uint8Array {
   if (message.kind === "request") return encodeRequest(message.request);
   if (message.kind === "events") return encodeEventsMessage(message);
+  if (message.kind === "confirm") return encodeKey(message.key);
   const writer = new ByteWriter(32 + message.name.length + message.input.length);
   writer.varint(message.id);
   writer.text(message.name);
@@ -91,7 +98,28 @@ export function decodeClientMessage(type: number, payload: Uint8Array): ClientMe
     return request === undefined ? undefined : { kind: "request", request };
   }
   if (type === clientMessageTypes.events) return decodeEventsMessage(payload);
+  if (type === clientMessageTypes.confirm) return decodeConfirm(payload);
   return type === clientMessageTypes.query ? decodeQuery(payload) : undefined;
+}
+
+/** What a vote says of a reply. */
+export function voteDigest({ sha256 }: Pick<Hash, "sha256">, key: RequestKey, reply: Reply): Uint8Array {
+  const writer = new ByteWriter(128);
+  writeKey(writer, key);
+  writeReply(writer, reply);
+  return sha256(writer.handOver());
+}
+
+function encodeKey(key: RequestKey): Uint8Array {
+  const writer = new ByteWriter(32);
+  writeKey(writer, key);
+  return writer.handOver();
+}
+
+function decodeConfirm(payload: Uint8Array): ClientMessage | undefined {
+  const reader = new ByteReader(payload);
+  const key = readKey(reader);
+  return key === undefined || !reader.complete ? undefined : { kind: "confirm", key };
 }
 
 function decodeQuery(payload: Uint8Array): QueryMessage | undefined {
@@ -140,6 +168,13 @@ export function encodeReplicaMessage(message: ReplicaMessage): Uint8Array {
       writer.varint(message.id);
       writeAdmissionRefusal(writer, message.refusal);
       break;
+    case "vote":
+      writer.text(message.replica);
+      writer.varint(message.voters);
+      writeKey(writer, message.key);
+      writer.varint(message.index);
+      writer.bytes(message.digest);
+      break;
     case "leader":
       writeOptionalText(writer, message.leader);
       writeOptionalText(writer, message.address);
@@ -175,6 +210,8 @@ function readReplicaMessage(reader: ByteReader, type: number): ReplicaMessage | 
       const refusal = readAdmissionRefusal(reader);
       return refusal === undefined ? undefined : { kind: "queryRefused", id, refusal };
     }
+    case replicaMessageTypes.vote:
+      return readVote(reader);
     case replicaMessageTypes.leader: {
       const leader = readOptionalText(reader, replicaIdBytesMax);
       return { kind: "leader", leader, address: readOptionalText(reader, addressBytesMax) };
@@ -182,6 +219,16 @@ function readReplicaMessage(reader: ByteReader, type: number): ReplicaMessage | 
     default:
       return undefined;
   }
+}
+
+function readVote(reader: ByteReader): ReplicaMessage | undefined {
+  const replica = readText(reader, replicaIdBytesMax);
+  const voters = reader.varint();
+  const key = readKey(reader);
+  const index = readIndex(reader);
+  const digest = readBytes(reader, digestBytes);
+  if (key === undefined || index === undefined || digest.length !== digestBytes) return undefined;
+  return { kind: "vote", replica, voters, key, index, digest };
 }
 
 function readQueryReply(reader: ByteReader): ReplicaMessage | undefined {

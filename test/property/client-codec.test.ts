@@ -73,6 +73,7 @@ const eventsAnswer: fc.Arbitrary<EventsAnswer> = fc.oneof(
 );
 
 const clientMessage: fc.Arbitrary<ClientMessage> = fc.oneof(
+  fc.record({ kind: fc.constant("confirm" as const), key }),
   fc.record({
     kind: fc.constant("query" as const),
     id: count,
@@ -117,6 +118,14 @@ const outcome = fc.oneof(
 );
 
 const replicaMessage: fc.Arbitrary<ReplicaMessage> = fc.oneof(
+  fc.record({
+    kind: fc.constant("vote" as const),
+    replica: fc.constantFrom("a", "replica-7"),
+    voters: count,
+    key,
+    index,
+    digest: fc.uint8Array({ minLength: 32, maxLength: 32 }),
+  }),
   fc.record({
     kind: fc.constant("reply" as const),
     key,

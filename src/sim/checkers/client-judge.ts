@@ -39,6 +39,7 @@ export class ClientJudge {
     value,
     input,
     read,
+    isVotedOn,
     calledAt,
   }: Omit<Operation, "number" | "floor" | "link" | "endedAt" | "end">): Operation {
     const begun: Operation = {
@@ -48,6 +49,7 @@ export class ClientJudge {
       value,
       input,
       read,
+      isVotedOn,
       calledAt,
       number: this.operations.length + 1,
       floor: this.#floor,
@@ -60,13 +62,13 @@ export class ClientJudge {
   }
 
   /** As it counts: whoever was told something by a replica whose memory is wrong knows nothing. With `faults: "crash"` that can happen. */
-  trusted(end: OperationEnd): OperationEnd {
-    return this.#memory?.isDoubtful === true ? { kind: "unknown", cause: "memory was wrong somewhere" } : end;
+  trusted(operation: Operation, end: OperationEnd): OperationEnd {
+    return this.#isDoubtful(operation) ? { kind: "unknown", cause: "memory was wrong somewhere" } : end;
   }
 
   /** A reply to `number` of `session`. Where it stands is what the order says; the reply's own index may be a later repeat's. */
   answered(operation: Operation, key: { readonly session: number; readonly number: number }, reply: Reply): void {
-    if (this.#memory?.isDoubtful === true) {
+    if (this.#isDoubtful(operation)) {
       operation.end = { kind: "unknown", cause: "memory was wrong somewhere" };
       return;
     }
@@ -89,7 +91,7 @@ export class ClientJudge {
 
   read(operation: Operation, answer: { outcome: QueryOutcome; index: LogIndex; ageMs: number }): void {
     const { index } = answer;
-    if (this.#memory?.isDoubtful === true) {
+    if (this.#isDoubtful(operation)) {
       operation.end = { kind: "unknown", cause: "memory was wrong somewhere" };
       return;
     }
@@ -104,6 +106,10 @@ export class ClientJudge {
     this.#reads.check(operation, answer, nameOf(operation));
     operation.end = { kind: "read", ...answer };
     this.#raise({ index, ordinal: Number.MAX_SAFE_INTEGER });
+  }
+
+  #isDoubtful({ isVotedOn }: Operation): boolean {
+    return !isVotedOn && this.#memory?.isDoubtful === true;
   }
 
   /**

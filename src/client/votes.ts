@@ -1,0 +1,220 @@
+/**
+ * Votes on replies (`faults: "value"`): an answer is believed once f + 1 replicas have the same, so that one which computes or remembers
+ * wrongly misleads nobody.
+ *
+ * Owns: links of their own to all replicas, what each of them says of each request, and when that is enough. Leaves to others: asking for
+ * the answer itself and what it means (`command-side.ts`), whom to ask for it (`routes.ts`). Called by `client-core.ts`, which sends nothing to
+ * a caller that this has not let through.
+ *
+ * With each request that opens a session, runs a command or settles one, all replicas are asked for the digest of what they answer to it. Each
+ * says so as soon as it has executed it, so nothing waits longer than for the f + 1st replica.
+ *
+ * What holds: a reply goes on to its caller only if f + 1 replicas, told by address and by name, have said its digest, where f is of as
+ * many voters as anybody speaks of: the user by the endpoints, or one of these replicas.
+ */
+import { hexOf } from "../base/bytes.js";
+import type { Random } from "../base/random.js";
+import { maxIndex, noIndex, type LogIndex } from "../model/ids.js";
+import { keyText, type Reply, type ReplicaMessage, type RequestKey } from "../model/request.js";
+import type { Hash } from "../ports/hash.js";
+import { voteDigest } from "../wire/client-codec.js";
+import type { ClientLimits } from "./limits.js";
+import type { ClientLinks } from "./links.js";
+import { backOffDelay } from "./pace.js";
+
+export interface VotesParts {
+  /** Used by nobody else. */
+  readonly links: ClientLinks;
+  /** Of all replicas. */
+  readonly endpoints: readonly string[];
+  readonly hash: Pick<Hash, "sha256">;
+}
+
+export type Vote = Extract<ReplicaMessage, { readonly kind: "vote" }>;
+
+export interface Voted {
+  readonly key: RequestKey;
+  readonly reply: Reply;
+  /** The newest that any of those who agree has. */
+  readonly index: LogIndex;
+}
+
+/** `outvoted`: f + 1 replicas have something else than the one that answered. */
+export type VoteOutcome = Voted | "waiting" | "outvoted";
+
+interface Voter {
+  readonly address: string;
+  state: "closed" | "opening" | "ready";
+  /** When it is opened, or given up. */
+  dueAt: number;
+  failures: number;
+  /** How often it has said something else than what was accepted. */
+  dissents: number;
+}
+
+interface Ballot {
+  readonly key: RequestKey;
+  candidate: { readonly reply: Reply; readonly index: LogIndex; readonly digest: string } | undefined;
+  /** By digest and address. One may say several things of a request that is executed more than once. */
+  readonly said: Map<string, Map<string, Vote>>;
+}
+
+/** More than can be in flight; the oldest is nobody's any more. */
+const ballotsMax = 4_096;
+
+export class Votes {
+  readonly #parts: VotesParts;
+  readonly #limits: ClientLimits;
+  readonly #random: Random;
+  readonly #voters: readonly Voter[];
+  readonly #ballots = new Map<string, Ballot>();
+  #outvoted = 0;
+
+  constructor(parts: VotesParts, limits: ClientLimits, random: Random) {
+    this.#parts = parts;
+    this.#limits = limits;
+    this.#random = random;
+    this.#voters = [...new Set(parts.endpoints)].map((address) => ({
+      address,
+      state: "closed",
+      dueAt: -Infinity,
+      failures: 0,
+      dissents: 0,
+    }));
+  }
+
+  /** How often an answer was not what f + 1 have, and who has said something else than what was accepted how often. */
+  get statistics(): VoteStatistics {
+    const dissents = this.#voters.filter((voter) => voter.dissents > 0).map((voter) => [voter.address, voter.dissents]);
+    return { outvoted: this.#outvoted, dissents: Object.fromEntries(dissents) as Record<string, number> };
+  }
+
+  /** Opens what may be opened, and gives up what does not open. */
+  tick(now: number): void {
+    for (const voter of this.#voters) {
+      if (voter.state === "ready" || now < voter.dueAt) continue;
+      if (voter.state === "opening") {
+        this.#parts.links.close(voter.address);
+        this.#failed(voter, now);
+        continue;
+      }
+      voter.state = "opening";
+      voter.dueAt = now + this.#limits.connectMs;
+      this.#parts.links.open(voter.address);
+    }
+  }
+
+  wakeAt(): number {
+    return Math.min(...this.#voters.map(({ state, dueAt }) => (state === "ready" ? Infinity : dueAt)));
+  }
+
+  /** It may have executed what waits. */
+  onReady(address: string): void {
+    const voter = this.#find(address);
+    if (voter === undefined) return;
+    voter.state = "ready";
+    voter.failures = 0;
+    for (const { key } of this.#ballots.values()) this.#ask(voter, key);
+  }
+
+  onClosed(address: string, now: number): void {
+    const voter = this.#find(address);
+    if (voter !== undefined && voter.state !== "closed") this.#failed(voter, now);
+  }
+
+  /** A request goes out, perhaps once more. */
+  asked(key: RequestKey): void {
+    if (!isVotedOn(key)) return;
+    const text = keyText(key);
+    const ballot = this.#ballots.get(text) ?? { key, candidate: undefined, said: new Map() };
+    this.#ballots.delete(text);
+    this.#ballots.set(text, ballot);
+    for (const oldest of this.#ballots.keys()) {
+      if (this.#ballots.size <= ballotsMax) break;
+      this.#ballots.delete(oldest);
+    }
+    for (const voter of this.#voters) if (voter.state === "ready") this.#ask(voter, key);
+  }
+
+  onReply(key: RequestKey, reply: Reply, index: LogIndex): VoteOutcome {
+    if (!isVotedOn(key)) return { key, reply, index };
+    const ballot = this.#ballots.get(keyText(key));
+    if (ballot === undefined) return "waiting";
+    ballot.candidate = { reply, index, digest: hexOf(voteDigest(this.#parts.hash, key, reply)) };
+    return this.#count(ballot);
+  }
+
+  onVote(address: string, vote: Vote): VoteOutcome {
+    const ballot = this.#ballots.get(keyText(vote.key));
+    if (ballot === undefined) return "waiting";
+    const digest = hexOf(vote.digest);
+    const same = ballot.said.get(digest) ?? new Map<string, Vote>();
+    same.set(address, vote);
+    ballot.said.set(digest, same);
+    return this.#count(ballot);
+  }
+
+  closeAll(): void {
+    for (const voter of this.#voters) {
+      if (voter.state !== "closed") this.#parts.links.close(voter.address);
+      voter.state = "closed";
+      voter.dueAt = Infinity;
+    }
+    this.#ballots.clear();
+  }
+
+  #count(ballot: Ballot): VoteOutcome {
+    const { key, candidate, said } = ballot;
+    if (candidate === undefined) return "waiting";
+    const { reply, digest } = candidate;
+    const same = said.get(digest);
+    if (same !== undefined && this.#isEnough(same)) {
+      this.#ballots.delete(keyText(key));
+      for (const [other, votes] of said) if (other !== digest) this.#dissented([...votes.keys()], [...same.keys()]);
+      const index = [...same.values()].reduce((newest, vote) => maxIndex(newest, vote.index), noIndex);
+      return { key, reply, index };
+    }
+    if (![...said.values()].some((votes) => this.#isEnough(votes))) return "waiting";
+    ballot.candidate = undefined;
+    this.#outvoted += 1;
+    return "outvoted";
+  }
+
+  #isEnough(votes: ReadonlyMap<string, Vote>): boolean {
+    const names = new Set([...votes.values()].map(({ replica }) => replica));
+    const voters = Math.max(this.#voters.length, ...[...votes.values()].map((vote) => vote.voters));
+    return Math.min(votes.size, names.size) > Math.floor((voters - 1) / 2);
+  }
+
+  /** Who has also said what was accepted has executed the request twice, with two outcomes. */
+  #dissented(addresses: readonly string[], agreeing: readonly string[]): void {
+    for (const voter of this.#voters) {
+      if (addresses.includes(voter.address) && !agreeing.includes(voter.address)) voter.dissents += 1;
+    }
+  }
+
+  #ask({ address }: Voter, key: RequestKey): void {
+    this.#parts.links.send(address, { kind: "confirm", key });
+  }
+
+  #failed(voter: Voter, now: number): void {
+    voter.state = "closed";
+    voter.failures += 1;
+    voter.dueAt = now + backOffDelay(this.#limits, voter.failures, this.#random);
+  }
+
+  #find(address: string): Voter | undefined {
+    return this.#voters.find((voter) => voter.address === address);
+  }
+}
+
+export interface VoteStatistics {
+  readonly outvoted: number;
+  /** By address. */
+  readonly dissents: Readonly<Record<string, number>>;
+}
+
+/** The end of a session, and that it goes on, tell nothing of the state. */
+function isVotedOn({ kind }: RequestKey): boolean {
+  return kind === "open" || kind === "command" || kind === "resolve";
+}
