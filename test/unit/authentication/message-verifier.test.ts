@@ -313,6 +313,17 @@ describe("a flood (hazard B24)", () => {
 });
 
 describe("messages that come together", () => {
+  test("and were answered take no room in the queue any more", () => {
+    const world = new World();
+    for (let round = 0; round < 100; round += 1) {
+      for (let at = 1; at <= 3; at += 1) world.send(said(world.seal("b", prepare(3 * round + at))), "b");
+      world.settle();
+    }
+
+    expect(world.passed).toHaveLength(300);
+    expect(world.gate.counters.queueFull).toBe(0);
+  });
+
   test("share a turn, and a bad one among them is refused alone", () => {
     const world = new World({ turnCountMax: 16, turnsMax: 1 });
     world.send(said(world.seal("c", prepare(1))), "c");
