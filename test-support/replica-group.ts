@@ -15,6 +15,7 @@ import { createDoor } from "../src/node/create-door.js";
 import { nodeHash } from "../src/node/hash.js";
 import { KnownStore } from "../src/storage/known-store.js";
 import { EngineSide, type EngineSideParts } from "../src/replica/engine-side.js";
+import { orderedByRaft } from "../src/replica/host-ordering.js";
 import { RaftDriver } from "../src/replica/raft-driver.js";
 import { ReplicaCore } from "../src/replica/replica.js";
 import { ManualClock } from "./manual-clock.js";
@@ -111,6 +112,7 @@ export class ReplicaGroup {
       clock,
       hash: nodeHash,
       limits,
+      ordering: orderedByRaft(),
       logStart: recovered.start.index,
       observer: {
         roleChanged: () => {},

@@ -210,6 +210,30 @@ export interface TransferLimits {
   readonly readsInFlightMax: number;
 }
 
+/** Ordering under Byzantine faults (`consensus/bft`, `replica/bft-driver.ts`). The first two must be the same at all replicas. */
+export interface ByzantineLimits {
+  /** Entries above the last stable checkpoint that may be under way; at least twice `checkpointEntries`. */
+  readonly windowEntries: number;
+  /** A checkpoint is taken at least this often, in entries: nothing is ordered further than a window beyond the last that a quorum has. */
+  readonly checkpointEntries: number;
+  /** How often a replica says where it stands, so that it is sent again what it lacks. */
+  readonly statusMs: number;
+  /** A request that waits for so long is told to all replicas. */
+  readonly overdueMs: number;
+  /** A client's oldest request that was told waits for so long before the primary is given up; doubled with each view that brings nothing. */
+  readonly requestMs: number;
+  readonly requestMsMax: number;
+  /** Requests of one client that are watched. */
+  readonly watchedMax: number;
+  /** A proposal's time may be so far from a backup's clock: correct replicas' clocks must be as close to each other. */
+  readonly clockBoundMs: number;
+}
+
+/** What replicas are expected to do wrong at worst: to stop, or anything at all. */
+export const faultModels = ["crash", "byzantine"] as const;
+export type FaultModel = (typeof faultModels)[number];
+export const defaultFaultModel: FaultModel = "crash";
+
 export interface Limits extends ReplicatedLimits {
   readonly raft: RaftLimits;
   readonly admission: AdmissionLimits;
@@ -218,6 +242,7 @@ export interface Limits extends ReplicatedLimits {
   readonly storage: StorageLimits;
   readonly repair: RepairLimits;
   readonly transfer: TransferLimits;
+  readonly byzantine: ByzantineLimits;
 }
 
 /** Where a replica orders: on the thread that executes commands, or on one of its own. */
@@ -328,6 +353,16 @@ export const defaultLimits: Limits = {
     restMs: 1_000,
     readsInFlightMax: 4,
   },
+  byzantine: {
+    windowEntries: 1_024,
+    checkpointEntries: 256,
+    statusMs: 200,
+    overdueMs: 500,
+    requestMs: 2_000,
+    requestMsMax: 60_000,
+    watchedMax: 64,
+    clockBoundMs: 10_000,
+  },
 };
 
 /** The first relation that does not hold, as a sentence for people. */
@@ -346,6 +381,8 @@ export function checkLimits(limits: Limits): string | undefined {
     checkCounts("storage", limits.storage) ??
     checkCounts("repair", limits.repair) ??
     checkCounts("transfer", limits.transfer) ??
+    checkCounts("byzantine", limits.byzantine) ??
+    checkByzantine(limits.byzantine) ??
     checkSessions(limits.sessions) ??
     checkRaft(limits.raft) ??
     checkRepair(limits.repair) ??
@@ -393,6 +430,20 @@ function checkRaft(limits: RaftLimits): string | undefined {
   }
   if (tickMs > heartbeatMs / 2) {
     return `Cannot keep time: raft.tickMs (${tickMs}) must be at most half of raft.heartbeatMs (${heartbeatMs}).`;
+  }
+  return undefined;
+}
+
+function checkByzantine(limits: ByzantineLimits): string | undefined {
+  const { windowEntries, checkpointEntries, overdueMs, requestMs, requestMsMax } = limits;
+  if (windowEntries < 2 * checkpointEntries) {
+    return `Cannot order: byzantine.windowEntries (${windowEntries}) must be at least twice byzantine.checkpointEntries (${checkpointEntries}).`;
+  }
+  if (requestMs < 2 * overdueMs) {
+    return `Cannot watch a primary: byzantine.requestMs (${requestMs}) must be at least twice byzantine.overdueMs (${overdueMs}).`;
+  }
+  if (requestMsMax < requestMs) {
+    return `Cannot watch a primary: byzantine.requestMsMax (${requestMsMax}) is less than byzantine.requestMs (${requestMs}).`;
   }
   return undefined;
 }

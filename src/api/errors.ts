@@ -117,6 +117,7 @@ export class InstructionRefused extends Error {
 }
 
 const whyRefused: Readonly<Record<Exclude<InstructionOutcome, "done">, string>> = {
+  FIXED_MEMBERS: "under Byzantine faults the members, and who leads after whom, are fixed so far",
   unknown: "the leader was replaced or did not answer in time; whether it was done, the status tells",
   NO_LEADER: "this replica knows no leader at the moment",
   BUSY: "another instruction is being carried out, or the leader is too new; ask again",

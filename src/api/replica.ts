@@ -11,7 +11,7 @@ import type {
   TrailEntry,
   VerdictKind,
 } from "../model/audit.js";
-import type { LogIndex, ReplicaId, Term } from "../model/ids.js";
+import type { LogIndex, ReplicaId, Term, View } from "../model/ids.js";
 import type { QuarantineState } from "../model/quarantine.js";
 import type { Resignation, ResignReason } from "../model/resignation.js";
 import type { MemberRole } from "../model/membership.js";
@@ -25,7 +25,8 @@ export interface ReplicaStatus {
   readonly clusterId: string;
   readonly incarnation: number;
   readonly role: "leader" | "follower" | "candidate" | "learner";
-  readonly term: Term;
+  /** Raft's term; under Byzantine faults the view. */
+  readonly term: Term | View;
   readonly leader: ReplicaId | undefined;
   /** Last index in the log, decided index, executed index. */
   readonly lastIndex: LogIndex;

@@ -6,7 +6,7 @@
  * something (a vote, an acknowledgement) travels inside the `persist` effect that makes it true.
  */
 import type { Entry, EntryId, Proposal } from "../model/entry.js";
-import type { AgreedTime, LogIndex, ReplicaId, Term } from "../model/ids.js";
+import type { AgreedTime, LogIndex, ReplicaId, Term, View } from "../model/ids.js";
 import type { Instruction, InstructionOutcome } from "../model/instruction.js";
 import type { Configuration, Membership } from "../model/membership.js";
 import type { LogSpace, LogWrite } from "../model/log.js";
@@ -97,7 +97,10 @@ export type Effect<Message> =
 /** What the service side knows of leadership. */
 export interface RoleView {
   readonly role: "leader" | "follower" | "candidate" | "learner";
+  /** 0 under PBFT, as that of all its entries. */
   readonly term: Term;
+  /** Of PBFT. */
+  readonly view?: View | undefined;
   readonly leader: ReplicaId | undefined;
   /**
    * Leading, with the no-op of this term committed at this index: older terms are settled. Undefined until then, and while

@@ -471,6 +471,8 @@ export class Executor {
         return this.#configure(entry, decodeMembership(payload)) ?? unknownForm(entry);
       case "version":
         return this.#changeVersion(entry) ?? unknownForm(entry);
+      case "record":
+        return unknownForm(entry);
       default:
         return unreachable(kind);
     }

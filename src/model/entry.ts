@@ -8,9 +8,10 @@ import { noIndex, noTerm, type AgreedTime, type LogIndex, type Term } from "./id
 /**
  * `noop` opens a leader's term; `batch` holds client requests; `time` only moves the agreed time on, so that what is due
  * happens while no client writes; `configuration` says who the members are; `report` what a replica's checkpoint is;
- * `checkpoint` that one is to be taken now. `version` (of the machine) keeps its place: it is written by later releases and refused by this one.
+ * `checkpoint` that one is to be taken now; `version` changes the version of the machine. `record` is no position of the order: the log of a
+ * PBFT replica holds nothing else, what it must remember (`replica/bft-journal.ts`).
  */
-export type EntryKind = "noop" | "batch" | "time" | "configuration" | "report" | "version" | "checkpoint";
+export type EntryKind = "noop" | "batch" | "time" | "configuration" | "report" | "version" | "checkpoint" | "record";
 
 /** Names an entry: two logs that agree on it agree on everything before it (Log Matching, Raft section 5.3). */
 export interface EntryId {

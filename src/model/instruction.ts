@@ -47,6 +47,8 @@ export const instructionRefusals = [
   "NOT_CLOSE",
   /** Less than a majority of the voters after the change is heard: nothing could be decided (hazards M4, M5). */
   "NO_QUORUM",
+  /** Under Byzantine faults the members and the order of primaries are fixed so far. */
+  "FIXED_MEMBERS",
 ] as const;
 
 export type InstructionRefusal = (typeof instructionRefusals)[number];

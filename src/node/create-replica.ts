@@ -23,6 +23,7 @@ import type {
   ReplicaStatus,
   SnapshotStream,
 } from "../api/replica.js";
+import { equalBytes } from "../base/bytes.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import { isDivergence, type AuditedPosition } from "../model/audit.js";
 import type { QuarantineState } from "../model/quarantine.js";
@@ -34,6 +35,7 @@ import type { Clock } from "../ports/clock.js";
 import type { EngineHealth } from "../replica/channel.js";
 import { closeReplica, openReplica, type OpenedReplica } from "../replica/open-replica.js";
 import type { ReplicaCore, ReplicaObserver } from "../replica/replica.js";
+import { openByzantine, type ByzantineOptions } from "./byzantine.js";
 import { createNodeClock } from "./clock.js";
 import { createDoor } from "./create-door.js";
 import { nodeDisk } from "./disk.js";
@@ -73,6 +75,11 @@ export interface ReplicaOptions {
    * the thread's processor time; since when, in Unix milliseconds; and 1 if the system tells processor times of threads apart.
    */
   readonly engineTurns?: Float64Array;
+  /**
+   * Replicas may do anything at all, and n of them tolerate ⌊(n − 1) / 3⌋ that do; there must be four at least. Without it they may only stop.
+   * The same at all replicas, for good. Members are fixed, and the engine runs inline.
+   */
+  readonly byzantine?: ByzantineOptions;
   /**
    * Ends this whole process when a command runs for longer than `limits.execution.commandMsMax`, since nothing else can end it; whoever starts
    * it again gets a replica that reports the command instead of executing it. Without it such a command holds the process for ever.
@@ -171,7 +178,11 @@ async function open(
     if (opened.kind === "refused") throw new CannotStart(opened.code, opened.message);
     return { opened, listening: () => opened.core.engine.listening };
   }
-  const opened = openReplica(machine, toOpen, ports, observer);
+  const { byzantine } = options;
+  const opened =
+    byzantine === undefined
+      ? openReplica(machine, toOpen, ports, observer)
+      : openByzantine(machine, { ...toOpen, byzantine }, ports, observer);
   if (opened.kind === "refused") throw new CannotStart(opened.code, opened.message);
   const { engine } = opened.core;
   return {
@@ -201,6 +212,8 @@ function checkOptions(options: ReplicaOptions, limits: Limits): Member {
     throw new CannotStart("INVALID_ID", `Cannot start replica "${id}": an id is 1 to 32 of a-z A-Z 0-9 _ -`);
   const objection = checkLimits(limits);
   if (objection !== undefined) throw new CannotStart("INVALID_LIMITS", objection);
+  const objectionToKeys = checkByzantine(options);
+  if (objectionToKeys !== undefined) throw new CannotStart("NOT_UNDER_BYZANTINE_FAULTS", objectionToKeys);
   const self = members.find((member) => member.id === id);
   if (self === undefined)
     throw new CannotStart("NOT_A_MEMBER", `Cannot start replica ${id}: it is not among the members`);
@@ -216,6 +229,20 @@ function checkOptions(options: ReplicaOptions, limits: Limits): Member {
     );
   }
   return self;
+}
+
+function checkByzantine({ id, byzantine, members, engine, join }: ReplicaOptions): string | undefined {
+  if (byzantine === undefined) return undefined;
+  const cannot = `Cannot start replica ${id} under Byzantine faults`;
+  if (engine === "worker") return `${cannot}: its engine runs inline so far, not on a thread of its own`;
+  if (join === true) return `${cannot}: members are fixed so far, so none joins`;
+  const { keys, signer } = byzantine;
+  const lacking = members.filter((member) => !keys.has(member.id)).map((member) => member.id);
+  if (lacking.length > 0) return `${cannot}: there is no public key of ${lacking.join(", ")}`;
+  const own = keys.get(id);
+  return own !== undefined && equalBytes(own, signer.publicKey)
+    ? undefined
+    : `${cannot}: its key is not the one that the members have for it`;
 }
 
 interface Running extends ShutDown {

@@ -12,6 +12,7 @@ import type { Membership } from "../model/membership.js";
 import { DiskError, type DiskErrorCode } from "../ports/disk.js";
 import type { ToEngine } from "../replica/channel.js";
 import type { EngineFigures, EngineListener } from "../replica/engine-side.js";
+import { orderedByRaft } from "../replica/host-ordering.js";
 import type { EngineStart, OpenLogOptions } from "../replica/open-engine.js";
 import {
   logOptionsOf,
@@ -48,10 +49,15 @@ export async function openReplicaOnThreads(
     const opened =
       log.kind === "refused"
         ? log
-        : openHost(machine, options, { ports, observer, directory, found: log.found }, (start, listener) => {
-            thread.start(start, options.peerAddress, listener);
-            return thread;
-          });
+        : openHost(
+            machine,
+            options,
+            { ports, observer, directory, found: log.found, ordering: orderedByRaft() },
+            (start, listener) => {
+              thread.start(start, options.peerAddress, listener);
+              return thread;
+            },
+          );
     if (opened.kind === "opened") return opened;
     if (log.kind === "opened") await new Promise<void>((resolve) => thread.close(resolve));
     directory.release();

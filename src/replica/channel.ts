@@ -6,6 +6,7 @@
  * read it.
  */
 import type { RoleView } from "../consensus/vocabulary.js";
+import type { Certificate } from "../model/checkpoint.js";
 import type { Entry, EntryId, EntryKind } from "../model/entry.js";
 import type { AgreedTime, LogIndex, ReplicaId } from "../model/ids.js";
 import type { Configuration } from "../model/membership.js";
@@ -26,6 +27,10 @@ export type ToEngine =
   | { readonly kind: "appliedUpTo"; readonly index: LogIndex }
   /** A certified checkpoint of this entry is durable: the log up to it may be given back. */
   | { readonly kind: "checkpointed"; readonly last: EntryId }
+  /** A checkpoint of this entry is durable here, with this root; said again until it is certified. Only where the core certifies them. */
+  | { readonly kind: "attested"; readonly last: EntryId; readonly root: Uint8Array }
+  /** Requests that have waited too long for their place in the order, as they travel. */
+  | { readonly kind: "overdue"; readonly requests: readonly Uint8Array[] }
   /** A fetched checkpoint has taken the place of the host's state. */
   | {
       readonly kind: "installed";
@@ -61,8 +66,13 @@ export type ToHost =
   | { readonly kind: "committed"; readonly entries: readonly Entry[] }
   /** Answers a `rewind`: what was delivered before is of no use, what comes from now on is. */
   | { readonly kind: "rewound"; readonly id: number }
-  /** What follows is in no log that can be reached: a checkpoint of this entry or a later one is needed from peers. */
-  | { readonly kind: "fetchCheckpoint"; readonly index: LogIndex }
+  /**
+   * What follows is in no log that can be reached: a checkpoint of this entry or a later one is needed from peers. `root`: what it must be,
+   * where no peer is believed.
+   */
+  | { readonly kind: "fetchCheckpoint"; readonly index: LogIndex; readonly root?: Uint8Array | undefined }
+  /** Enough replicas have attested the same checkpoint. Only where the core certifies them. */
+  | { readonly kind: "certified"; readonly certificate: Certificate }
   | {
       readonly kind: "barrierPassed";
       readonly id: number;

@@ -3,34 +3,33 @@
  *
  * Owns: the pace of writing (a slice, a rest, a slice, a write), and what becomes of a checkpoint: written, published, reported through the log,
  * certified by f + 1 equal reports, and only then worth giving log back for. Leaves to others: after which entries (`execution/`), files
- * (`storage/checkpoint-store.ts`). Called by `replica/host.ts`. One is written at a time; a position that comes meanwhile is passed over,
- * by this replica alone. One that finds no space on the disk waits for it, until there is a newer position to begin at (hazard D12).
+ * (`storage/checkpoint-store.ts`), telling the others (`attestation.ts`). Called by `replica/host.ts`. One is written at a time; what comes
+ * meanwhile waits as far as it may, and is passed over beyond that, by this replica alone. One that finds no space on the disk waits for it, until there is a newer position to begin at (hazard D12).
  *
  * Invariant P6: a checkpoint of ours that differs from a certified one takes this replica out of service: its state is not that of f + 1 others.
  */
 import { ByteWriter, equalBytes } from "../base/bytes.js";
 import { framesOf } from "../execution/checkpoint-frames.js";
 import type { Executor, ExecutorFork } from "../execution/executor.js";
-import { bytesOf, type Certificate, type Checkpoint, type ChunkName } from "../model/checkpoint.js";
+import type { Certificate, Checkpoint, ChunkName } from "../model/checkpoint.js";
 import type { Entry, EntryId } from "../model/entry.js";
-import type { AgreedTime, ReplicaId } from "../model/ids.js";
-import { votersOf } from "../model/membership.js";
+import type { AgreedTime } from "../model/ids.js";
 import type { Clock } from "../ports/clock.js";
 import type { DiskError } from "../ports/disk.js";
 import type { Hash } from "../ports/hash.js";
 import type { CheckpointStore } from "../storage/checkpoint-store.js";
-import { encodeManifest, encodeReport } from "../wire/checkpoint-codec.js";
+import { encodeManifest } from "../wire/checkpoint-codec.js";
+import type { Attestation } from "./attestation.js";
 
 export interface CheckpointerParts {
-  readonly self: ReplicaId;
-  readonly incarnation: number;
   readonly executor: Executor;
   readonly store: CheckpointStore;
   readonly hash: Hash;
   readonly clock: Clock;
   readonly chunkBytes: number;
-  /** Gets a report into the order: proposes it, or sends it to the leader. */
-  readonly order: (report: Uint8Array) => void;
+  readonly attestation: Attestation;
+  /** Positions that wait while a checkpoint is taken; one more is passed over. Where the order waits for checkpoints none may be. */
+  readonly waitingMax: number;
   /** It is durable here, with its certificate. */
   readonly certified: (last: EntryId) => void;
   /** This replica's state is not that of the others. */
@@ -61,6 +60,7 @@ interface Making {
 export class Checkpointer {
   readonly #parts: CheckpointerParts;
   #making: Making | undefined;
+  readonly #waiting: Making[] = [];
   #reportedAt = -Infinity;
   #certifying = false;
   #certifyAt = -Infinity;
@@ -81,10 +81,11 @@ export class Checkpointer {
   take({ index, term, time }: Entry): void {
     const { executor, chunkBytes } = this.#parts;
     if (this.#making?.isWaiting === true) this.#giveUp(this.#making);
-    if (this.#making !== undefined || this.#stopped) return;
+    const isBusy = this.#making !== undefined;
+    if (this.#stopped || (isBusy && this.#waiting.length >= this.#parts.waitingMax)) return;
     const fork = executor.fork();
     const chunk = new ByteWriter(2 * chunkBytes);
-    this.#making = {
+    const making: Making = {
       last: { index, term },
       time,
       fork,
@@ -94,38 +95,36 @@ export class Checkpointer {
       isWaiting: false,
       isWorthless: false,
     };
-    const making = this.#making;
+    if (isBusy) this.#waiting.push(making);
+    else this.#begin(making);
+  }
+
+  #begin(making: Making): void {
+    this.#making = making;
     this.#parts.clock.nextTurn(() => this.#slice(making));
+  }
+
+  #beginNext(): void {
+    const next = this.#waiting.shift();
+    if (next !== undefined && !this.#stopped) this.#begin(next);
   }
 
   /** Something was executed, or time has passed: is there something to report or to certify? */
   look(): void {
-    const { store, executor, self, clock } = this.#parts;
-    const { reports } = executor;
-    const { certificate } = reports;
+    const { store, attestation, clock } = this.#parts;
+    const { certificate } = attestation;
     if (certificate !== undefined && certificate.index > (store.certificate?.index ?? 0)) this.#certify(certificate);
     const { newest } = store;
     if (newest === undefined || newest.last.index <= (certificate?.index ?? 0)) return;
-    if (reports.isReported(newest.last.index, self, newest.root)) return;
+    if (attestation.isTold(newest)) return;
     if (clock.monotonic() - this.#reportedAt < reportAgainMs) return;
     this.#reportedAt = clock.monotonic();
-    const { incarnation, order } = this.#parts;
-    const voters = votersOf(executor.configuration.membership.members);
-    if (!voters.includes(self)) return;
-    order(
-      encodeReport({
-        replica: self,
-        incarnation,
-        index: newest.last.index,
-        root: newest.root,
-        bytes: bytesOf(newest),
-        voters,
-      }),
-    );
+    attestation.tell(newest);
   }
 
   /** What was executed is thrown away, and whatever is under way of it. */
   restart(): void {
+    for (const { fork } of this.#waiting.splice(0)) fork.release();
     if (this.#making !== undefined) {
       this.#making.isWorthless = true;
       this.#giveUp(this.#making);
@@ -136,6 +135,7 @@ export class Checkpointer {
   /** Nothing is written from now on. */
   stop(): void {
     this.#stopped = true;
+    for (const { fork } of this.#waiting.splice(0)) fork.release();
     this.#making?.fork.release();
     this.#making = undefined;
   }
@@ -188,6 +188,7 @@ export class Checkpointer {
       this.#failure = undefined;
       this.#reportedAt = -Infinity;
       if (!this.#stopped) this.look();
+      this.#beginNext();
     });
   }
 
@@ -208,6 +209,7 @@ export class Checkpointer {
     this.#making = undefined;
     making.fork.release();
     this.#parts.store.letGo(making.chunks);
+    this.#beginNext();
   }
 
   #certify(certificate: Certificate): void {

@@ -182,7 +182,10 @@ export class EngineSide<Ordering extends Driver = Driver> {
         this.#listener.peerChanged(peer, false, cause);
       },
       message: (peer, type, payload) => this.#engine.receive(peer, type, payload),
-      disowned: (reason) => this.#engine.disown(reason),
+      disowned: (reason) => {
+        if (this.driver.believesPeers) this.#engine.disown(reason);
+        else this.#listener.dropped("disowned", reason);
+      },
       dropped: (reason, detail) => this.#listener.dropped(reason, detail),
     });
   }

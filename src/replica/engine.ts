@@ -20,7 +20,7 @@ import type { Correspondent, ToEngine, ToHost } from "./channel.js";
 import { Delivery, type Decided } from "./delivery.js";
 
 /** Types of the messages on a link between replicas. Those that are no correspondent's belong to drivers. */
-export const peerMessageTypes = { raft: 1, host: 2, repair: 3, transfer: 4, instruction: 5 } as const;
+export const peerMessageTypes = { raft: 1, host: 2, repair: 3, transfer: 4, instruction: 5, bft: 6, mark: 7 } as const;
 const correspondents: ReadonlyMap<number, Correspondent> = new Map(
   (["host", "instruction", "transfer"] as const).map((as) => [peerMessageTypes[as], as]),
 );
@@ -47,6 +47,8 @@ export interface DriverWorld {
 /** Runs one ordering core over its log. It is not called any more once the replica has stepped aside. */
 export interface Driver {
   readonly decided: Decided;
+  /** Told by another that its disk has forgotten something, it steps aside for good. */
+  readonly believesPeers: boolean;
   readonly lastIndex: LogIndex;
   readonly isLeading: boolean;
   /** Nothing of its log is damaged. */
@@ -150,6 +152,8 @@ export class Engine<Ordering extends Driver> {
       case "readBarrier":
       case "instruct":
       case "checkpointed":
+      case "attested":
+      case "overdue":
       case "quarantined":
         if (this.#broken === undefined) this.driver.handle(message);
         return;

@@ -6,6 +6,7 @@
  * engine, behind the channel), the rules of sessions (`execution/`), connections (its owner gives `answer`). Every replica executes every
  * entry, so a follower answers its own clients; the leader answers only those connected to it.
  */
+import type { QueuedRequest } from "../admission/batcher.js";
 import { unreachable } from "../base/invariant.js";
 import type { AdmissionLimits, ExecutionLimits } from "../api/config.js";
 import type { RoleView } from "../consensus/vocabulary.js";
@@ -16,17 +17,19 @@ import type { ReplicaId } from "../model/ids.js";
 import type { QuarantineState } from "../model/quarantine.js";
 import type { AdmissionRefusal, ClientMessage, ReplicaMessage } from "../model/request.js";
 import type { Hash } from "../ports/hash.js";
-import { peekRequest } from "../wire/request-codec.js";
-import { decodeHostMessage } from "../wire/host-codec.js";
+import type { Attestation } from "./attestation.js";
 import { Auditor } from "./auditor.js";
 import type { ToEngine, ToHost } from "./channel.js";
 import { Checkpointer } from "./checkpointer.js";
 import { Divergence } from "./divergence.js";
 import { newCounters, type HostCounters } from "./host-counters.js";
 import { Execution } from "./execution.js";
+import { receiveForwarded, type ForwardedParts } from "./forwarded.js";
+import type { HostOrdering } from "./host-ordering.js";
 import type { Quarantine } from "./quarantine.js";
 import type { OutgoingParts } from "./outgoing.js";
 import { OrderedReports } from "./ordered-reports.js";
+import { Overdue } from "./overdue.js";
 import { Proposals } from "./proposals.js";
 import { Queries } from "./queries.js";
 import { Requests } from "./requests.js";
@@ -40,6 +43,7 @@ export interface HostParts extends StepsUnfinishedParts {
   readonly chunkBytes: number;
   readonly admission: AdmissionLimits;
   readonly execution: ExecutionLimits;
+  readonly ordering: HostOrdering;
   readonly toEngine: (message: ToEngine) => void;
   readonly answer: (connection: number, message: ReplicaMessage) => void;
   readonly isCongested: (connection: number) => boolean;
@@ -60,7 +64,9 @@ export class Host {
   readonly #queries: Queries;
   #role: RoleView | undefined;
   readonly #proposals: Proposals;
-  readonly #reports: OrderedReports;
+  readonly #overdue: Overdue;
+  readonly #forwarded: ForwardedParts;
+  readonly #attestation: Attestation;
   readonly #checkpointer: Checkpointer;
   readonly #auditor: Auditor;
   readonly #versionKeeper: VersionKeeper;
@@ -76,26 +82,28 @@ export class Host {
     // Each is given what it needs by name: objects that are made by copying others differ in their hidden classes, and everything that
     // reads them is slower.
     const { self, incarnation, executor, checkpoints, hash, clock, chunkBytes, admission, execution } = parts;
-    const { toEngine, answer, isCongested, again } = parts;
+    const { toEngine, answer, isCongested, again, dropped } = parts;
+    const { form, attestation, believesPeers, checkpointsWaitingMax: waitingMax } = parts.ordering;
     const leader = (): ReplicaId | undefined => this.#role?.leader;
     const isLeading = (): boolean => this.#isLeading();
-    const order = (report: Uint8Array): void => this.#reports.order(report);
     // Also one that cannot execute what earlier leaders have promised: reports may be about that.
     const isLeader = (): boolean => this.#role?.role === "leader";
-    this.#reports = new OrderedReports({ self, leader, isLeading: isLeader, toEngine, again });
-    this.#divergence = this.#createDivergence();
-    const { quarantine } = this.#divergence;
+    const reports = new OrderedReports({ self, leader, isLeading: isLeader, toEngine, again });
+    const order = (report: Uint8Array): void => reports.order(report);
+    const divergence = this.#createDivergence();
+    this.#divergence = divergence;
+    const orderIfServing = (report: Uint8Array): void => {
+      if (divergence.quarantine.isServing) order(report);
+    };
+    this.#attestation = attestation({ self, incarnation, executor, order: orderIfServing }, toEngine);
     this.#checkpointer = new Checkpointer({
-      self,
-      incarnation,
       executor,
       store: checkpoints,
       hash,
       clock,
       chunkBytes,
-      order: (report) => {
-        if (quarantine.isServing) this.#reports.order(report);
-      },
+      attestation: this.#attestation,
+      waitingMax,
       certified: (last) => {
         toEngine({ kind: "checkpointed", last });
         again();
@@ -126,20 +134,20 @@ export class Host {
       },
       broken: (reason) => this.#halt(reason),
     });
-    this.#requests = new Requests({
-      self,
-      executor,
-      admission,
-      counters: this.counters,
-      hash,
-      toEngine,
-      answer,
-      sendOn: (request) => this.#proposals.add(request),
-      dropped: parts.dropped,
-    });
-    const requests = this.#requests;
+    const sendOn = (request: QueuedRequest): void => this.#proposals.add(request);
+    const { counters } = this;
+    const asking = { self, executor, admission, form, counters, hash, toEngine, answer, sendOn, dropped };
+    const requests = new Requests(asking);
+    this.#requests = requests;
     const refuse: OutgoingParts["refuse"] = (from, key, refusal) => requests.refuse(from, key, refusal);
-    this.#proposals = new Proposals({ self, executor, admission, clock, toEngine, refuse, isLeading });
+    this.#proposals = new Proposals({ self, executor, admission, clock, form, toEngine, refuse, isLeading });
+    const waiting = (): ReturnType<Requests["waiting"]> => requests.waiting();
+    this.#overdue = new Overdue({ self, executor, admission, clock, form, waiting, leader, sendOn, toEngine });
+    const request = (forwarded: QueuedRequest): void => {
+      this.#overdue.heard(forwarded);
+      sendOn(forwarded);
+    };
+    this.#forwarded = { self, form, believesPeers, leader, requests, divergence, reports, request, again, dropped };
     const counted = (refusal: AdmissionRefusal): AdmissionRefusal => requests.counted(refusal);
     this.#queries = new Queries({ executor, clock, admission, toEngine, answer, isCongested, again, counted });
   }
@@ -218,7 +226,9 @@ export class Host {
       case "roleChanged":
         return this.#onRole(message.role);
       case "forwarded":
-        return this.#onForwarded(message.from, message.payload);
+        return receiveForwarded(this.#forwarded, message.from, message.payload);
+      case "certified":
+        return this.#attestation.certified(message.certificate);
       case "broken":
         return this.#halt(message.reason, message.isDisowned);
       default:
@@ -243,6 +253,7 @@ export class Host {
     this.#queries.refuseLate();
     this.#queries.endWaits();
     this.#proposals.tick();
+    this.#overdue.tick();
     this.#checkpointer.look();
     this.#divergence.tick();
     if (this.quarantine.state !== "stopped") this.#auditor.tick();
@@ -299,27 +310,10 @@ export class Host {
     return role?.role === "leader" && role.settledAt !== undefined && role.settledAt <= this.#execution.index;
   }
 
-  #onForwarded(from: ReplicaId, payload: Uint8Array): void {
-    const message = decodeHostMessage(payload);
-    if (message === undefined) return this.#parts.dropped("malformed host message", `from ${from}`);
-    if (message.kind === "refused") {
-      // Only the leader of now may say no: to an earlier one the request may have gone as well, and be ordered by the next.
-      if (from !== this.#role?.leader) return this.#parts.dropped("refusal by no leader", `from ${from}`);
-      const { key, refusal } = message.message;
-      return this.#requests.refuse(this.#parts.self, key, refusal);
-    }
-    if (message.kind === "accusation") return this.#divergence.accused(from, message.accusation);
-    if (message.kind === "report") return this.#reports.forwarded(message.report);
-    for (const bytes of message.requests) {
-      const key = peekRequest(bytes);
-      if (key === undefined) this.#parts.dropped("malformed request", `from ${from}`);
-      else this.#proposals.add({ key, bytes, from });
-    }
-  }
-
   #onExecuted(entry: Entry, each: Executed): void {
     this.#proposals.executed(each);
     this.#requests.executed(entry.index, each);
+    this.#overdue.executed(each.key);
   }
 
   #askBarrier(): void {

@@ -62,9 +62,15 @@ export function openEngineLog(
   const { storage, raft } = limits;
   const opened = openLog({ disk, hash, clock, directory, logIdentity, ...storage, cacheBytes: raft.logCacheBytes });
   if (opened.kind === "refused") return opened;
-  const refusal = refusalOfAmnesia(id, directory, opened);
+  const refusal = refusalOfAmnesia(id, directory, opened) ?? refusalOfJournal(id, directory, opened);
   if (refusal !== undefined) opened.log.close(() => {});
   return refusal ?? opened;
+}
+
+function refusalOfJournal(id: ReplicaId, directory: string, { recovered }: OpenedLog): LogRefused | undefined {
+  if (recovered.tail.every(({ kind }) => kind !== "record")) return undefined;
+  const message = `Cannot start replica ${id}: the log in ${directory} was written under Byzantine faults`;
+  return { kind: "refused", code: "foreign", message };
 }
 
 /** It could neither vote nor follow: better told at once than found out by its silence. */

@@ -30,6 +30,7 @@ import type { OpenedLog } from "../storage/wal.js";
 import type { LogRefused } from "../storage/log-store.js";
 import type { Identity } from "../transport/gate.js";
 import type { EngineListener, EngineSide } from "./engine-side.js";
+import { orderedByRaft, type HostOrdering } from "./host-ordering.js";
 import { loadCheckpoint } from "./load-checkpoint.js";
 import {
   openEngineLog,
@@ -85,7 +86,12 @@ export interface InlineReplica extends OpenedReplica<EngineSide<RaftDriver>> {
 export interface OpenRefused {
   readonly kind: "refused";
   readonly code:
-    DataDirectoryRefused["code"] | LogRefused["code"] | LogAmnesiac["code"] | "OTHER_MEMBERS" | "LACKS_VERSION";
+    | DataDirectoryRefused["code"]
+    | LogRefused["code"]
+    | LogAmnesiac["code"]
+    | "OTHER_MEMBERS"
+    | "LACKS_VERSION"
+    | "NOT_UNDER_BYZANTINE_FAULTS";
   /** For people: the action, the fact, what to do. */
   readonly message: string;
 }
@@ -113,9 +119,10 @@ export function openReplica(
 function openInline(
   machine: LowLevelMachine,
   options: OpenReplicaOptions,
-  { log, ...around }: Omit<HostParts, "found"> & { readonly log: OpenedLog },
+  { log, ...around }: Omit<HostParts, "found" | "ordering"> & { readonly log: OpenedLog },
 ): InlineReplica | OpenRefused {
-  const opened = openHost(machine, options, { ...around, found: foundIn(log) }, (start, listener) =>
+  const parts = { ...around, found: foundIn(log), ordering: orderedByRaft() };
+  const opened = openHost(machine, options, parts, (start, listener) =>
     startEngine(log, start, around.ports, listener),
   );
   if (opened.kind === "opened") return { ...opened, log, state: opened.core.engine.driver.state };
@@ -209,6 +216,7 @@ export interface HostParts {
   readonly observer: ReplicaObserver;
   readonly directory: DataDirectory;
   readonly found: FoundLog;
+  readonly ordering: HostOrdering;
 }
 
 /** Closes what writes: `done` once nothing of it is in flight any more. */
@@ -228,7 +236,7 @@ export function closeReplica({ core, checkpoints, evidence, directory }: OpenedR
 export function openHost<Ordering extends OrderingEngine>(
   machine: LowLevelMachine,
   options: OpenReplicaOptions,
-  { ports, observer, directory, found }: HostParts,
+  { ports, observer, directory, found, ordering }: HostParts,
   begin: (start: EngineStart, listener: EngineListener) => Ordering,
 ): OpenedReplica<Ordering> | OpenRefused {
   const { id, limits } = options;
@@ -239,6 +247,7 @@ export function openHost<Ordering extends OrderingEngine>(
   const evidence = new EvidenceStore({ disk, directory: directory.path });
   const seed = seedOf(entropy.bytes(6));
   const identity = identityOf(machine, options, directory, {
+    ordering,
     process: hexOf(entropy.bytes(8)),
     found: {
       starts: directory.identity.starts,
@@ -268,6 +277,7 @@ export function openHost<Ordering extends OrderingEngine>(
     unfinished,
     evidence,
     limits,
+    ordering,
     observer,
     disowned: (reason) => directory.disown(reason),
     logStart: found.start,
@@ -313,7 +323,7 @@ function identityOf(
   machine: LowLevelMachine,
   { id, clusterId, limits }: OpenReplicaOptions,
   directory: DataDirectory,
-  { process, found }: Pick<Identity, "process" | "found">,
+  { process, found, ordering }: Pick<Identity, "process" | "found"> & Pick<HostParts, "ordering">,
 ): Identity {
   return {
     clusterId,
@@ -322,7 +332,7 @@ function identityOf(
     process,
     machine: machine.name,
     machineVersion: machine.version,
-    foundation: `${fingerprintOf(limits)}${foundersOf(directory)}`,
+    foundation: `${fingerprintOf(limits)}${ordering.foundation}${foundersOf(directory)}`,
     found,
   };
 }

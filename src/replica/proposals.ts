@@ -15,16 +15,17 @@ import type { Entry } from "../model/entry.js";
 import type { ReplicaId } from "../model/ids.js";
 import type { AdmissionRefusal } from "../model/request.js";
 import type { Clock } from "../ports/clock.js";
-import { encodeBatch } from "../wire/request-codec.js";
 import type { ToEngine } from "./channel.js";
 import { DueTime } from "./due-time.js";
 import { Outgoing, type OutgoingParts } from "./outgoing.js";
+import type { RequestForm } from "./request-form.js";
 
 export interface ProposalsParts {
   readonly self: ReplicaId;
   readonly executor: Executor;
   readonly admission: AdmissionLimits;
   readonly clock: Clock;
+  readonly form: RequestForm;
   readonly toEngine: (message: ToEngine) => void;
   readonly refuse: OutgoingParts["refuse"];
   readonly isLeading: () => boolean;
@@ -73,7 +74,7 @@ export class Proposals {
 
   /** The end of a turn. */
   send(role: RoleView | undefined): void {
-    const { toEngine } = this.#parts;
+    const { toEngine, form } = this.#parts;
     if (!this.#mayPropose) {
       if (role?.role === "leader") this.#outgoing.hold();
       else this.#outgoing.forward(role?.leader);
@@ -81,7 +82,7 @@ export class Proposals {
     }
     this.#outgoing.take();
     for (let batch = this.#intake.nextBatch(); batch !== undefined; batch = this.#intake.nextBatch()) {
-      toEngine({ kind: "propose", entries: [{ kind: "batch", payload: encodeBatch(batch) }] });
+      toEngine({ kind: "propose", entries: [{ kind: "batch", payload: form.batch(batch) }] });
     }
   }
 

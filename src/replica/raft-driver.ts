@@ -57,6 +57,7 @@ export class RaftDriver implements Driver {
   readonly #repair: Repair;
   readonly #health: Health;
   readonly decided: Decided;
+  readonly believesPeers = true;
   #role: RoleView | undefined;
   #encoded: { readonly message: RaftMessage; readonly bytes: Uint8Array } | undefined;
   #entriesProposed = 0;
@@ -175,6 +176,10 @@ export class RaftDriver implements Driver {
         this.#health.setQuarantined(message.isQuarantined);
         // A leader makes way now: it may be rebuilt before the next tick.
         return this.#turn({ kind: "tick" });
+      case "attested":
+      case "overdue":
+        // Checkpoints are certified in the order here, and a leader is given up for its silence, never for what it orders late.
+        return;
       default:
         return unreachable(message);
     }

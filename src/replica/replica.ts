@@ -35,6 +35,7 @@ import { healthy, type EngineHealth, type ToEngine, type ToHost } from "./channe
 import type { EngineFigures, EngineListener } from "./engine-side.js";
 import { EvidenceKeeper } from "./evidence-keeper.js";
 import { Host } from "./host.js";
+import type { HostOrdering } from "./host-ordering.js";
 import { Instructions } from "./instructions.js";
 import { StateTransfer } from "./state-transfer.js";
 import { statusOf } from "./status.js";
@@ -61,6 +62,7 @@ export interface ReplicaParts<Ordering extends OrderingEngine> {
   readonly clock: Clock;
   readonly hash: Hash;
   readonly limits: Limits;
+  readonly ordering: HostOrdering;
   readonly observer: ReplicaObserver;
   /** The last entry that the log does not hold any more. */
   readonly logStart: LogIndex;
@@ -129,6 +131,7 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
       chunkBytes: limits.checkpoints.chunkBytes,
       admission: limits.admission,
       execution: limits.execution,
+      ordering: parts.ordering,
       toEngine: (message) => void this.#toEngine.push(message),
       answer: (connection, message) => this.#answer(connection, message),
       isCongested: (connection) => this.#clients.isCongested(connection),
@@ -273,6 +276,7 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
       store: checkpoints,
       hash,
       limits: limits.transfer,
+      believesPeers: this.#parts.ordering.believesPeers,
       peers: () => this.#engine.connected,
       send: (to, payload) => {
         this.#toEngine.push({ kind: "forward", as: "transfer", to, payload });
@@ -330,7 +334,7 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
     if (message.kind === "health") return this.#onHealth(message.health);
     if (message.kind === "instructed") return this.#instructions.instructed(message.id, message.outcome);
     if (message.kind === "fetchCheckpoint") {
-      if (message.index > this.#host.execution.coming) this.#transfer.want(message.index);
+      if (message.index > this.#host.execution.coming) this.#transfer.want(message.index, message.root);
       return;
     }
     if (message.kind !== "forwarded" || message.as === "host") return this.#host.handle(message);

@@ -18,12 +18,14 @@ import { peekRequest } from "../wire/request-codec.js";
 import type { ToEngine } from "./channel.js";
 import type { HostCounters } from "./host-counters.js";
 import { Confirmations } from "./confirmations.js";
-import { Waiting } from "./waiting.js";
+import type { RequestForm } from "./request-form.js";
+import { Waiting, type WaitingRequest } from "./waiting.js";
 
 export interface RequestsParts {
   readonly self: ReplicaId;
   readonly executor: Executor;
   readonly admission: AdmissionLimits;
+  readonly form: RequestForm;
   readonly counters: HostCounters;
   readonly hash: Hash;
   readonly toEngine: (message: ToEngine) => void;
@@ -54,16 +56,17 @@ export class Requests {
 
   /** An encoded request (`wire/request-codec.ts`). `closed`: why none is taken, if so. */
   add(connection: number, bytes: Uint8Array, closed: AdmissionRefusal | undefined): void {
-    const { self, admission, answer, sendOn, counters, dropped } = this.#parts;
+    const { self, admission, answer, sendOn, counters, dropped, form } = this.#parts;
     const key = peekRequest(bytes);
     if (key === undefined) return dropped("malformed request", `connection ${connection}`);
     const refusal = closed ?? this.#waiting.pressure(connection, admission);
     if (refusal !== undefined) return this.#refuse(connection, key, refusal);
     const stored = this.#storedReply(key);
     if (stored !== undefined) return answer(connection, stored);
-    const added = this.#waiting.add({ key, bytes, connection });
+    const wrapped = form.wrap(bytes);
+    const added = this.#waiting.add({ key, bytes: wrapped, connection });
     // A request that waits already is on its way: only a lost message makes a client ask twice, so it goes out again.
-    sendOn({ key, bytes, from: self });
+    sendOn({ key, bytes: wrapped, from: self });
     if (added) counters.requestsAdmitted += 1;
   }
 
@@ -75,6 +78,10 @@ export class Requests {
   disconnected(connection: number): void {
     this.#confirmations.disconnected(connection);
     this.#waiting.dropConnection(connection);
+  }
+
+  waiting(): Iterable<WaitingRequest> {
+    return this.#waiting.all();
   }
 
   /** Everything that waits, as it goes out again to another leader. */

@@ -27,6 +27,8 @@ export interface StateTransferParts {
   readonly store: CheckpointStore;
   readonly hash: Hash;
   readonly limits: TransferLimits;
+  /** Otherwise only a checkpoint whose root is known here is taken: its certificate was checked by the core. */
+  readonly believesPeers: boolean;
   /** Who can be asked: there is a link. */
   readonly peers: () => readonly ReplicaId[];
   readonly send: (to: ReplicaId, payload: Uint8Array) => void;
@@ -54,6 +56,8 @@ export class StateTransfer {
   readonly #parts: StateTransferParts;
   /** A checkpoint of this index or later is wanted. */
   #wanted: LogIndex | undefined;
+  /** What the wanted one must be. */
+  #root: Uint8Array | undefined;
   #fetching: Fetching | undefined;
   readonly #asked = new Map<ReplicaId, Asked>();
   /** Passed over until then. */
@@ -81,7 +85,8 @@ export class StateTransfer {
   }
 
   /** A checkpoint of this index, or a later one, is needed here. Asked again while one is fetched, it changes nothing. */
-  want(index: LogIndex): void {
+  want(index: LogIndex, root?: Uint8Array): void {
+    if (index >= (this.#wanted ?? index)) this.#root = root ?? this.#root;
     this.#wanted = maxIndex(this.#wanted ?? index, index);
   }
 
@@ -166,11 +171,16 @@ export class StateTransfer {
       checkpoint !== undefined &&
       checkpoint.last.index === certificate.index &&
       equalBytes(checkpoint.root, certificate.root);
-    if (!isCertified || checkpoint.last.index < wanted) {
+    if (!isCertified || checkpoint.last.index < wanted || !this.#isBelieved(checkpoint, wanted)) {
       dropped("checkpoint manifest", `from ${from}: it is not certified, or not of entry ${wanted} or later`);
       return this.#rest(from, now);
     }
     this.#begin({ checkpoint, certificate, missing: new Map(), open: 0, bytesDone: 0 });
+  }
+
+  #isBelieved({ last, root }: Checkpoint, wanted: LogIndex): boolean {
+    if (this.#parts.believesPeers) return true;
+    return this.#root !== undefined && last.index === wanted && equalBytes(root, this.#root);
   }
 
   #begin(fetching: Fetching): void {

@@ -53,7 +53,7 @@ export function statusOf(sources: StatusSources): CoreStatus {
     id: identity.id,
     clusterId: identity.clusterId,
     role: role?.role ?? "follower",
-    term: role?.term ?? noTerm,
+    term: role?.view ?? role?.term ?? noTerm,
     leader: role?.leader,
     // The figures of an engine on another thread are a little older than what the host knows by itself.
     lastIndex: maxIndex(figures.lastIndex, executedIndex),

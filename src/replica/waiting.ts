@@ -11,6 +11,7 @@ import type { AdmissionRefusal, NumberedKey, RequestKey } from "../model/request
 
 export interface WaitingRequest {
   readonly key: RequestKey;
+  /** As it travels to the leader (`request-form.ts`). */
   readonly bytes: Uint8Array;
   connection: number;
 }

@@ -9,21 +9,24 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { nodeDisk } from "../node/disk.js";
-import type { EnginePlace } from "../api/config.js";
+import { defaultFaultModel, type EnginePlace, type FaultModel } from "../api/config.js";
 import type { LowLevelMachine } from "../api/low-level.js";
 import { readRecord, writeRecord, type DevRecord, type DevReplica } from "./dev-record.js";
 import { afterRecovery } from "./dev-recovery.js";
 import { CommandFailure, exitCodes, usageFailure } from "./exit-codes.js";
 import { checkFree, choosePorts, loopbackHost } from "./free-ports.js";
+import { readKeyFile, writeKeyFile } from "./key-file.js";
+import { keyNameOf } from "../wire/key-name.js";
 import { loadMachine, prepareMachine } from "./machine-module.js";
 import { bundledName } from "./options.js";
 import type { ProcessEvent } from "./replica-process.js";
 
 export interface DevOptions {
-  readonly replicas: 1 | 3 | 5 | undefined;
+  readonly replicas: number | undefined;
+  readonly faults: FaultModel | undefined;
   readonly dataDir: string;
   readonly ephemeral: boolean;
   /** Where each kind of port starts; 0 takes any free ones; `undefined` the recorded or usual ones. */
@@ -52,6 +55,7 @@ export interface DevReplicaView extends DevReplica {
   readonly dataDir: string;
 }
 
+const byzantineReplicasMin = 4;
 const restartAfterMs = 1000;
 const startMsMax = 30_000;
 /** A replica that dies this often in a row before it listens is not started again. */
@@ -196,11 +200,12 @@ export class DevCluster {
   }
 
   #argumentsOf(id: string, isNew: boolean): readonly string[] {
-    const { clusterId, replicas, former = [] } = this.#record;
+    const { clusterId, replicas, faults, former = [] } = this.#record;
     const self = replicas.find((replica) => replica.id === id);
     return [
       ...["--id", id, "--cluster-id", clusterId, "--data", this.#directoryOf(id), "--machine", this.#prepared],
-      ...[...replicas, ...former].flatMap((replica) => ["--member", `${replica.id}=${replica.peer},${replica.client}`]),
+      ...[...replicas, ...former].flatMap((replica) => ["--member", memberTextOf(replica)]),
+      ...(faults === "byzantine" ? ["--faults", faults, "--key-file", keyPathOf(this.#dataDir, id)] : []),
       ...["--listen-http", self?.http ?? `${loopbackHost}:0`],
       ...(self?.redis === undefined ? [] : ["--listen-redis", self.redis]),
       ...(isNew ? ["--bootstrap"] : []),
@@ -317,7 +322,9 @@ async function openDev(options: DevOptions): Promise<OpenedDev> {
   const machine = await loadMachine(prepared, given);
   const dataDir = options.ephemeral ? mkdtempSync(join(tmpdir(), "quorate-dev-")) : resolve(options.dataDir);
   const clusterId = found?.clusterId ?? `dev-${randomBytes(4).toString("hex")}`;
-  const replicas = await placeReplicas(found, options, given === bundledName);
+  const faults = found === undefined ? options.faults : found.faults;
+  const placed = await placeReplicas(found, { ...options, faults }, given === bundledName);
+  const replicas = faults === "byzantine" ? placed.map((replica) => withKey(replica, dataDir)) : placed;
   const present = replicas.map(({ id }) => id).filter((id) => hasIdentity(join(dataDir, id)));
   // A directory with an identity took part, even if we died before we could write that down.
   const bootstrapped = [...new Set([...(found?.bootstrapped ?? []), ...present])].sort();
@@ -328,17 +335,24 @@ async function openDev(options: DevOptions): Promise<OpenedDev> {
     replicas,
     bootstrapped,
     ...(found?.former === undefined ? {} : { former: found.former }),
+    ...(faults === undefined ? {} : { faults }),
   };
   if (found === undefined || found !== recorded) writeRecord(dataDir, record);
   return { dataDir, record, prepared, machine };
 }
 
 /** A log of one machine means nothing to another, and members do not change yet. */
-function checkSame(found: DevRecord, { replicas, machine }: DevOptions, dataDir: string): void {
+function checkSame(found: DevRecord, { replicas, machine, faults }: DevOptions, dataDir: string): void {
   const advice = `Give another directory by --data, --ephemeral, or start over: rm -rf ${dataDir}`;
   if (replicas !== undefined && replicas !== found.replicas.length) {
     throw usageFailure(
       `Cannot run ${replicas} replicas: ${dataDir} holds a cluster of ${found.replicas.length}, and its members do not change. ${advice}`,
+    );
+  }
+  const kept = found.faults ?? defaultFaultModel;
+  if (faults !== undefined && faults !== kept) {
+    throw usageFailure(
+      `Cannot run under ${faults} faults: the cluster in ${dataDir} was made for ${kept} faults. ${advice}`,
     );
   }
   const wanted = machine === undefined || machine === bundledName ? machine : resolve(machine);
@@ -352,7 +366,13 @@ async function placeReplicas(
   options: DevOptions,
   withRedis: boolean,
 ): Promise<DevReplica[]> {
-  const count = options.replicas ?? found?.replicas.length ?? 3;
+  const isByzantine = options.faults === "byzantine";
+  const count = options.replicas ?? found?.replicas.length ?? (isByzantine ? byzantineReplicasMin : 3);
+  if (isByzantine && count < byzantineReplicasMin) {
+    throw usageFailure(
+      `Cannot run ${count} replicas under Byzantine faults: it takes ${byzantineReplicasMin} to tolerate one that lies, and seven to tolerate two`,
+    );
+  }
   const taken = new Set<number>();
   const place = async (kind: PortKind): Promise<readonly string[]> => {
     const recorded = found?.replicas.map((replica) => replica[kind]).filter((address) => address !== undefined) ?? [];
@@ -372,9 +392,27 @@ async function placeReplicas(
       peer,
       client: clients[at] ?? "",
       http: https[at] ?? "",
+      ...(found?.replicas[at]?.key === undefined ? {} : { key: found.replicas[at].key }),
     };
     return redis === undefined ? base : { ...base, redis };
   });
+}
+
+/** Made once, outside the replicas' directories: a wiped replica is to be noticed, and not to lose its name. */
+function withKey(replica: DevReplica, dataDir: string): DevReplica {
+  if (replica.key !== undefined) return replica;
+  const path = keyPathOf(dataDir, replica.id);
+  nodeDisk.makeDirectory(dirname(path));
+  const { publicKey } = existsSync(path) ? readKeyFile(path) : writeKeyFile(path);
+  return { ...replica, key: keyNameOf(publicKey) };
+}
+
+function keyPathOf(dataDir: string, id: string): string {
+  return join(dataDir, "keys", `${id}.pem`);
+}
+
+function memberTextOf({ id, peer, client, key }: DevReplica): string {
+  return `${id}=${peer},${client}${key === undefined ? "" : `,${key}`}`;
 }
 
 // --- processes ---

@@ -7,6 +7,7 @@
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
+import { faultModels } from "../api/config.js";
 import { nodeDisk } from "../node/disk.js";
 import { CommandFailure, exitCodes } from "./exit-codes.js";
 
@@ -19,6 +20,8 @@ const replicaSchema = z.strictObject({
   client: z.string(),
   http: z.string(),
   redis: z.string().optional(),
+  /** Its public key, under Byzantine faults. */
+  key: z.string().optional(),
 });
 
 const recordSchema = z.strictObject({
@@ -31,6 +34,8 @@ const recordSchema = z.strictObject({
   bootstrapped: z.array(z.string()),
   /** Lost before the others went on by `recover`: never started again, and still among the founders. */
   former: z.array(replicaSchema).optional(),
+  /** Crash faults without it. */
+  faults: z.enum(faultModels).optional(),
 });
 
 export type DevRecord = z.infer<typeof recordSchema>;

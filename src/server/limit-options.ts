@@ -116,6 +116,17 @@ const meanings: Meanings = {
     restMs: "For how long it is passed over.",
     readsInFlightMax: "Chunks read at once for replicas that ask.",
   },
+  byzantine: {
+    windowEntries:
+      "Under Byzantine faults: entries that may be under way beyond the last checkpoint that a quorum has. At least twice the next. The same at all replicas.",
+    checkpointEntries: "Under Byzantine faults: entries after which a checkpoint is taken. The same at all replicas.",
+    statusMs: "How often a replica says where it stands, so that it is sent again what it lacks.",
+    overdueMs: "A request that waits for so long is told to all replicas.",
+    requestMs: "A request that was told and still waits after this makes replicas give the primary up.",
+    requestMsMax: "The longest such time: it doubles with each primary that brings nothing.",
+    watchedMax: "Requests of one client that are watched.",
+    clockBoundMs: "How far a proposal's time may be from a replica's own clock.",
+  },
 };
 
 /** A replica refuses to follow one that differs in these. */

@@ -5,7 +5,7 @@
  * they cannot disagree. Leaves to others: layering (`settings.ts`), meaning (`replica-process.ts`).
  */
 import { z } from "zod";
-import { defaultEnginePlace, enginePlaces } from "../api/config.js";
+import { defaultEnginePlace, defaultFaultModel, enginePlaces, faultModels } from "../api/config.js";
 import { isReplicaId } from "../model/ids.js";
 import { isStrongKey } from "../node/signatures.js";
 import { keyOfName } from "../wire/key-name.js";
@@ -64,7 +64,15 @@ export const options: readonly Option[] = [
     "text",
     text,
     undefined,
-    "This replica's private key, made by `quorate keygen`. It is compared with the member's `key` at the start; nothing is signed with it yet.",
+    "This replica's private key, made by `quorate keygen`. It is compared with the member's `key` at the start. Needed where `faults` is `byzantine`.",
+  ),
+  optional(
+    "replica.faults",
+    "faults",
+    "text",
+    z.enum(faultModels),
+    defaultFaultModel,
+    "What replicas may do wrong at worst: `crash`, they stop; `byzantine`, they do anything at all, and every replica has a key. The same at all replicas, for good.",
   ),
   required("replica.dataDir", "data", "text", text, "Where the log lives. One process at a time may use it."),
   optional(

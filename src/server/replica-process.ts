@@ -10,7 +10,7 @@ import type { ForbiddenUse, LowLevelMachine } from "../api/low-level.js";
 import type { Replica } from "../api/replica.js";
 import { InvariantViolation } from "../base/invariant.js";
 import type { RoleView } from "../consensus/vocabulary.js";
-import { CannotStart, startReplica } from "../node/create-replica.js";
+import { CannotStart, startReplica, type ReplicaOptions } from "../node/create-replica.js";
 import { newLongestTurns, reportOf, resetTurns, watchEventLoop } from "../node/event-loop.js";
 import type { EventLoopWatch, LongestTurns } from "../node/event-loop.js";
 import { DiskError } from "../ports/disk.js";
@@ -18,13 +18,14 @@ import { formatAddress, isLoopback, parseAddress } from "../node/network.js";
 import { healthy, type EngineHealth } from "../replica/channel.js";
 import { tellFinding, tellQuarantine } from "./divergence-log.js";
 import { CommandFailure, exitCodes, usageFailure, type ExitCode } from "./exit-codes.js";
+import { keyOfName } from "../wire/key-name.js";
 import { handshakeRefusals } from "../wire/handshake.js";
 import { openHttpAudit } from "./http-audit.js";
 import { openHttpEvents } from "./http-events.js";
 import { openHttpCalls } from "./http-calls.js";
 import { openHttpOperator } from "./http-operator.js";
 import { makeHttpApp, startHttpDoor, type HttpDoor, type ProcessStatus } from "./http.js";
-import { checkKeys } from "./key-file.js";
+import { checkKeys, readKeyFile } from "./key-file.js";
 import { limitsOf } from "./limit-options.js";
 import { openLogs, openSink, type Logs } from "./logs.js";
 import { loadMachine, prepareMachine } from "./machine-module.js";
@@ -135,11 +136,13 @@ function openReplica(settings: Settings, machine: LowLevelMachine, environment: 
     insecure: flagSetting(settings, "listen.insecure"),
     engine: environment.engine,
     ...(environment.engineTurns === undefined ? {} : { engineTurns: environment.engineTurns }),
+    ...byzantineOf(settings),
     watchdog: true,
     limits: limitsOf((path) => countSetting(settings, path)),
-    onRole: ({ role, term, leader }) => {
-      logger.info({ role, term, leader }, "role changed");
-      environment.report({ event: "role", role, term, leader });
+    onRole: ({ role, term, view, leader }) => {
+      const shown = { role, term: view ?? term, leader };
+      logger.info(shown, "role changed");
+      environment.report({ event: "role", ...shown });
     },
     onHealth: tellHealth(logger),
     onFinding: tellFinding(logger),
@@ -149,6 +152,21 @@ function openReplica(settings: Settings, machine: LowLevelMachine, environment: 
     onDropped: tellDropped(logger),
     onForbiddenUse: tellForbidden(logger),
   });
+}
+
+function byzantineOf(settings: Settings): Pick<ReplicaOptions, "byzantine"> {
+  if (textSetting(settings, "replica.faults") !== "byzantine") return {};
+  const path = textSetting(settings, "replica.keyFile");
+  if (path === undefined) {
+    throw usageFailure(
+      "Cannot start under Byzantine faults without replica.keyFile: replicas sign what they say. `quorate keygen` makes a key",
+    );
+  }
+  const keys = membersSetting(settings).flatMap(({ id, key }) => {
+    const bytes = key === undefined ? undefined : keyOfName(key);
+    return bytes === undefined ? [] : [[id, bytes] as const];
+  });
+  return { byzantine: { signer: readKeyFile(path), keys: new Map(keys) } };
 }
 
 /** What has changed since it was told last. */

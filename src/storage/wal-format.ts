@@ -71,6 +71,7 @@ const kinds: readonly (RecordKind | undefined)[] = [
   "marker",
   "identities",
   "reset",
+  "record",
 ];
 
 /** What stands before the first record: nothing, with ordinal 0. */

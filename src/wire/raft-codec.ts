@@ -122,7 +122,7 @@ function writeEntryId(writer: ByteWriter, id: EntryId): void {
 function writeEntries(writer: ByteWriter, entries: readonly Entry[]): void {
   writer.varint(entries.length);
   for (const { kind, term, time, payload } of entries) {
-    writer.u8(entryKinds.indexOf(kind));
+    writer.u8((entryKinds as readonly EntryKind[]).indexOf(kind));
     writer.varint(term);
     writer.varint(time);
     writer.bytes(payload);

@@ -126,10 +126,11 @@ export interface BftState {
   readonly accused: Set<string>;
 }
 
-/** What the service side knows of the primary. `isOpen`: this replica is it, and takes proposals. */
+/** What the service side knows of the primary. `isChanging`: its view has not begun here. `isOpen`: this replica is it, and takes proposals. */
 export interface BftRole {
   readonly view: View;
   readonly primary: ReplicaId;
+  readonly isChanging: boolean;
   readonly isOpen: boolean;
 }
 

@@ -40,6 +40,20 @@ export function patienceOf({ attempts, settings }: BftState): number {
   return Math.min(requestTimeoutMsMax, requestTimeoutMs * 2 ** Math.min(attempts, 30));
 }
 
+/** So far behind what others say to have decided, what waits here may be decided. */
+const behindCountMax = 16;
+
+/**
+ * f + 1 others, so one correct replica at least, have decided much that is not decided here: what waits may be among it. Its time begins
+ * again once that is known; otherwise a replica that comes back would leave, alone, a view that serves everybody.
+ */
+export function waitIfBehind(state: BftState, now: number): void {
+  if (state.waiting.size === 0) return;
+  const ahead = [...state.heard.values()].filter((committed) => committed > state.committed + behindCountMax);
+  if (ahead.length <= state.faults) return;
+  for (const waiting of state.waiting.values()) for (const id of waiting.keys()) waiting.set(id, now);
+}
+
 export function isSuspected(state: BftState, now: number): boolean {
   const limit = now - patienceOf(state);
   if (state.isChanging || state.enteredAt > limit) return false;

@@ -83,9 +83,10 @@ export function endTurn(state: BftState, turn: Turn): readonly BftEffect[] {
   const role = {
     view: state.view,
     primary: primaryOf(state, state.view),
+    isChanging: state.isChanging,
     isOpen: isPrimary(state) && !state.isChanging,
   };
-  if (role.view !== state.told?.view || role.isOpen !== state.told.isOpen) {
+  if (role.view !== state.told?.view || role.isChanging !== state.told.isChanging) {
     state.told = role;
     effects.push({ kind: "role", role });
   }

@@ -4,7 +4,14 @@
  * Owns: its flags, what is printed, Ctrl-C. The work is in `dev-cluster.ts`.
  */
 import { Argument, Command, InvalidArgumentError, Option as Flag } from "commander";
-import { defaultEnginePlace, enginePlaces, type EnginePlace } from "../../api/config.js";
+import {
+  defaultEnginePlace,
+  defaultFaultModel,
+  enginePlaces,
+  faultModels,
+  type EnginePlace,
+  type FaultModel,
+} from "../../api/config.js";
 import { cardAsJson, renderCard, type CardParts } from "../card.js";
 import { DevCluster, usualPorts, type DevEvent, type DevOptions, type PortKind } from "../dev-cluster.js";
 import { defaultDataDir } from "../dev-record.js";
@@ -15,6 +22,7 @@ import type { Exit } from "./exit.js";
 
 interface Given {
   readonly replicas?: string;
+  readonly faults?: FaultModel;
   readonly data: string;
   readonly ephemeral?: boolean;
   readonly engine?: EnginePlace;
@@ -34,11 +42,16 @@ export function devCommand(exit: Exit): Command {
       new Argument("[machine]", `a module whose default export is a machine, .js or .ts (default: ${bundledName})`),
     )
     .addOption(
-      new Flag("--replicas <count>", "how many replicas (default: 3, or what the data directory holds)").choices([
-        "1",
-        "3",
-        "5",
-      ]),
+      new Flag(
+        "--replicas <count>",
+        "how many replicas (default: 3, under Byzantine faults 4, or what the data directory holds)",
+      ).choices(["1", "3", "4", "5", "7"]),
+    )
+    .addOption(
+      new Flag(
+        "--faults <model>",
+        `what replicas may do wrong at worst: crash, they stop; byzantine, they do anything, and 4 replicas tolerate one that does (default: ${defaultFaultModel})`,
+      ).choices(faultModels),
     )
     .option("--data <dir>", "where the replicas keep their logs between runs", defaultDataDir)
     .addOption(
@@ -102,9 +115,9 @@ async function runDev(given: Given, machine: string | undefined): Promise<ExitCo
 }
 
 function optionsOf(given: Given, machine: string | undefined): DevOptions {
-  const count = given.replicas === undefined ? undefined : Number(given.replicas);
   return {
-    replicas: count === 1 || count === 3 || count === 5 ? count : undefined,
+    replicas: given.replicas === undefined ? undefined : Number(given.replicas),
+    faults: given.faults,
     dataDir: given.data,
     ephemeral: given.ephemeral === true,
     ports: { redis: given.redisPort, http: given.httpPort, client: given.clientPort, peer: given.peerPort },

@@ -51,6 +51,24 @@ describe("a primary is given up", () => {
     expect(core.saidOf("ViewChange")).toEqual([]);
   });
 
+  test("not by a replica that f + 1 others have left far behind: what waits may be decided. One alone may lie about it", () => {
+    const isFarAhead: BftMessage = {
+      ...{ kind: "Status", view: 0 as View, isChanging: false, stable: at(0), committed: at(100) },
+    };
+    const core = new BftCore("c").step({ kind: "request", request: requestOf("x", 1) });
+    core.receive(isFarAhead, "a").receive(isFarAhead, "d").tick(requestTimeoutMs);
+    expect(core.saidOf("ViewChange")).toEqual([]);
+    const told = new BftCore("c").step({ kind: "request", request: requestOf("x", 1) });
+    told.receive(isFarAhead, "d").tick(requestTimeoutMs);
+    expect(told.saidOf("ViewChange")).toHaveLength(1);
+
+    // It has caught up, and its time has begun again.
+    core.receive({ ...isFarAhead, committed: at(3) }, "a").tick(requestTimeoutMs - 1);
+    expect(core.saidOf("ViewChange")).toEqual([]);
+    core.tick(1);
+    expect(core.saidOf("ViewChange")).toHaveLength(1);
+  });
+
   test("when f + 1 others have, for the lowest view that they ask for", () => {
     const core = new BftCore("c").hear(viewChangeBy("d", 5));
     expect(core.state.view).toBe(0);

@@ -1,6 +1,7 @@
 /** A checkpoint is taken in slices with rests between them, in which nothing of it is done. */
 import { expect, test } from "vitest";
 import type { Clock } from "../../../src/ports/clock.js";
+import { orderedAttestation } from "../../../src/replica/attestation.js";
 import { Checkpointer } from "../../../src/replica/checkpointer.js";
 import { CheckpointStore } from "../../../src/storage/checkpoint-store.js";
 import { directory, testHash as hash } from "../../../test-support/log-world.js";
@@ -30,14 +31,13 @@ test("a slice that has taken its time is followed by a rest, and the checkpoint 
     nextTurn: (run) => time.nextTurn(run),
   };
   const checkpointer = new Checkpointer({
-    self: "a",
-    incarnation: 1,
     executor: replica.executor,
     store,
     hash,
     clock,
     chunkBytes: 1_000_000,
-    order: () => {},
+    attestation: orderedAttestation({ self: "a", incarnation: 1, executor: replica.executor, order: () => {} }),
+    waitingMax: 0,
     certified: () => {},
     diverged: (reason) => expect.fail(reason),
   });

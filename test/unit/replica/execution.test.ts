@@ -7,6 +7,7 @@ import type { Checkpoint, ChunkName } from "../../../src/model/checkpoint.js";
 import type { Entry } from "../../../src/model/entry.js";
 import type { Clock } from "../../../src/ports/clock.js";
 import type { ToEngine } from "../../../src/replica/channel.js";
+import { orderedAttestation } from "../../../src/replica/attestation.js";
 import { Auditor } from "../../../src/replica/auditor.js";
 import { Checkpointer } from "../../../src/replica/checkpointer.js";
 import { Execution } from "../../../src/replica/execution.js";
@@ -68,14 +69,13 @@ class World {
       nextTurn: (run) => void this.#turns.push(run),
     };
     const checkpointer = new Checkpointer({
-      self: "a",
-      incarnation: 1,
       executor: this.executor,
       store,
       hash,
       clock,
       chunkBytes: 1_000,
-      order: () => {},
+      attestation: orderedAttestation({ self: "a", incarnation: 1, executor: this.executor, order: () => {} }),
+      waitingMax: 0,
       certified: () => {},
       diverged: (reason) => this.broken.push(reason),
     });

@@ -1,0 +1,454 @@
+/**
+ * Runs the PBFT core over its log and the links to the others.
+ *
+ * Owns: performing effects in their order, signing what is said once it is durable (C1), and what of a proposal's time is taken. Leaves to
+ * others: every decision (`consensus/bft/`), signatures (`authentication/`), records on disk (`bft-journal.ts`), what is decided as entries
+ * (`bft-decided.ts`). Called by `engine.ts` in turns.
+ */
+import { invariant, unreachable } from "../base/invariant.js";
+import { bytesOfHex, hexOf } from "../base/bytes.js";
+import type { Batch, BftMessage, Digest, RequestName, Signed } from "../consensus/bft/messages.js";
+import { recordsOf } from "../consensus/bft/compaction.js";
+import {
+  createBftState,
+  roomOf,
+  type BftRecord,
+  type BftRole,
+  type BftSettings,
+  type BftState,
+} from "../consensus/bft/state.js";
+import { step, type BftInput } from "../consensus/bft/step.js";
+import type { BftEffect, Evidence, Say } from "../consensus/bft/turn.js";
+import type { EntryKind, Proposal } from "../model/entry.js";
+import { maxIndex, noIndex, noTerm, type AgreedTime, type LogIndex, type ReplicaId } from "../model/ids.js";
+import type { Promised } from "../model/log.js";
+import type { Configuration } from "../model/membership.js";
+import type { InstructionOutcome } from "../model/instruction.js";
+import type { Hash } from "../ports/hash.js";
+import type { LogStore, RecoveredLog } from "../storage/log-store.js";
+import type { Standing } from "../transport/gate.js";
+import { decodeBftMessage, encodeBftMessage, type BftLimits } from "../wire/bft-codec.js";
+import { batchOf, decodeBundle, encodeBundles } from "../wire/signed-batch.js";
+import { BftDecided } from "./bft-decided.js";
+import { BftJournal } from "./bft-journal.js";
+import { BftMarks } from "./bft-marks.js";
+import { healthy, type ToEngine } from "./channel.js";
+import { peerMessageTypes, type Driver, type DriverWorld, type FollowerFigures, type ToDriver } from "./engine.js";
+import { ProposalTime } from "./proposal-time.js";
+import type { ReplicaSeal } from "./replica-seal.js";
+
+export interface BftDriverParts {
+  readonly self: ReplicaId;
+  /** Fixed; sorted by id, they take turns as primaries. */
+  readonly members: Configuration;
+  readonly log: LogStore;
+  readonly recovered: RecoveredLog;
+  /** See `BftJournalParts`. */
+  readonly writtenBytesMin: number;
+  /** Found in the log (`readJournal`). */
+  readonly records: readonly BftRecord[];
+  /** The checkpoint that the host has loaded. */
+  readonly loaded: { readonly index: LogIndex; readonly time: AgreedTime } | undefined;
+  readonly settings: BftSettings;
+  readonly limits: BftLimits;
+  /** See `ProposalTime`. */
+  readonly clockBoundMs: number;
+  readonly overdueMs: number;
+  readonly seal: ReplicaSeal;
+  readonly hash: Hash;
+  readonly seed: number;
+  /** A replica has signed what no correct one does. */
+  readonly evidence: (evidence: Evidence) => void;
+}
+
+type Persist = Extract<BftEffect, { readonly kind: "persist" }>;
+const noPayload = new Uint8Array(0);
+
+export class BftDriver implements Driver {
+  readonly #parts: BftDriverParts;
+  readonly #world: DriverWorld;
+  readonly #state: BftState;
+  readonly #journal: BftJournal;
+  readonly #time: ProposalTime;
+  readonly #marks: BftMarks;
+  readonly decided: BftDecided;
+  readonly believesPeers = false;
+  readonly followers: ReadonlyMap<ReplicaId, FollowerFigures> = new Map();
+  readonly isWhole = true;
+  /** What waits for its step: one is never taken within another. */
+  readonly #inputs: BftInput[] = [];
+  #isStepping = false;
+  /** Waits for room in the window. */
+  #proposals: Batch[] = [];
+  #entriesProposed = 0;
+  /** Marks of this and other replicas, for the next batch. */
+  #marksAsked: Uint8Array[] = [];
+  /** Names of those that are not decided yet, in this view. */
+  readonly #marksOrdered = new Set<Digest>();
+  #role: BftRole | undefined;
+  /** What its view began with, and all before, was proposed by others: a primary executes it before it proposes. */
+  #settledAt: LogIndex | undefined;
+  #full: string | undefined;
+  /** Instructions that end when the next checkpoint entry is decided. */
+  #checkpointsAsked: number[] = [];
+  #fetching: LogIndex = noIndex;
+
+  constructor(parts: BftDriverParts, world: DriverWorld) {
+    this.#parts = parts;
+    this.#world = world;
+    const { self, members, settings, records, loaded, clockBoundMs } = parts;
+    const replicas = members.membership.members.map(({ id }) => id).sort();
+    const executed = loaded?.index ?? noIndex;
+    this.#state = createBftState({ self, replicas, settings, records, executed }, world.clock.monotonic());
+    this.#journal = new BftJournal(parts);
+    this.#time = new ProposalTime(clockBoundMs, loaded?.time ?? 0);
+    for (const { proposal } of this.#state.batches.values()) this.#time.observe(proposal.time);
+    this.#marks = this.#createMarks();
+    this.decided = new BftDecided({ ...parts, state: this.#state });
+  }
+
+  /** For looking: only `step` changes it. */
+  get state(): BftState {
+    return this.#state;
+  }
+
+  get lastIndex(): LogIndex {
+    return maxIndex(this.#state.committed, this.#state.proposed);
+  }
+
+  get isLeading(): boolean {
+    return this.#role?.isOpen === true;
+  }
+
+  get entriesProposed(): number {
+    return this.#entriesProposed;
+  }
+
+  get standing(): Standing {
+    const { index, term, membership } = this.#parts.members;
+    return { membership, configuration: { index, term }, promisedBy: () => undefined };
+  }
+
+  promisedBy(): Promised | undefined {
+    return undefined;
+  }
+
+  tick(): void {
+    const now = this.#world.clock.monotonic();
+    this.#turn({ kind: "tick" });
+    this.#marks.tick(now);
+    this.#fetchIfGone();
+    this.#lookForSpace();
+  }
+
+  connected(): void {
+    // Status messages tell what was missed.
+  }
+
+  disconnected(): void {
+    // A primary is given up by its requests, not by its links.
+  }
+
+  receive(peer: ReplicaId, type: number, payload: Uint8Array): boolean {
+    const { seal, limits, hash } = this.#parts;
+    if (type !== peerMessageTypes.bft && type !== peerMessageTypes.mark) return false;
+    if (!seal.isOpenTo(peer)) return true;
+    // What is kept of it is a view. Not `slice`, which copies nothing of a Buffer.
+    const bytes = new Uint8Array(payload);
+    if (type === peerMessageTypes.mark) {
+      const mark = decodeBundle(bytes, limits, hash);
+      if (mark === undefined) seal.malformed(peer);
+      else {
+        seal.checkBundle(mark, peer, () => {
+          if (!this.#world.isStopped()) this.#onMark(mark.name, bytes);
+        });
+      }
+      return true;
+    }
+    const message = decodeBftMessage(bytes, limits, hash);
+    if (message === undefined) seal.malformed(peer);
+    else {
+      seal.check(message, peer, () => {
+        if (!this.#world.isStopped()) this.#turn({ kind: "receive", from: peer, message: this.#timely(message) });
+      });
+    }
+    return true;
+  }
+
+  handle(message: ToDriver): void {
+    switch (message.kind) {
+      case "propose":
+        for (const { kind, payload } of message.entries) this.#propose(kind, payload);
+        return this.#turn();
+      case "readBarrier":
+        return this.#marks.ask(message.id, this.#world.clock.monotonic());
+      case "instruct":
+        return this.#instruct(message);
+      case "attested":
+        return this.#turn({ kind: "checkpointed", index: message.last.index, digest: hexOf(message.root) });
+      case "overdue":
+        return this.#watch(message.requests);
+      case "installed":
+        return this.#onInstalled(message.last.index, message.time);
+      case "checkpointed":
+      case "quarantined":
+        // The log follows the stable checkpoint; audits are not ordered yet.
+        return;
+      default:
+        return unreachable(message);
+    }
+  }
+
+  #createMarks(): BftMarks {
+    const { seed, overdueMs, seal, limits, hash } = this.#parts;
+    const { toHost } = this.#world;
+    return new BftMarks({
+      seed,
+      overdueMs,
+      seal: (request) => {
+        const bytes = seal.sealBundle([request]);
+        const bundle = decodeBundle(bytes, limits, hash);
+        invariant(bundle !== undefined, "what this replica seals is of a form that is known");
+        return { bytes, id: bundle.name.id };
+      },
+      send: (bytes, isOverdue) => this.#sendMark(bytes, isOverdue),
+      passed: (id, index) => toHost({ kind: "barrierPassed", id, index }),
+      failed: (id) => toHost({ kind: "barrierFailed", id }),
+    });
+  }
+
+  #sendMark(bytes: Uint8Array, isOverdue: boolean): void {
+    const { self, limits, hash } = this.#parts;
+    const { primary, isChanging } = this.#role ?? {};
+    const name = decodeBundle(bytes, limits, hash)?.name;
+    if (name === undefined) return;
+    if (isOverdue) this.#turn({ kind: "request", request: name });
+    if (this.isLeading) this.#orderMark(name, bytes);
+    for (const to of this.#state.replicas) {
+      if (to !== self && (isOverdue || (to === primary && isChanging === false))) {
+        this.#world.send(to, peerMessageTypes.mark, bytes);
+      }
+    }
+  }
+
+  /** The primary orders it; the others were told because it waits for too long. */
+  #onMark(request: RequestName, bytes: Uint8Array): void {
+    if (this.isLeading) this.#orderMark(request, bytes);
+    else this.#turn({ kind: "request", request });
+  }
+
+  /** Sent again while it is being ordered, it is ordered once. */
+  #orderMark({ id }: RequestName, bytes: Uint8Array): void {
+    if (this.#marksOrdered.has(id)) return;
+    this.#marksOrdered.add(id);
+    this.#marksAsked.push(bytes);
+    this.#turn();
+  }
+
+  /** Requests that wait for too long: the primary is watched from now on, unless they are decided already and not executed here yet. */
+  #watch(requests: readonly Uint8Array[]): void {
+    const { limits, hash } = this.#parts;
+    for (const bytes of requests) {
+      const request = decodeBundle(bytes, limits, hash)?.name;
+      if (request !== undefined && !this.decided.has(request)) this.#inputs.push({ kind: "request", request });
+    }
+    this.#turn();
+  }
+
+  #instruct({ id, instruction }: Extract<ToEngine, { readonly kind: "instruct" }>): void {
+    if (instruction.kind !== "checkpoint") return this.#instructed(id, "FIXED_MEMBERS");
+    if (!this.isLeading) return this.#instructed(id, "NO_LEADER");
+    this.#checkpointsAsked.push(id);
+    this.#propose("checkpoint", noPayload);
+    this.#turn();
+  }
+
+  #instructed(id: number, outcome: InstructionOutcome): void {
+    this.#world.toHost({ kind: "instructed", id, outcome });
+  }
+
+  #propose(kind: EntryKind, payload: Uint8Array): void {
+    if (!this.isLeading) return;
+    const { limits, hash } = this.#parts;
+    const proposal: Proposal = { kind, payload, time: this.#time.offer(this.#world.clock.wall()) };
+    // What nobody signs has no place in the order: audits, offers of versions.
+    if (kind === "report" || kind === "version") return;
+    const batch = batchOf(proposal, limits, hash);
+    if (batch === undefined) return this.#world.dropped("proposal", `a ${kind} entry cannot be ordered under PBFT`);
+    this.#proposals.push(batch);
+  }
+
+  /** Takes every step that waits, each behind all that the one before has asked for. */
+  #turn(input?: BftInput): void {
+    if (input !== undefined) this.#inputs.push(input);
+    if (this.#isStepping) return;
+    this.#isStepping = true;
+    for (;;) {
+      const next = this.#inputs.shift() ?? this.#nextProposal();
+      if (next === undefined || this.#world.isStopped()) break;
+      for (const effect of step(this.#state, next, this.#world.clock.monotonic())) this.#perform(effect);
+    }
+    this.#isStepping = false;
+  }
+
+  #nextProposal(): BftInput | undefined {
+    if (!this.isLeading) return undefined;
+    if (this.#marksAsked.length > 0 && this.#proposals.length === 0) {
+      this.#propose("batch", encodeBundles(this.#marksAsked.splice(0)));
+    }
+    const room = roomOf(this.#state);
+    if (room === 0 || this.#proposals.length === 0) return undefined;
+    const batches = this.#proposals.splice(0, room);
+    this.#entriesProposed += batches.length;
+    return { kind: "propose", batches };
+  }
+
+  #perform(effect: BftEffect): void {
+    switch (effect.kind) {
+      case "send":
+        return this.#world.send(effect.to, peerMessageTypes.bft, encodeBftMessage(effect.message));
+      case "persist":
+        return this.#persist(effect);
+      case "say":
+        return this.#say(effect.say);
+      case "commit":
+        return this.#commit(effect.upTo);
+      case "fetchCheckpoint": {
+        const { index, digest } = effect.certificate;
+        return this.#fetch(index, digest);
+      }
+      case "role":
+        return this.#onRole(effect.role);
+      case "evidence":
+        return this.#parts.evidence(effect.evidence);
+      default:
+        return unreachable(effect);
+    }
+  }
+
+  #persist({ write, then }: Persist): void {
+    const { isStopped, stepAside } = this.#world;
+    this.#journal.write(write.records, (failure) => {
+      if (failure !== undefined) return stepAside(failure);
+      if (isStopped()) return;
+      for (const say of then) this.#say(say);
+    });
+    for (const record of write.records) {
+      if (record.kind === "accepted") this.#time.observe(record.batch.proposal.time);
+      if (record.kind === "stable") this.#onStable();
+    }
+  }
+
+  /** Everything recorded up to now is written, or about to be. */
+  #onStable(): void {
+    const state = this.#state;
+    const { index, digest, checkpoints } = state.stable;
+    const root = bytesOfHex(digest);
+    invariant(root !== undefined, "the digest of a stable checkpoint is its root");
+    this.#world.toHost({
+      kind: "certified",
+      certificate: { index, root, bytes: 0, by: checkpoints.map(({ by }) => by) },
+    });
+    this.decided.forget();
+    if (this.#journal.isLong) this.#journal.shorten(recordsOf(state), this.#world.stepAside);
+  }
+
+  /** To the others, and to this replica's own core: no vote counts for more because it is one's own. */
+  #say({ statement, batch }: Say): void {
+    const { seal, self } = this.#parts;
+    const signed = seal.seal(statement);
+    const message: BftMessage =
+      batch !== undefined && isPrepare(signed)
+        ? { kind: "PrePrepare", prepare: signed, batch }
+        : { kind: "Said", signed };
+    const bytes = encodeBftMessage(message);
+    for (const to of this.#state.replicas) if (to !== self) this.#world.send(to, peerMessageTypes.bft, bytes);
+    this.#turn({ kind: "receive", from: self, message });
+  }
+
+  /** A proposal with a time that cannot be is not accepted; that its primary has made it counts all the same. */
+  #timely(message: BftMessage): BftMessage {
+    if (message.kind !== "PrePrepare") return message;
+    const { prepare, batch } = message;
+    const { index, view, digest } = prepare.statement;
+    const accepted = this.#state.slots.get(index)?.accepted;
+    const isAgreed = accepted?.view === view && accepted.digest === digest;
+    const { kind, time } = batch.proposal;
+    if (isAgreed || kind === "noop" || this.#time.isNear(time, this.#world.clock.wall())) return message;
+    this.#world.dropped("time of a proposal", `${prepare.by} proposes ${time} for entry ${index}`);
+    return { kind: "Said", signed: prepare };
+  }
+
+  #commit(upTo: LogIndex): void {
+    const now = this.#world.clock.monotonic();
+    this.decided.commit(upTo, (index, { requests, proposal: { kind, time } }) => {
+      this.#time.observe(time);
+      for (const { id } of requests) {
+        this.#marksOrdered.delete(id);
+        this.#marks.decided(id, index, now);
+      }
+      if (kind === "checkpoint") for (const id of this.#checkpointsAsked.splice(0)) this.#instructed(id, "done");
+    });
+    this.#world.delivery().commit(upTo);
+  }
+
+  #onRole(role: BftRole): void {
+    this.#role = role;
+    this.#settledAt = role.isOpen ? this.#state.proposed : undefined;
+    this.#proposals = [];
+    this.#marksAsked = [];
+    this.#marksOrdered.clear();
+    for (const id of this.#checkpointsAsked.splice(0)) this.#instructed(id, "unknown");
+    this.#tellRole(role);
+    if (!role.isChanging) this.#marks.restart(this.#world.clock.monotonic());
+  }
+
+  #tellRole({ view, primary, isChanging, isOpen }: BftRole): void {
+    this.#world.toHost({
+      kind: "roleChanged",
+      role: {
+        role: isOpen ? "leader" : isChanging ? "candidate" : "follower",
+        term: noTerm,
+        view,
+        leader: isChanging ? undefined : primary,
+        settledAt: this.#settledAt,
+        isFull: isOpen && this.#full !== undefined,
+      },
+    });
+  }
+
+  /** Without space for more log nothing is taken from clients. */
+  #lookForSpace(): void {
+    const { space, full } = this.#parts.log;
+    const now = space === "ample" ? undefined : full;
+    if (now === this.#full) return;
+    this.#full = now;
+    this.#world.toHost({ kind: "health", health: { ...healthy, full: now } });
+    if (this.#role !== undefined) this.#tellRole(this.#role);
+  }
+
+  #onInstalled(index: LogIndex, time: AgreedTime): void {
+    if (index > this.#state.committed) {
+      this.decided.installed(index, time);
+      this.#time.observe(time);
+      this.#marks.fail();
+    }
+    this.#turn({ kind: "installed", index });
+  }
+
+  /** The host has fallen so far behind that what it lacks is given back. */
+  #fetchIfGone(): void {
+    const { stable } = this.#state;
+    if (this.#world.delivery().index < this.decided.start) this.#fetch(stable.index, stable.digest);
+  }
+
+  #fetch(index: LogIndex, digest: string): void {
+    if (index < this.#fetching) return;
+    this.#fetching = index;
+    this.#world.toHost({ kind: "fetchCheckpoint", index, root: bytesOfHex(digest) });
+  }
+}
+
+function isPrepare(signed: Signed): signed is Extract<BftMessage, { readonly kind: "PrePrepare" }>["prepare"] {
+  return signed.statement.kind === "Prepare";
+}

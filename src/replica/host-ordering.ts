@@ -1,0 +1,36 @@
+/**
+ * What of the host differs with the core that orders: the form of requests, and how checkpoints are certified.
+ *
+ * Owns: the two sets. Leaves to others: what they are made of. Given to `host.ts` by whoever opens a replica.
+ */
+import { orderedAttestation, signedAttestation, type Attestation, type AttestationParts } from "./attestation.js";
+import type { BftLimits } from "../wire/bft-codec.js";
+import { bundleForm, type BundleFormParts } from "./bundle-form.js";
+import type { ToEngine } from "./channel.js";
+import { plainForm, type RequestForm } from "./request-form.js";
+
+export interface HostOrdering {
+  /** What the handshake compares of it, behind the limits: replicas of different cores have nothing to say to each other. */
+  readonly foundation: string;
+  readonly form: RequestForm;
+  readonly attestation: (parts: AttestationParts, toEngine: (message: ToEngine) => void) => Attestation;
+  /** See `CheckpointerParts`. */
+  readonly checkpointsWaitingMax: number;
+  /** What another replica says of a checkpoint, of itself or of a request is taken from it. */
+  readonly believesPeers: boolean;
+}
+
+export function orderedByRaft(): HostOrdering {
+  const attestation = orderedAttestation;
+  return { foundation: "", form: plainForm(), attestation, checkpointsWaitingMax: 0, believesPeers: true };
+}
+
+export function orderedByPbft(parts: BundleFormParts & { readonly limits: BftLimits }): HostOrdering {
+  const attestation = (_parts: AttestationParts, toEngine: (message: ToEngine) => void): Attestation =>
+    signedAttestation(toEngine);
+  const form = bundleForm(parts);
+  const { windowCount, batchBytesMax } = parts.limits;
+  const foundation = `;faults=byzantine,window=${windowCount},batch=${batchBytesMax}`;
+  // So many entries at most come while the order waits for a checkpoint, and each may be a position of one.
+  return { foundation, form, attestation, checkpointsWaitingMax: windowCount, believesPeers: false };
+}

@@ -1,0 +1,151 @@
+/**
+ * Opens a replica that orders by PBFT: the host, the directory and the links are those of `open-replica.ts`.
+ *
+ * Owns: what of this fault model must fit before anything runs, and how its parts are joined. Leaves to others: keys and signatures (given as
+ * a `ReplicaSeal`), everything else. The engine runs on the host's event loop.
+ */
+import type { Limits } from "../api/config.js";
+import type { LowLevelMachine } from "../api/low-level.js";
+import type { BftSettings } from "../consensus/bft/state.js";
+import type { Evidence } from "../consensus/bft/turn.js";
+import { noEntry } from "../model/entry.js";
+import { noIndex, noTerm } from "../model/ids.js";
+import { requestLimits } from "../model/request-limits.js";
+import { KnownStore, readKnown } from "../storage/known-store.js";
+import { openLog, type OpenedLog } from "../storage/wal.js";
+import type { BftLimits } from "../wire/bft-codec.js";
+import { BftDriver } from "./bft-driver.js";
+import { readJournal } from "./bft-journal.js";
+import { EngineSide } from "./engine-side.js";
+import { orderedByPbft } from "./host-ordering.js";
+import {
+  openDirectory,
+  openHost,
+  type OpenedReplica,
+  type OpenRefused,
+  type OpenReplicaOptions,
+  type ReplicaPorts,
+} from "./open-replica.js";
+import type { ReplicaSeal } from "./replica-seal.js";
+import type { ReplicaObserver } from "./replica.js";
+
+export interface OpenBftOptions extends OpenReplicaOptions {
+  readonly seal: ReplicaSeal;
+  /** A replica has signed what no correct one does. */
+  readonly evidence: (evidence: Evidence) => void;
+}
+
+export type BftReplica = OpenedReplica<EngineSide<BftDriver>>;
+
+const replicasMin = 4;
+
+/** The order waits for checkpoints, so they are taken as often as it needs them. */
+function limitsUnderPbft(limits: Limits): Limits {
+  const logEntriesMax = Math.min(limits.checkpoints.logEntriesMax, limits.byzantine.checkpointEntries);
+  return { ...limits, checkpoints: { ...limits.checkpoints, logEntriesMax } };
+}
+
+function settingsOf({ byzantine }: Limits): BftSettings {
+  return {
+    windowCount: byzantine.windowEntries,
+    checkpointInterval: byzantine.checkpointEntries,
+    statusMs: byzantine.statusMs,
+    requestTimeoutMs: byzantine.requestMs,
+    requestTimeoutMsMax: byzantine.requestMsMax,
+    waitingCountMax: byzantine.watchedMax,
+  };
+}
+
+export function bftLimitsOf({ admission, byzantine }: Limits, replicaCount: number): BftLimits {
+  // The largest request with its key, signature and lengths is a batch by itself.
+  const batchBytesMax = Math.max(admission.batchBytesMax, requestLimits.requestBytesMax) + 4_096;
+  const batchRequestsMax = requestLimits.batchCountMax;
+  return { replicaCount, windowCount: byzantine.windowEntries, batchBytesMax, batchRequestsMax };
+}
+
+/** Throws `DiskError` if the disk fails; the directory's lock is given back then too. A refusal leaves nothing open. */
+export function openBftReplica(
+  machine: LowLevelMachine,
+  given: OpenBftOptions,
+  ports: ReplicaPorts,
+  observer: ReplicaObserver,
+): BftReplica | OpenRefused {
+  const options = { ...given, limits: limitsUnderPbft(given.limits) };
+  const refusal = refusalOf(machine, options);
+  if (refusal !== undefined) return refusal;
+  const directory = openDirectory(machine, options, ports);
+  if (directory.kind === "refused") return directory;
+  try {
+    const { path, identity } = directory;
+    const { disk, hash, clock } = ports;
+    const { storage } = options.limits;
+    const { logIdentity } = identity;
+    const log = openLog({ disk, hash, clock, directory: path, logIdentity, ...storage, cacheBytes: Infinity });
+    const opened = log.kind === "refused" ? log : openOver(machine, options, { ports, observer, directory, log });
+    if (opened.kind === "refused") directory.release();
+    return opened;
+  } catch (cause) {
+    directory.release();
+    throw cause;
+  }
+}
+
+type Around = Omit<Parameters<typeof openHost>[2], "found" | "ordering"> & { readonly log: OpenedLog };
+
+function openOver(
+  machine: LowLevelMachine,
+  options: OpenBftOptions,
+  { ports, observer, directory, log: { log, recovered } }: Around,
+): BftReplica | OpenRefused {
+  const { id, limits, seal, evidence, members } = options;
+  const { overdueMs, clockBoundMs } = limits.byzantine;
+  const { hash, disk } = ports;
+  const bftLimits = bftLimitsOf(limits, members.length);
+  const records = recovered.amnesia ?? readJournal(recovered, bftLimits, hash);
+  if (typeof records === "string") {
+    log.close(() => {});
+    const message = `Cannot start replica ${id}: it may have forgotten what it promised (${records}); nothing on its disk was changed`;
+    return { kind: "refused", code: "amnesiac", message };
+  }
+  const ordering = orderedByPbft({ seal, limits: bftLimits, hash, overdueMs });
+  const found = { start: noIndex, lastIndex: noIndex, term: noTerm, hasConfigurations: false };
+  const around = { ports, observer, directory, found, ordering };
+  const opened = openHost(machine, options, around, (start, listener) => {
+    const { seed, begun, founders } = start;
+    const loaded = begun.loaded && { index: begun.loaded.last.index, time: begun.loaded.time };
+    const configuration = { ...noEntry, membership: founders };
+    const shared = { log, recovered, records, loaded, limits: bftLimits, overdueMs, clockBoundMs, seal, hash, seed };
+    // The log is given back by segments.
+    const writtenBytesMin = limits.storage.segmentBytes / 4;
+    const settings = settingsOf(limits);
+    const parts = { ...shared, self: id, members: configuration, settings, writtenBytesMin, evidence };
+    const known = { disk, hash, directory: start.directory };
+    return new EngineSide(
+      {
+        ...start,
+        ...ports,
+        driver: (world) => new BftDriver(parts, world),
+        log,
+        known: readKnown(known),
+        knownStore: new KnownStore(known),
+      },
+      listener,
+    );
+  });
+  if (opened.kind === "refused") log.close(() => {});
+  return opened;
+}
+
+function refusalOf(machine: LowLevelMachine, { id, members }: OpenBftOptions): OpenRefused | undefined {
+  const refused = (why: string): OpenRefused => ({
+    kind: "refused",
+    code: "NOT_UNDER_BYZANTINE_FAULTS",
+    message: `Cannot start replica ${id} under Byzantine faults: ${why}`,
+  });
+  if (members.length < replicasMin)
+    return refused(`it takes ${replicasMin} replicas to tolerate one, and there are ${members.length}`);
+  // A later version starts with an entry that says so, and nobody signs one yet.
+  if (machine.version !== 1)
+    return refused(`the machine has version ${machine.version}, and only the first can run so far`);
+  return undefined;
+}

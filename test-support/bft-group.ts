@@ -1,0 +1,236 @@
+/** Whole replicas that order by PBFT in one thread: the production driver, host, log, links and executor over a made network, clock and disks. */
+import { defaultLimits, type ByzantineLimits, type Limits } from "../src/api/config.js";
+import type { Door } from "../src/api/door.js";
+import type { LowLevelMachine } from "../src/api/low-level.js";
+import { verifierDefaults } from "../src/authentication/message-verifier.js";
+import { Sealer } from "../src/authentication/sealer.js";
+import { encodeUtf8, hexOf } from "../src/base/bytes.js";
+import type { Statement } from "../src/consensus/bft/messages.js";
+import { randomStream } from "../src/base/random.js";
+import type { Member } from "../src/model/membership.js";
+import type { Clock } from "../src/ports/clock.js";
+import type { Network } from "../src/ports/network.js";
+import { createDoor } from "../src/node/create-door.js";
+import { bftLimitsOf, openBftReplica, type BftReplica } from "../src/replica/open-bft.js";
+import { ReplicaSeal } from "../src/replica/replica-seal.js";
+import { SimKeys } from "../src/sim/sim-signatures.js";
+import type { BftLimits } from "../src/wire/bft-codec.js";
+import type { Liar, LiarTools } from "./bft-cluster.js";
+import { tamperingNetwork } from "./bft-tampering.js";
+import { directory, smallSegment, testHash } from "./log-world.js";
+import { ManualClock } from "./manual-clock.js";
+import { MemoryDisk } from "./memory-disk.js";
+import { MemoryNetwork } from "./memory-network.js";
+import { tally } from "./tally-machine.js";
+
+const byzantineLimits: ByzantineLimits = {
+  windowEntries: 16,
+  checkpointEntries: 4,
+  statusMs: 100,
+  overdueMs: 200,
+  requestMs: 1_000,
+  requestMsMax: 8_000,
+  watchedMax: 16,
+  clockBoundMs: 1_000,
+};
+
+const domain = { cluster: "test", epoch: 0 };
+
+export interface BftGroupOptions {
+  readonly machineOf?: (id: string) => LowLevelMachine;
+  /** What the first replica sends in place of what is right. */
+  readonly liar?: Liar;
+  /** What the first replica does not hear. */
+  readonly isDeafTo?: (from: string, type: number) => boolean;
+  /** How far a replica's clock is ahead, in milliseconds. */
+  readonly clockAhead?: (id: string) => number;
+  readonly byzantine?: Partial<ByzantineLimits>;
+  readonly limits?: Partial<Limits>;
+}
+
+export class BftGroup {
+  readonly clock = new ManualClock();
+  readonly network = new MemoryNetwork(this.clock);
+  readonly ids: readonly string[];
+  readonly disks = new Map<string, MemoryDisk>();
+  readonly running = new Map<string, BftReplica>();
+  readonly broken: string[] = [];
+  readonly dropped: string[] = [];
+  readonly evidence: string[] = [];
+  /** What each has executed: index, time and payload as text. */
+  readonly executed = new Map<string, string[]>();
+  readonly #keys = new SimKeys();
+  readonly #options: BftGroupOptions;
+  #starts = 0;
+
+  constructor(ids: readonly string[], options: BftGroupOptions = {}) {
+    this.ids = ids;
+    this.#options = options;
+    for (const id of ids) this.disks.set(id, new MemoryDisk());
+    for (const id of ids) this.start(id);
+  }
+
+  start(id: string): void {
+    const { network } = this;
+    const clock = this.#clockOf(id);
+    const disk = this.disks.get(id) ?? new MemoryDisk();
+    const bootstrap = !disk.exists(directory);
+    const seed = (this.#starts += 1);
+    const { machineOf, limits } = this.#options;
+    const allLimits = {
+      ...defaultLimits,
+      storage: { ...defaultLimits.storage, segmentBytes: smallSegment },
+      byzantine: { ...byzantineLimits, ...this.#options.byzantine },
+      ...limits,
+    };
+    const opened = openBftReplica(
+      machineOf?.(id) ?? tally,
+      {
+        ...{ id, clusterId: "test", dataDir: directory, members: this.ids.map(memberOf), bootstrap, join: false },
+        limits: allLimits,
+        seal: this.#sealOf(id),
+        evidence: ({ by, first }) => this.evidence.push(`${id}: ${by} ${first.statement.kind}`),
+        executed: ({ index, time, payload }) => {
+          const executed = this.executed.get(id) ?? [];
+          executed[index] = `${time} ${Buffer.from(payload).toString("hex")}`;
+          this.executed.set(id, executed);
+        },
+      },
+      {
+        clock,
+        disk,
+        network: this.#networkOf(id, bftLimitsOf(allLimits, this.ids.length)),
+        hash: testHash,
+        entropy: { bytes: (count) => new Uint8Array(count).fill(seed) },
+      },
+      {
+        roleChanged: () => {},
+        healthChanged: () => {},
+        found: () => {},
+        quarantineChanged: () => {},
+        broken: (reason) => this.broken.push(`${id}: ${reason}`),
+        dropped: (reason, detail) => this.dropped.push(`${id}: ${reason}: ${detail}`),
+        peerChanged: () => {},
+      },
+    );
+    if (opened.kind === "refused") throw new Error(opened.message);
+    network.listen(`${id}:1`, (connect) => opened.core.engine.acceptPeer(connect));
+    this.running.set(id, opened);
+  }
+
+  /** The process is gone at once: what is not durable is lost, its links break. */
+  crash(id: string): void {
+    const replica = this.replica(id);
+    this.disks.get(id)?.crash("nothing");
+    replica.core.stop();
+    this.network.unlisten(`${id}:1`);
+    this.running.delete(id);
+  }
+
+  replica(id: string): BftReplica {
+    const replica = this.running.get(id);
+    if (replica === undefined) throw new Error(`${id} does not run`);
+    return replica;
+  }
+
+  /** As most of those that run take it. */
+  primary(): string | undefined {
+    const leaders = [...this.running.values()].map(({ core }) => core.status().leader);
+    return leaders.find((leader) => leaders.filter((each) => each === leader).length > leaders.length / 2);
+  }
+
+  advance(milliseconds: number): void {
+    for (let count = 0; count < milliseconds; count += 1) {
+      this.clock.advance(1);
+      for (const disk of this.disks.values()) disk.settle();
+    }
+  }
+
+  /** Promises settle between steps of test time. */
+  async until<Found>(what: string, look: () => Found | undefined | false): Promise<Found> {
+    for (let count = 0; count < 60_000; count += 1) {
+      const found = look();
+      if (found !== undefined && found !== false) return found;
+      this.advance(1);
+      await Promise.resolve();
+    }
+    throw new Error(`Waited 60 s of test time in vain for ${what}`);
+  }
+
+  door(id: string): Door {
+    const { core } = this.replica(id);
+    return createDoor({ name: "test", connect: (receive) => core.openLocal(receive), clock: this.clock });
+  }
+
+  async add(door: Door, name: string): Promise<string> {
+    return this.#answer(door.command("add", encodeUtf8(name), undefined));
+  }
+
+  async read(door: Door, name: string): Promise<string> {
+    return this.#answer(door.query("read", encodeUtf8(name), { kind: "linearizable" }));
+  }
+
+  async #answer(asked: Promise<unknown>): Promise<string> {
+    let answer: string | undefined;
+    void asked.then((outcome) => (answer = textOf(outcome)));
+    return this.until("an answer", () => answer);
+  }
+
+  #sealOf(id: string): ReplicaSeal {
+    const { clock } = this;
+    return new ReplicaSeal({
+      self: id,
+      signer: this.#keys.signerOf(id),
+      domain,
+      keys: new Map(this.ids.map((each) => [each, this.#keys.signerOf(each).publicKey])),
+      verifier: this.#keys.verifierOn(clock),
+      hash: testHash,
+      clock,
+      settings: verifierDefaults,
+    });
+  }
+
+  #clockOf(id: string): Clock {
+    const { clock } = this;
+    const ahead = this.#options.clockAhead?.(id) ?? 0;
+    return {
+      monotonic: () => clock.monotonic(),
+      wall: () => clock.wall() + ahead,
+      after: (delayMs, fire) => clock.after(delayMs, fire),
+      atTurnEnd: (run) => clock.atTurnEnd(run),
+      nextTurn: (run) => clock.nextTurn(run),
+    };
+  }
+
+  #networkOf(id: string, limits: BftLimits): Network {
+    const { liar, isDeafTo } = this.#options;
+    if ((liar === undefined && isDeafTo === undefined) || id !== this.ids[0]) return this.network;
+    const sealer = new Sealer(domain, id, this.#keys.signerOf(id));
+    const random = randomStream(1, "liar");
+    const tools = (): Omit<LiarTools, "received" | "later"> => ({
+      ...{ self: id, replicas: this.ids, state: this.replica(id).core.engine.driver.state, random },
+      ...{ now: this.clock.monotonic(), friends: [id] },
+      sign: (statement) => sealer.seal(withForm(statement)),
+    });
+    return tamperingNetwork(this.network, {
+      ...{ liar, isDeafTo, limits, tools },
+      after: (ms, act) => void this.clock.after(ms, act),
+    });
+  }
+}
+
+/** Digests that were made up, as those on the wire are: liars of clusters in memory take any text. */
+function withForm<Kind extends Statement>(statement: Kind): Kind {
+  if (!("digest" in statement) || statement.digest === "" || /^[0-9a-f]{64}$/.test(statement.digest)) return statement;
+  return { ...statement, digest: hexOf(testHash.sha256(encodeUtf8(statement.digest))) };
+}
+
+function memberOf(id: string): Member {
+  return { id, role: "voter", incarnation: 1, peer: `${id}:1`, client: `${id}:2` };
+}
+
+function textOf(outcome: unknown): string {
+  const found = outcome as { status: string; output?: Uint8Array; outcome?: { output?: Uint8Array } };
+  const output = found.output ?? found.outcome?.output;
+  return output === undefined ? JSON.stringify(outcome) : Buffer.from(output).toString();
+}

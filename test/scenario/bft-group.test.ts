@@ -1,0 +1,168 @@
+/** Whole replicas order by PBFT: the same host, log, sessions and checkpoints as under crash faults. */
+import { expect, test } from "vitest";
+import { encodeUtf8 } from "../../src/base/bytes.js";
+import { BftGroup } from "../../test-support/bft-group.js";
+import { nullBatch } from "../../src/consensus/bft/messages.js";
+import type { Liar } from "../../test-support/bft-cluster.js";
+import { liarNamed } from "../../test-support/bft-liars.js";
+import { tally } from "../../test-support/tally-machine.js";
+
+const ids = ["a", "b", "c", "d"];
+
+/** Those that run have executed the same, up to the same entry. */
+async function untilAlike(group: BftGroup): Promise<void> {
+  const states = (): readonly string[] =>
+    [...group.running.values()].map(
+      ({ executor, core }) => `${core.status().executedIndex} ${Buffer.from(executor.digest()).toString("hex")}`,
+    );
+  await group.until("equal states", () => new Set(states()).size === 1);
+}
+
+/** No two have executed something else at the same index. */
+function expectOneOrder(group: BftGroup): void {
+  const order = new Map<number, string>();
+  for (const executed of group.executed.values()) {
+    executed.forEach((what, index) => {
+      expect(order.get(index) ?? what).toBe(what);
+      order.set(index, what);
+    });
+  }
+}
+
+test("four replicas execute a client's commands, each once, and answer reads in their order", async () => {
+  const group = new BftGroup(ids);
+  const [door, other] = [group.door("b"), group.door("a")];
+
+  expect(await group.add(door, "x")).toBe("1");
+  expect(await group.add(other, "x")).toBe("2");
+  expect(await group.read(door, "x")).toBe("2");
+
+  await untilAlike(group);
+  expectOneOrder(group);
+  expect(group.broken).toEqual([]);
+});
+
+test("a crashed backup is not missed, a crashed primary is replaced, and whoever comes back has all of it", async () => {
+  const group = new BftGroup(ids);
+  const door = group.door("c");
+  expect(await group.add(door, "x")).toBe("1");
+
+  group.crash("b");
+  expect(await group.add(door, "x")).toBe("2");
+  group.start("b");
+  expect(await group.add(door, "x")).toBe("3");
+  await untilAlike(group);
+
+  group.crash("a");
+  expect(await group.add(door, "x")).toBe("4");
+  expect(group.primary()).toBe("b");
+  expect(await group.read(door, "x")).toBe("4");
+  group.start("a");
+  expect(await group.add(door, "x")).toBe("5");
+  await untilAlike(group);
+  expectOneOrder(group);
+  expect(group.broken).toEqual([]);
+});
+
+test("after all have crashed nothing that was answered is lost, and the view is the same", async () => {
+  const group = new BftGroup(ids);
+  const door = group.door("d");
+  for (let count = 1; count <= 10; count += 1) expect(await group.add(door, "x")).toBe(String(count));
+  group.crash("a");
+  expect(await group.add(door, "x")).toBe("11");
+  group.start("a");
+
+  for (const id of ids) group.crash(id);
+  for (const id of ids) group.start(id);
+  const again = group.door("d");
+  expect(await group.read(again, "x")).toBe("11");
+  expect(await group.add(again, "x")).toBe("12");
+  expect(group.primary()).toBe("b");
+  await untilAlike(group);
+  expectOneOrder(group);
+});
+
+test("the log is given back behind stable checkpoints, and who was away too long is given a checkpoint that a quorum has signed", async () => {
+  const group = new BftGroup(ids);
+  const door = group.door("b");
+  expect(await group.add(door, "x")).toBe("1");
+  group.crash("d");
+  for (let count = 2; count <= 80; count += 1) expect(await group.add(door, "x")).toBe(String(count));
+  const stable = group.replica("b").core.engine.driver.state.stable.index;
+  expect(stable).toBeGreaterThan(60);
+
+  group.start("d");
+  await untilAlike(group);
+  expect(group.replica("d").core.status().counters.checkpointsFetched).toBe(1);
+  // As any other it takes part again: without it there is no quorum.
+  group.crash("c");
+  expect(await group.add(door, "x")).toBe("81");
+  await untilAlike(group);
+  expectOneOrder(group);
+  expect(group.broken).toEqual([]);
+});
+
+/** As primary it tells two of the others that nothing is ordered, and votes for both. */
+const twoOrders: Liar = {
+  name: "twoOrders",
+  outgoing(to, message, { sign }) {
+    if (to === "b") return [message];
+    if (message.kind === "PrePrepare") {
+      return [{ kind: "PrePrepare", prepare: sign({ ...message.prepare.statement, digest: "" }), batch: nullBatch }];
+    }
+    if (message.kind !== "Said") return [message];
+    const { statement } = message.signed;
+    const isVote = statement.kind === "Prepare" || statement.kind === "Commit";
+    return isVote ? [{ kind: "Said", signed: sign({ ...statement, digest: "" }) }] : [message];
+  },
+};
+
+const onTheWire = [
+  ...["silent", "deafToSome", "unreliable", "corruptVotes", "doubleVotes", "corruptCommits", "nextIndex", "farView"],
+  ...["withholdingCommits", "hasty", "doubleProposals", "emptyPrimary", "gaps", "repeating", "hidingBatches"],
+  ...["mismatched", "farProposals", "leavingOut", "usurping", "restless", "twoFaced", "spoiling", "omitting", "adding"],
+  ...["wrongCheckpoints", "twoCheckpoints", "noCheckpoints", "unprovedStable", "falseProofs", "lyingStatus", "needy"],
+  ...["wrongBatches", "unhelpful", "slowPrimary", "slowCommits", "replaying", "forging", "flooding"],
+];
+
+test.each(["twoOrders", ...onTheWire])(
+  "%s: the first primary lies, and clients are served and the others agree",
+  async (name) => {
+    const group = new BftGroup(ids, { liar: name === twoOrders.name ? twoOrders : liarNamed(name) });
+    const door = group.door("b");
+    for (let count = 1; count <= 20; count += 1) expect(await group.add(door, "x")).toBe(String(count));
+    expect(await group.read(door, "x")).toBe("20");
+    const honest = ids.slice(1);
+    await group.until("a stable checkpoint", () =>
+      honest.every((id) => group.replica(id).core.engine.driver.state.stable.index > 8),
+    );
+    group.crash("a");
+    await untilAlike(group);
+    expectOneOrder(group);
+    expect(group.broken).toEqual([]);
+    for (const accused of group.evidence) expect(accused).toMatch(/: a /);
+  },
+);
+
+test("a replica that computes something else sets itself aside by what a quorum has signed, and the others go on", async () => {
+  const group = new BftGroup(ids, {
+    machineOf: (id) =>
+      id !== "c"
+        ? tally
+        : {
+            ...tally,
+            open: (environment) => {
+              const machine = tally.open(environment);
+              const right = machine.fork.bind(machine);
+              return Object.assign(machine, { fork: () => ({ ...right(), chunks: () => [encodeUtf8("[]")] }) });
+            },
+          },
+  });
+  const door = group.door("b");
+  for (let count = 1; count <= 20; count += 1) expect(await group.add(door, "x")).toBe(String(count));
+  await group.until("it to be set aside", () => group.replica("c").core.status().quarantine.state === "stopped");
+  expect(await group.add(door, "x")).toBe("21");
+  expect(await group.read(door, "x")).toBe("21");
+  for (const id of ["a", "b", "d"]) expect(group.replica(id).core.status().quarantine.state).toBe("sound");
+  expectOneOrder(group);
+});

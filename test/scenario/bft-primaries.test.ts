@@ -1,0 +1,60 @@
+/** Primaries that leave something out, or have another time: told to all, watched by all, and given up where it must be. */
+import { expect, test } from "vitest";
+import { peerMessageTypes } from "../../src/replica/engine.js";
+import { BftGroup } from "../../test-support/bft-group.js";
+
+const ids = ["a", "b", "c", "d"];
+const viewsOf = (group: BftGroup): readonly number[] =>
+  ids.slice(1).map((id) => group.replica(id).core.engine.driver.state.view);
+
+test("B14: what a primary does not hear from one replica it is told by the others, and it goes on", async () => {
+  const group = new BftGroup(ids, { isDeafTo: (from, type) => from === "b" && type === peerMessageTypes.host });
+  const door = group.door("b");
+
+  expect(await group.add(door, "x")).toBe("1");
+  expect(await group.add(door, "x")).toBe("2");
+  expect(viewsOf(group)).toEqual([0, 0, 0]);
+});
+
+test("B14: a primary that leaves out the requests of others is given up, although it orders its own", async () => {
+  const group = new BftGroup(ids, { isDeafTo: (_from, type) => type === peerMessageTypes.host });
+  const [own, other] = [group.door("a"), group.door("c")];
+  expect(await group.add(own, "x")).toBe("1");
+
+  expect(await group.add(other, "x")).toBe("2");
+  expect(viewsOf(group)).toEqual([1, 1, 1]);
+  expect(await group.add(own, "x")).toBe("3");
+});
+
+test("a primary that orders no reads is given up", async () => {
+  const group = new BftGroup(ids, { isDeafTo: (_from, type) => type === peerMessageTypes.mark });
+  const door = group.door("c");
+  expect(await group.add(door, "x")).toBe("1");
+
+  expect(await group.read(door, "x")).toBe("1");
+  expect(viewsOf(group)).toEqual([1, 1, 1]);
+});
+
+test("C2: a primary whose clock is an hour ahead moves agreed time by no more than the bound, and is given up", async () => {
+  const hourMs = 3_600_000;
+  const group = new BftGroup(ids, { clockAhead: (id) => (id === "a" ? hourMs : 0) });
+  const door = group.door("b");
+
+  expect(await group.add(door, "x")).toBe("1");
+  expect(viewsOf(group)).toEqual([1, 1, 1]);
+  expect(group.dropped.filter((each) => each.includes("time of a proposal")).length).toBeGreaterThan(0);
+  const times = (group.executed.get("b") ?? []).flatMap((each) => Number(each.split(" ")[0]));
+  expect(Math.max(...times)).toBeLessThan(group.clock.wall() + 1_001);
+});
+
+test("a clock that is off by less than the bound does no harm, and agreed time never goes back", async () => {
+  const group = new BftGroup(ids, { clockAhead: (id) => (id === "a" ? 900 : 0) });
+  const door = group.door("b");
+  expect(await group.add(door, "x")).toBe("1");
+  group.crash("a");
+
+  expect(await group.add(door, "x")).toBe("2");
+  const times = (group.executed.get("b") ?? []).flatMap((each) => Number(each.split(" ")[0]));
+  expect(times).toEqual([...times].sort((one, other) => one - other));
+  expect(viewsOf(group)).toEqual([1, 1, 1]);
+});
