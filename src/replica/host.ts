@@ -137,8 +137,7 @@ export class Host {
     const sendOn = (request: QueuedRequest): void => this.#proposals.add(request);
     const { counters } = this;
     const asking = { self, executor, admission, form, counters, hash, toEngine, answer, sendOn, dropped };
-    const requests = new Requests(asking);
-    this.#requests = requests;
+    const requests = (this.#requests = new Requests(asking));
     const refuse: OutgoingParts["refuse"] = (from, key, refusal) => requests.refuse(from, key, refusal);
     this.#proposals = new Proposals({ self, executor, admission, clock, form, toEngine, refuse, isLeading });
     const waiting = (): ReturnType<Requests["waiting"]> => requests.waiting();
