@@ -24,13 +24,14 @@ export class SimKeys {
   verifierOn(clock: Clock): SignatureVerifier {
     return {
       verify: (claims, done) => {
-        const results = claims.map((claim) => this.#isGood(claim));
+        const results = claims.map((claim) => this.isSigned(claim));
         clock.nextTurn(() => done(results));
       },
     };
   }
 
-  #isGood({ publicKey, bytes, signature }: Claim): boolean {
+  /** At once, as links need it. */
+  isSigned({ publicKey, bytes, signature }: Claim): boolean {
     const secret = this.#secrets.get(hexOf(publicKey));
     return secret !== undefined && equalBytes(signatureOf(secret, bytes), signature);
   }

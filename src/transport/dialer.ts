@@ -25,6 +25,8 @@ export interface DialerOptions {
   readonly hello: () => Hello;
   /** An objection to who answered, or undefined. */
   readonly accept: (welcome: Welcome) => Refused | undefined;
+  /** See `LinkOpening`. */
+  readonly proof?: ((welcome: Welcome) => Uint8Array) | undefined;
   readonly ready: (link: Link, welcome: Welcome) => void;
   readonly message: (link: Link, type: number, payload: Uint8Array) => void;
   readonly closed: (cause: string, refusal: Refusal | undefined) => void;
@@ -54,8 +56,9 @@ export class Dialer {
   }
 
   #dial(): void {
-    const { network, clock, hash, limits, address, hello, accept } = this.#options;
-    const link = new Link({ clock, hash }, limits, { side: "dialer", hello: hello(), accept }, this.#handlers());
+    const { network, clock, hash, limits, address, hello, accept, proof } = this.#options;
+    const opening = { side: "dialer", hello: hello(), accept, proof } as const;
+    const link = new Link({ clock, hash }, limits, opening, this.#handlers());
     this.#link = link;
     link.attach((handlers) => network.connect(address, handlers));
   }

@@ -8,6 +8,7 @@
  *     dialer    ──Hello──▶   acceptor
  *               ◀─Welcome──  (or Refused, then closed)
  *               ──Refused──▶ (only if the Welcome is not taken; then closed)
+ *               ───Proof───▶ (only where replicas prove who they are; a Refused may come back, then closed)
  *               ◀─messages─▶
  *
  * Invariant T1: no message is given out before the handshake ended well, and none after `closed`.
@@ -53,8 +54,15 @@ export type LinkOpening =
       readonly side: "dialer";
       readonly hello: Hello;
       readonly accept: (welcome: Welcome) => Refused | string | undefined;
+      /** Made for a Welcome that was accepted, where replicas prove who they are. */
+      readonly proof?: ((welcome: Welcome) => Uint8Array) | undefined;
     }
-  | { readonly side: "acceptor"; readonly gate: (hello: Hello) => Welcome | Refused };
+  | {
+      readonly side: "acceptor";
+      readonly gate: (hello: Hello) => Welcome | Refused;
+      /** An objection to the Proof; without it none is waited for. */
+      readonly proven?: ((signature: Uint8Array, hello: Hello, welcome: Welcome) => Refused | undefined) | undefined;
+    };
 
 export class Link {
   readonly #world: LinkWorld;
@@ -64,7 +72,9 @@ export class Link {
   readonly #reader: FrameReader;
   readonly #writer: FrameWriter;
   #connection: Connection | undefined;
-  #state: "hello" | "ready" | "closed" = "hello";
+  #state: "hello" | "proof" | "ready" | "closed" = "hello";
+  /** The acceptor's, while it waits for the Proof. */
+  #unproven: { readonly hello: Hello; readonly welcome: Welcome } | undefined;
   #flushDue = false;
   #refusal: Refusal | undefined;
   #cancelDeadline: () => void;
@@ -151,7 +161,8 @@ export class Link {
     // Whoever was refused may not try again over the same connection, which is being closed.
     if (this.#refusal !== undefined) return;
     if (this.#state === "hello" && type === handshakeType) return this.#onHandshake(payload);
-    if (type === handshakeType && this.#opening.side === "acceptor") return this.#onObjection(payload);
+    if (this.#state === "proof" && type === handshakeType) return this.#onProof(payload);
+    if (type === handshakeType) return this.#onObjection(payload);
     // Closed while this frame was being taken apart: the rest of it is dropped.
     if (this.#state !== "closed") this.#break("message out of place");
   }
@@ -164,17 +175,24 @@ export class Link {
       if (message.kind !== "hello") return this.#break("malformed handshake");
       const answer = opening.gate(message);
       this.#sendHandshake(encodeHandshake(answer));
-      if (answer.kind === "welcome") return this.#becomeReady(message);
-      this.#refusal = { ...answer, isOurs: true };
-      return this.#connection?.close("done");
+      if (answer.kind === "refused") return this.#refuse(answer);
+      if (opening.proven === undefined) return this.#becomeReady(message);
+      this.#unproven = { hello: message, welcome: answer };
+      this.#state = "proof";
+      return;
     }
-    if (message.kind === "hello") return this.#break("malformed handshake");
+    if (message.kind === "hello" || message.kind === "proof") return this.#break("malformed handshake");
     if (message.kind === "refused") {
       this.#refusal = { ...message, isOurs: false };
       return this.#break(message.message);
     }
     const objection = opening.accept(message);
-    if (objection === undefined) return this.#becomeReady(message);
+    if (objection === undefined) {
+      if (opening.proof !== undefined) {
+        this.#sendHandshake(encodeHandshake({ kind: "proof", signature: opening.proof(message) }));
+      }
+      return this.#becomeReady(message);
+    }
     if (typeof objection === "string") return this.#break(objection);
     this.#refusal = { ...objection, isOurs: true };
     this.#sendHandshake(encodeHandshake(objection));
@@ -182,7 +200,24 @@ export class Link {
     this.#onClosed(objection.message);
   }
 
-  /** The dialer does not take our Welcome. */
+  #onProof(payload: Uint8Array): void {
+    const message = decodeHandshake(payload);
+    const { hello, welcome } = this.#unproven ?? {};
+    if (this.#opening.side !== "acceptor" || hello === undefined || welcome === undefined) return;
+    if (message?.kind !== "proof") return this.#onObjection(payload);
+    const objection = this.#opening.proven?.(message.signature, hello, welcome);
+    if (objection === undefined) return this.#becomeReady(hello);
+    this.#sendHandshake(encodeHandshake(objection));
+    this.#refuse(objection);
+  }
+
+  /** It was told: the connection ends behind that. */
+  #refuse(refused: Refused): void {
+    this.#refusal = { ...refused, isOurs: true };
+    this.#connection?.close("done");
+  }
+
+  /** The dialer does not take our Welcome, or the acceptor not our Proof. */
   #onObjection(payload: Uint8Array): void {
     const message = decodeHandshake(payload);
     if (message?.kind === "refused") this.#refusal = { ...message, isOurs: false };

@@ -29,6 +29,7 @@ import {
   type Life,
   type Standing,
 } from "./gate.js";
+import { objectionToProof, objectionToWelcome, proofOf, provenWelcome, type LinkProofs } from "./link-proofs.js";
 import { Link, type LinkLimits, type Refusal } from "./link.js";
 
 export interface PeersOptions {
@@ -47,6 +48,8 @@ export interface PeersOptions {
   /** Heard by earlier processes of this replica. */
   readonly lives: Iterable<readonly [ReplicaId, Life]>;
   readonly standing: () => Standing;
+  /** Without it every replica is believed to be who it says. */
+  readonly proofs?: LinkProofs | undefined;
   readonly connected: (peer: ReplicaId, incarnation: number) => void;
   readonly disconnected: (peer: ReplicaId, cause: string) => void;
   readonly message: (peer: ReplicaId, type: number, payload: Uint8Array) => void;
@@ -151,7 +154,7 @@ export class Peers {
     const link = new Link(
       { clock, hash },
       limits,
-      { side: "acceptor", gate: (hello) => this.#gate(hello) },
+      { side: "acceptor", gate: (hello) => this.#gate(hello), proven: this.#proven() },
       {
         ready: (ready, hello) => {
           this.#waiting.delete(ready);
@@ -216,7 +219,9 @@ export class Peers {
 
   #dial(peer: ReplicaId, address: string): Dialer {
     const { network, clock, hash, limits, retryMsMin, retryMsMax, seed, self, standing, dropped } = this.#options;
+    const { proofs } = this.#options;
     let open: Link | undefined;
+    let said: Hello | undefined;
     return new Dialer({
       network,
       clock,
@@ -226,8 +231,16 @@ export class Peers {
       retryMsMin,
       retryMsMax,
       random: randomStream(seed, `dial ${peer}`),
-      hello: () => helloTo(peer, self, standing().configuration),
-      accept: (welcome) => checkWelcome(welcome, peer, self, standing()) ?? this.#checkDisk(welcome),
+      hello: () => {
+        const hello = helloTo(peer, self, standing().configuration);
+        said = proofs === undefined ? hello : { ...hello, credential: proofs.challenge() };
+        return said;
+      },
+      accept: (welcome) =>
+        checkWelcome(welcome, peer, self, standing()) ??
+        objectionToWelcome(proofs, said, welcome) ??
+        this.#checkDisk(welcome),
+      proof: proofs && ((welcome) => proofOf(proofs, said, welcome)),
       ready: (link, welcome) => {
         open = link;
         this.#adopt(welcome, link);
@@ -243,6 +256,12 @@ export class Peers {
   }
 
   #gate(hello: Hello): Welcome | Refused {
+    const { proofs } = this.#options;
+    const answer = this.#admit(hello);
+    return proofs === undefined || answer.kind === "refused" ? answer : provenWelcome(proofs, hello, answer);
+  }
+
+  #admit(hello: Hello): Welcome | Refused {
     const { self, standing, clock, silentMs } = this.#options;
     const objection = checkReplicaHello(hello, self, standing()) ?? this.#checkDisk(hello);
     if (objection !== undefined) return objection;
@@ -251,6 +270,17 @@ export class Peers {
       return refused("IDENTITY_IN_USE", `Another process speaks as replica ${hello.from} now.`);
     }
     return welcomeFrom(self, standing().configuration);
+  }
+
+  /** Who proves who it is may have been overtaken by another process meanwhile. */
+  #proven(): ((signature: Uint8Array, hello: Hello, welcome: Welcome) => Refused | undefined) | undefined {
+    const { proofs } = this.#options;
+    if (proofs === undefined) return undefined;
+    return (signature, hello, welcome) => {
+      const objection = objectionToProof(proofs, signature, { hello, welcome });
+      const answer = objection ?? this.#admit(hello);
+      return answer.kind === "refused" ? answer : undefined;
+    };
   }
 
   #checkDisk(spoken: Hello | Welcome): Refused | undefined {

@@ -1,8 +1,9 @@
 /**
- * The first message in each direction of a connection: who speaks, of which cluster, in which version.
+ * The first messages of a connection: who speaks, of which cluster, in which version.
  *
- * Owns: the bytes of Hello, Welcome and Refused, and the protocol's version. Leaves to others: deciding whom to let in
- * (`transport/gate.ts`). `credential` is the place of proofs of identity; it is empty until certificates exist.
+ * Owns: the bytes of Hello, Welcome, Refused and Proof, and the protocol's version. Leaves to others: deciding whom to let in
+ * (`transport/gate.ts`). `credential` and Proof are for replicas that prove who they are (`transport/link-proofs.ts`); where they do not,
+ * it is empty and there is no Proof.
  */
 import { ByteReader, ByteWriter } from "../base/bytes.js";
 import { noEntry, type EntryId } from "../model/entry.js";
@@ -64,6 +65,13 @@ export interface Welcome {
   readonly foundation: string;
   readonly found: FoundDisk;
   readonly configuration: EntryId;
+  readonly credential?: Uint8Array;
+}
+
+/** The dialer has signed what both have said. */
+export interface Proof {
+  readonly kind: "proof";
+  readonly signature: Uint8Array;
 }
 
 export interface Refused {
@@ -85,14 +93,18 @@ export const handshakeRefusals = [
   "TOO_MANY_CONNECTIONS",
   "STOPPING",
   "OLD_DISK",
+  "WRONG_KEY",
 ] as const;
 
 export type HandshakeRefusal = (typeof handshakeRefusals)[number];
-export type Handshake = Hello | Welcome | Refused;
+export type Handshake = Hello | Welcome | Refused | Proof;
 
 const helloKind = 1;
 const welcomeKind = 2;
 const refusedKind = 3;
+const proofKind = 4;
+/** A Welcome with a credential behind it. */
+const provenWelcomeKind = 5;
 
 export function encodeHandshake(message: Handshake): Uint8Array {
   const writer = new ByteWriter(128);
@@ -115,7 +127,7 @@ export function encodeHandshake(message: Handshake): Uint8Array {
       writer.bytes(message.credential);
       break;
     case "welcome":
-      writer.u8(welcomeKind);
+      writer.u8(message.credential === undefined ? welcomeKind : provenWelcomeKind);
       writer.varint(message.protocol);
       writer.text(message.clusterId);
       writer.text(message.from);
@@ -126,6 +138,11 @@ export function encodeHandshake(message: Handshake): Uint8Array {
       writer.text(message.foundation);
       writeFound(writer, message.found);
       writeEntryId(writer, message.configuration);
+      if (message.credential !== undefined) writer.bytes(message.credential);
+      break;
+    case "proof":
+      writer.u8(proofKind);
+      writer.bytes(message.signature);
       break;
     case "refused":
       writer.u8(refusedKind);
@@ -146,7 +163,7 @@ export function decodeHandshake(bytes: Uint8Array): Handshake | undefined {
 
 function decodeKind(reader: ByteReader, kind: number): Handshake | undefined {
   if (kind === helloKind) return decodeHello(reader);
-  if (kind === welcomeKind) {
+  if (kind === welcomeKind || kind === provenWelcomeKind) {
     return {
       kind: "welcome",
       protocol: reader.varint(),
@@ -159,8 +176,10 @@ function decodeKind(reader: ByteReader, kind: number): Handshake | undefined {
       foundation: reader.text(),
       found: readFound(reader),
       configuration: readEntryId(reader),
+      ...(kind === provenWelcomeKind ? { credential: reader.bytes() } : {}),
     };
   }
+  if (kind === proofKind) return { kind: "proof", signature: reader.bytes() };
   if (kind !== refusedKind) return undefined;
   const code = handshakeRefusals[reader.u8()];
   const message = reader.text();

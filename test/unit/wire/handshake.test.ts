@@ -42,6 +42,21 @@ const anyHandshake: fc.Arbitrary<Handshake> = fc.oneof(
     found,
     configuration,
   }),
+  fc.record({
+    kind: fc.constant("welcome" as const),
+    protocol: count,
+    clusterId: text,
+    from: text,
+    incarnation: count,
+    process: text,
+    machine: text,
+    machineVersion: count,
+    foundation: text,
+    found,
+    configuration,
+    credential: fc.uint8Array({ minLength: 1, maxLength: 100 }),
+  }),
+  fc.record({ kind: fc.constant("proof" as const), signature: fc.uint8Array({ maxLength: 70 }) }),
   fc.record({ kind: fc.constant("refused" as const), code: fc.constantFrom(...handshakeRefusals), message: text }),
 );
 
