@@ -4,7 +4,7 @@
  * Owns: the list, each with who is said to have signed. Leaves to others: whether they are good (`message-verifier.ts`).
  */
 import { invariant } from "../base/invariant.js";
-import { batchIn, signedIn, type BftMessage, type Signed } from "../consensus/bft/messages.js";
+import { batchIn, signedIn, type BftMessage, type Signed, type Statement } from "../consensus/bft/messages.js";
 import type { ReplicaId } from "../model/ids.js";
 import type { Claim } from "../ports/signatures.js";
 import { bundleSignatures } from "../wire/signed-batch.js";
@@ -23,10 +23,13 @@ export type PublicKeys = ReadonlyMap<ReplicaId, Uint8Array>;
 /** `undefined` if somebody has signed who is no member (hazard B6). */
 export function claimsOf(domain: Domain, keys: PublicKeys, message: BftMessage): readonly SignerClaim[] | undefined {
   const claims: SignerClaim[] = [];
-  for (const signed of signedIn(message)) {
-    const claim = claimOf(domain, keys, signed);
-    if (claim === undefined) return undefined;
-    claims.push(claim);
+  // The votes of a certificate are of one statement.
+  let last: { readonly statement: Statement; readonly bytes: Uint8Array } | undefined;
+  for (const { by, signature, statement } of signedIn(message)) {
+    const publicKey = keys.get(by);
+    if (publicKey === undefined) return undefined;
+    if (last?.statement !== statement) last = { statement, bytes: signedBytesOf(domain, statement) };
+    claims.push({ signer: by, publicKey, signature, bytes: last.bytes });
   }
   const batch = batchIn(message);
   if (batch?.proposal.kind !== "batch") return claims;

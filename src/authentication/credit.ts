@@ -1,12 +1,12 @@
 /**
- * How much that turns out to be worthless one sender may make us look at (hazard B24).
+ * How much one sender may make us look at (hazard B24).
  *
  * Owns: the arithmetic of a budget that fills up again with time. Who has used it up is not looked at until there is some again.
  */
 export interface CreditSettings {
-  /** Worthless messages at once. */
+  /** At once. */
   readonly burst: number;
-  /** Worthless messages a second, for ever. */
+  /** For ever. */
   readonly perSecond: number;
 }
 
@@ -29,9 +29,9 @@ export class Credit {
     return this.#left >= 1;
   }
 
-  /** What was under way when it ran out may bring it below nothing. */
-  spend(now: number): void {
+  /** May bring it below nothing: what a thing costs is known when it was looked at. */
+  spend(now: number, amount = 1): void {
     this.hasSome(now);
-    this.#left -= 1;
+    this.#left -= amount;
   }
 }

@@ -4,14 +4,20 @@
  * Owns: the bound. Each signer has room of its own, so a liar that signs without end pushes out what is known of itself alone; all
  * clients share one room. Called by `message-verifier.ts`.
  */
-import { hexOf } from "../base/bytes.js";
+import { equalBytes } from "../base/bytes.js";
 import type { Hash } from "../ports/hash.js";
 import type { Claim } from "../ports/signatures.js";
 
+/** By the text of signature and key: what is signed, or its hash. */
+type Signed = Map<string, Uint8Array>;
+
 interface Room {
-  young: Set<string>;
-  old: Set<string>;
+  young: Signed;
+  old: Signed;
 }
+
+/** Of more the hash is kept: a NEW-VIEW is long. */
+const keptBytesMax = 256;
 
 export class KnownSignatures {
   readonly #hash: Hash;
@@ -24,26 +30,30 @@ export class KnownSignatures {
     this.#countMax = countMax;
   }
 
-  /** Of key, signature and bytes: what is known of one signature says nothing of another one. */
-  nameOf({ publicKey, signature, bytes }: Claim): string {
-    const whole = new Uint8Array(publicKey.length + signature.length + bytes.length);
-    whole.set(publicKey);
-    whole.set(signature, publicKey.length);
-    whole.set(bytes, publicKey.length + signature.length);
-    return hexOf(this.#hash.sha256(whole));
-  }
-
-  has(signer: string, name: string): boolean {
+  /** What is known of one signature says nothing of another one, or of the same one under something else. */
+  has(signer: string, claim: Claim): boolean {
     const room = this.#rooms.get(signer);
-    return room !== undefined && (room.young.has(name) || room.old.has(name));
+    if (room === undefined) return false;
+    const name = nameOf(claim);
+    const known = room.young.get(name) ?? room.old.get(name);
+    return known !== undefined && equalBytes(known, this.#kept(claim));
   }
 
-  add(signer: string, name: string): void {
-    const room = this.#rooms.get(signer) ?? { young: new Set(), old: new Set() };
+  add(signer: string, claim: Claim): void {
+    const room = this.#rooms.get(signer) ?? { young: new Map(), old: new Map() };
     this.#rooms.set(signer, room);
-    room.young.add(name);
+    room.young.set(nameOf(claim), this.#kept(claim));
     if (room.young.size < this.#countMax / 2) return;
     room.old = room.young;
-    room.young = new Set();
+    room.young = new Map();
   }
+
+  /** No statement begins like a hash, so the two are never taken for one another. */
+  #kept({ bytes }: Claim): Uint8Array {
+    return bytes.length <= keptBytesMax ? bytes : this.#hash.sha256(bytes);
+  }
+}
+
+function nameOf({ signature, publicKey }: Claim): string {
+  return String.fromCharCode(...signature, ...publicKey);
 }

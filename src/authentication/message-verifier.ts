@@ -4,7 +4,7 @@
  *
  * Owns: the order of work. Each sender has a queue with a bound; senders take turns, replicas and clients each get half of them, and a
  * turn is a few signatures, of one message or of several. What is worthless (malformed, of a stranger, wrongly signed) is paid from its
- * sender's budget, and a sender without budget is not looked at. What was found good is known for a while and costs a hash. Leaves to
+ * sender's budget, and a sender without budget is not looked at. What was found good is known for a while. Leaves to
  * others: what a message means, who a sender is. Called by whoever joins a core to its links.
  *
  * What is checked is answered in order for each sender. `done` is called for good messages only, and from within `check` where there is
@@ -22,7 +22,10 @@ import { signedBytesOfBundle, type Domain } from "./domain.js";
 import { KnownSignatures } from "./known-signatures.js";
 
 export interface VerifierSettings {
+  /** Worthless messages of one sender. */
   readonly credit: CreditSettings;
+  /** Signatures in messages of one sender, known ones too: a NEW-VIEW has thousands. */
+  readonly work: CreditSettings;
   /** Signatures that wait for one sender. */
   readonly waitingCountMax: number;
   /** Signatures of one turn. */
@@ -35,6 +38,7 @@ export interface VerifierSettings {
 
 export const verifierDefaults: VerifierSettings = {
   credit: { burst: 16, perSecond: 4 },
+  work: { burst: 60_000, perSecond: 20_000 },
   waitingCountMax: 4096,
   turnCountMax: 16,
   turnsMax: 2,
@@ -62,14 +66,9 @@ export interface VerifierCounters {
   known: number;
 }
 
-interface NamedClaim {
-  readonly claim: SignerClaim;
-  readonly name: string;
-}
-
 /** A message, or a bundle. */
 interface Waiting {
-  readonly claims: readonly NamedClaim[];
+  readonly claims: readonly SignerClaim[];
   /** So many of them were looked at, or are in the turn under way. */
   looked: number;
   isWrong: boolean;
@@ -81,6 +80,7 @@ interface Waiting {
 interface Sender {
   readonly name: string;
   readonly credit: Credit;
+  readonly work: Credit;
   readonly queue: Waiting[];
   waitingCount: number;
   isInTurn: boolean;
@@ -152,18 +152,19 @@ export class MessageVerifier {
   /** Signed here: it comes back in what others prove. */
   trust(signed: Signed): void {
     const claim = claimOf(this.#parts.domain, this.#parts.keys, signed);
-    if (claim !== undefined) this.#known.add(claim.signer, this.#known.nameOf(claim));
+    if (claim !== undefined) this.#known.add(claim.signer, claim);
   }
 
-  #isOpen({ credit }: Sender): boolean {
-    if (credit.hasSome(this.#now())) return true;
+  #isOpen({ credit, work }: Sender): boolean {
+    const now = this.#now();
+    if (credit.hasSome(now) && work.hasSome(now)) return true;
     this.counters.overBudget += 1;
     return false;
   }
 
   #accept(sender: Sender, claims: readonly SignerClaim[], done: () => void): void {
-    const named = claims.map((claim) => ({ claim, name: this.#known.nameOf(claim) }));
-    const unknown = named.filter((each) => !this.#isKnown(each));
+    sender.work.spend(this.#now(), Math.max(1, claims.length));
+    const unknown = claims.filter((claim) => !this.#isKnown(claim));
     this.counters.known += claims.length - unknown.length;
     if (sender.queue.length === 0 && unknown.length === 0) return done();
     const cost = Math.max(1, unknown.length);
@@ -210,13 +211,13 @@ export class MessageVerifier {
     this.#turns += 1;
     this.counters.signatures += turn.length;
     verifier.verify(
-      turn.map(({ claim }) => claim),
+      turn.map(({ publicKey, bytes, signature }) => ({ publicKey, bytes, signature })),
       (results) => {
         sender.isInTurn = false;
         this.#turns -= 1;
-        for (const [at, { claim, name, waiting }] of turn.entries()) {
-          if (results[at] === true) this.#known.add(claim.signer, name);
-          else waiting.isWrong = true;
+        for (const [at, claim] of turn.entries()) {
+          if (results[at] === true) this.#known.add(claim.signer, claim);
+          else claim.waiting.isWrong = true;
         }
         this.#settle(sender);
         this.#takeTurns();
@@ -225,9 +226,9 @@ export class MessageVerifier {
   }
 
   /** Of one message or of several, in their order; without those that others brought meanwhile. */
-  #nextClaims({ queue }: Sender): readonly (NamedClaim & { readonly waiting: Waiting })[] {
+  #nextClaims({ queue }: Sender): readonly (SignerClaim & { readonly waiting: Waiting })[] {
     const { turnCountMax } = this.#parts.settings;
-    const turn: (NamedClaim & { readonly waiting: Waiting })[] = [];
+    const turn: (SignerClaim & { readonly waiting: Waiting })[] = [];
     for (const waiting of queue) {
       for (; waiting.looked < waiting.claims.length; waiting.looked += 1) {
         const each = waiting.claims[waiting.looked];
@@ -262,13 +263,15 @@ export class MessageVerifier {
     sender.waitingCount = 0;
   }
 
-  #isKnown({ claim, name }: NamedClaim): boolean {
-    return this.#known.has(claim.signer, name);
+  #isKnown(claim: SignerClaim): boolean {
+    return this.#known.has(claim.signer, claim);
   }
 
   #newSender(name: string): Sender {
-    const credit = new Credit(this.#parts.settings.credit, this.#now());
-    return { name, credit, queue: [], waitingCount: 0, isInTurn: false };
+    const { settings } = this.#parts;
+    const now = this.#now();
+    const [credit, work] = [new Credit(settings.credit, now), new Credit(settings.work, now)];
+    return { name, credit, work, queue: [], waitingCount: 0, isInTurn: false };
   }
 
   #now(): number {

@@ -241,6 +241,21 @@ export function readViewChange(reader: ByteReader, limits: BftLimits): ViewChang
   return { kind: "ViewChange", view, stable, prepared };
 }
 
+/**
+ * The longest NEW-VIEW, encoded: what a frame between replicas must hold, or a view never begins. A VIEW-CHANGE has a certificate for
+ * each index of its window and one of its checkpoint; counters take eight bytes at most.
+ */
+export function newViewBytesMax({
+  replicaCount,
+  windowCount,
+}: Pick<BftLimits, "replicaCount" | "windowCount">): number {
+  const quorum = byzantineQuorumOf(replicaCount);
+  const signer = 1 + replicaIdBytesMax + signatureBytes;
+  const certificate = 8 + 8 + 1 + digestBytes + 2 + quorum * signer;
+  const viewChange = signer + 8 + (windowCount + 1) * certificate + 8;
+  return signer + 16 + quorum * viewChange + 16 + windowCount * (1 + digestBytes);
+}
+
 export function writeNewView(writer: ByteWriter, { view, viewChanges, proposals }: NewView): void {
   const first = proposals[0]?.index ?? noIndex;
   invariant(

@@ -69,6 +69,7 @@ function run(steps: readonly Step[], turnCountMax: number, turnsMax: number) {
     keys: new Map(members.map((id) => [id, keys.signerOf(id).publicKey])),
     settings: {
       credit: { burst: 1_000_000, perSecond: 1 },
+      work: { burst: 1_000_000, perSecond: 1 },
       waitingCountMax: 1_000_000,
       turnCountMax,
       turnsMax,

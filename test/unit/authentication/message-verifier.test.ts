@@ -290,6 +290,19 @@ describe("a flood (hazard B24)", () => {
     expect(world.gate.counters.queueFull).toBe(100);
   });
 
+  test("of good messages said again and again is not looked at for long, although each is known", () => {
+    const world = new World({ work: { burst: 12, perSecond: 6 } });
+    const checkpoints = ["a", "b", "c"].map((by) => world.seal(by, checkpoint(8)) as Signed<Checkpoint>);
+    const proof: BftMessage = { kind: "Stable", certificate: { index: 8 as LogIndex, digest, checkpoints } };
+    for (let count = 0; count < 1000; count += 1) world.send(proof, "d").settle();
+    expect(world.passed).toHaveLength(4);
+    expect(world.gate.counters).toMatchObject({ overBudget: 996, signatures: 3 });
+
+    expect(world.send(proof, "b").settle().passed).toHaveLength(5);
+    world.clock.advance(1000);
+    expect(world.send(proof, "d").settle().passed).toHaveLength(6);
+  });
+
   test("of clients takes half of the turns at most", () => {
     const world = new World({ turnsMax: 1 });
     for (let client = 1; client <= 50; client += 1) {

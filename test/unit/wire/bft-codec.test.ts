@@ -14,6 +14,7 @@ import type {
 } from "../../../src/consensus/bft/messages.js";
 import type { BftRecord } from "../../../src/consensus/bft/state.js";
 import { counterMax, type LogIndex, type View } from "../../../src/model/ids.js";
+import { byzantineQuorumOf } from "../../../src/model/membership.js";
 import { nodeHash } from "../../../src/node/hash.js";
 import { simHash } from "../../../src/sim/sim-hash.js";
 import {
@@ -23,6 +24,7 @@ import {
   encodeBftRecord,
   type BftLimits,
 } from "../../../src/wire/bft-codec.js";
+import { newViewBytesMax } from "../../../src/wire/bft-statements.js";
 import { batchOf } from "../../../src/wire/signed-batch.js";
 
 const limits: BftLimits = { batchBytesMax: 2_000_000, batchRequestsMax: 8, replicaCount: 4, windowCount: 4 };
@@ -149,6 +151,26 @@ describe("a new view", () => {
     taken(said(newView({ proposals: [] })));
     refused(said(newView({ proposals: proposals(5) })));
     refused(said(newView({ proposals: [{ index: at(counterMax - 1), digest }] })));
+  });
+
+  test("of the longest kind is no longer than is said of it, and not much shorter", () => {
+    for (const replicaCount of [4, 7, 10]) {
+      const wide = { ...limits, replicaCount, windowCount: 40 };
+      const names = Array.from({ length: byzantineQuorumOf(replicaCount) }, (_, at) => `${"r".repeat(30)}${10 + at}`);
+      const high = counterMax - 1000;
+      const proved = Array.from({ length: 40 }, (_, at) => prepared(high, high + 1 + at, names));
+      const change = viewChange({ view: inView(high + 1), stable: stable(high, names), prepared: proved });
+      const longest = newView({
+        view: inView(high + 1),
+        viewChanges: names.map((by) => signed(change, by)),
+        proposals: proved.map(({ index }) => ({ index, digest })),
+      });
+      const { length } = encodeBftMessage(said(longest, names[0]));
+
+      expect(decoded(said(longest, names[0]), wide)).toBeDefined();
+      expect(length).toBeLessThanOrEqual(newViewBytesMax(wide));
+      expect(length).toBeGreaterThan(0.95 * newViewBytesMax(wide));
+    }
   });
 
   test("cannot propose with a gap", () => {
