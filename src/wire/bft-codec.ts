@@ -66,7 +66,7 @@ export function encodeBftMessage(message: BftMessage): Uint8Array {
   return writer.handOver();
 }
 
-/** Payloads, signatures and keys are views of `bytes`. */
+/** Shares no memory with `bytes`. */
 export function decodeBftMessage(bytes: Uint8Array, limits: BftLimits, hash: Hash): BftMessage | undefined {
   const reader = new ByteReader(bytes);
   const kind = messageKinds[reader.u8()];
@@ -81,7 +81,7 @@ export function encodeBftRecord(record: BftRecord): Uint8Array {
   return writer.handOver();
 }
 
-/** Payloads, signatures and keys are views of `bytes`. */
+/** Shares no memory with `bytes`. */
 export function decodeBftRecord(bytes: Uint8Array, limits: BftLimits, hash: Hash): BftRecord | undefined {
   const reader = new ByteReader(bytes);
   const kind = recordKinds[reader.u8()];

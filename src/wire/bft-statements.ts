@@ -117,7 +117,8 @@ export function writeSigner(writer: ByteWriter, { by, signature }: Signer): void
 export function readSigner(reader: ByteReader): Signer {
   const by = readText(reader, replicaIdBytesMax);
   if (!isReplicaId(by)) reader.fail();
-  return { by, signature: reader.raw(signatureBytes) };
+  // A copy: a vote that is kept for a window must not keep the chunk of a stream that it came in.
+  return { by, signature: new Uint8Array(reader.raw(signatureBytes)) };
 }
 
 export function writeOrdered(writer: ByteWriter, { view, index, digest }: Ordered): void {

@@ -152,7 +152,7 @@ export function writeContent(writer: ByteWriter, { kind, time, payload }: Propos
   return true;
 }
 
-/** All of `bytes`; the payload is a view of them. */
+/** All of `bytes`, and nothing of it is shared. */
 export function decodeContent(bytes: Uint8Array, limits: BatchLimits, hash: Hash): Batch | undefined {
   const reader = new ByteReader(bytes);
   const code = reader.u8();
@@ -160,7 +160,8 @@ export function decodeContent(bytes: Uint8Array, limits: BatchLimits, hash: Hash
   const kind = contentKinds[code - 1];
   const time = reader.varint();
   if (kind === undefined || reader.failed || reader.remaining > limits.batchBytesMax) return undefined;
-  const payload = reader.raw(reader.remaining);
+  // A copy, as it is kept for a window, and `bytes` may be a part of much more.
+  const payload = new Uint8Array(reader.raw(reader.remaining));
   const requests = kind === "batch" ? decodeBundles(payload, limits, hash)?.map(({ name }) => name) : [];
   if (requests === undefined || (kind !== "batch" && payload.length > 0)) return undefined;
   return { digest: hexOf(hash.sha256(bytes)), proposal: { kind, time, payload }, requests };

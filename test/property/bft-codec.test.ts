@@ -64,6 +64,18 @@ test("a record is decoded to what was encoded", () => {
   );
 });
 
+test("nothing that was decoded keeps the bytes that it came in", () => {
+  fc.assert(
+    fc.property(message, (original) => {
+      const bytes = new Uint8Array(encodeBftMessage(original));
+      const decoded = decodeBftMessage(Buffer.from(bytes.buffer), bftLimits, nodeHash);
+      bytes.fill(0xff);
+      expect(decoded).toEqual(original);
+    }),
+    { numRuns: 300, seed },
+  );
+});
+
 test("two different statements have different bytes", () => {
   fc.assert(
     fc.property(statement, statement, (one, other) => {
