@@ -2,10 +2,11 @@
  * The stories of faults with real processes at length: `npm run soak:faults -- [story …] [--rounds 10] [--seed 1]`.
  *
  * Prints one line of JSON for each story, and ends with 1 if a demand failed. The stories are told in
- * `test-support/faults/stories.mjs`; `test/e2e/faults.test.ts` tells each once, shortly.
+ * `test-support/faults/`; `test/e2e/faults.test.ts` tells each once, shortly.
  */
 import { parseArgs } from "node:util";
 import { stallFollower } from "../test-support/faults/stall.mjs";
+import { flipBits } from "../test-support/faults/flip.mjs";
 import * as stories from "../test-support/faults/stories.mjs";
 
 /** What a story is given for so many rounds. */
@@ -14,6 +15,7 @@ const told = {
   pauseLeaderWithLeases: (rounds) => ({ rounds, read: "lease" }),
   walkMembers: (rounds, seed) => ({ rounds: Math.ceil(rounds / 5), seed }),
   killAll: (rounds, seed) => ({ rounds: 3 * rounds, seed }),
+  flipBits: (rounds, seed) => ({ trials: 5 * rounds, seed }),
   /** A million entries for ten rounds, each of one small write, so that its log is given back long before it returns. */
   missMany: (rounds) => ({
     way: "killed",
@@ -25,7 +27,7 @@ const told = {
   }),
 };
 
-const functions = { ...stories, pauseLeaderWithLeases: stories.pauseLeader, missMany: stallFollower };
+const functions = { ...stories, pauseLeaderWithLeases: stories.pauseLeader, missMany: stallFollower, flipBits };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

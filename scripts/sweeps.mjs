@@ -26,6 +26,12 @@ const shapes = [
     words: ["--replicas", "2", "--operations", "100", "--faults", "memberRemove,memberAdd,killAll,powerAll,isolate"],
   },
   {
+    // Nothing may be found by comparing the replicas (rule V26): a hundred hours of 5,000 seeds.
+    name: "long runs, processes and machines end",
+    share: 0.12,
+    words: ["--operations", "1000", "--until", "10m", "--faults", "crash"],
+  },
+  {
     name: "versions of the machine change",
     share: 0.1,
     words: ["--operations", "150", "--faults", "upgrade,crash,partition"],

@@ -34,13 +34,24 @@ export class Counting {
   }
 
   /** One client for each list of endpoints. */
-  static async open(lists) {
-    const clients = lists.map((endpoints) => connect(kv, { endpoints, timeoutMs: 120_000, connectTimeoutMs: 60_000 }));
+  static async open(lists, options = {}) {
+    const patient = { timeoutMs: 120_000, connectTimeoutMs: 60_000, ...options };
+    const clients = lists.map((endpoints) => connect(kv, { endpoints, ...patient }));
     return new Counting(await Promise.all(clients));
   }
 
   get operations() {
     return this.acknowledged + this.reads;
+  }
+
+  /** How often somebody's answer was not what others had (`faults: "value"`). */
+  get outvoted() {
+    return this.#clients.reduce((sum, client) => sum + (client.$status().votes?.outvoted ?? 0), 0);
+  }
+
+  /** Resolves when so many increments are acknowledged. */
+  async until(acknowledged) {
+    while (this.acknowledged < acknowledged) await pass(5);
   }
 
   /**

@@ -8,6 +8,9 @@ const { startReplica, CannotStart } = await import("quorate/server");
 const { kv } = await import("quorate/services/kv");
 const { defaultLimits } = await built("api/config.js");
 const { watchEventLoop } = await built("node/event-loop.js");
+const { flipBit } = await built("sim/memory-faults.js");
+const { Draw } = await built("sim/draw.js");
+const { randomStream } = await built("base/random.js");
 const { startRespDoor } = await built("server/resp/listener.js");
 
 process.on("disconnect", () => process.exit(0));
@@ -21,7 +24,10 @@ const tell = (message) => {
 };
 
 const eventLoop = watchEventLoop();
-const replica = await startReplica(kv, {
+/** The one that executes: another after a rebuild. */
+let instance;
+const machine = { ...kv, open: (environment) => (instance = kv.open(environment)) };
+const replica = await startReplica(machine, {
   ...options,
   limits,
   onRole: ({ role, term, leader }) => tell({ event: "role", role, term, leader }),
@@ -52,6 +58,9 @@ const answers = {
     memory: { ...process.memoryUsage(), rssMost: process.resourceUsage().maxRSS * 1024 },
   }),
   resetTurns: () => eventLoop.reset(),
+  /** A bit of its memory, as bad memory would: behind everything that the product does to write there. */
+  flip: ({ target, seed }) =>
+    flipBit({ audited: { machine: instance } }, target, new Draw(randomStream(seed, "flip"))) ?? "nothing",
   checkpoint: () => replica.checkpoint(),
   transfer: (to) => replica.transferLeadership(to),
   add: (member) => replica.members.add(member),

@@ -2,6 +2,7 @@
  * What must be seen with real processes, each story in a short form; `npm run soak:faults` tells them at length.
  */
 import { expect, test } from "vitest";
+import { flipBits } from "../../test-support/faults/flip.mjs";
 import { stallFollower } from "../../test-support/faults/stall.mjs";
 import { killAll, pauseLeader, walkMembers } from "../../test-support/faults/stories.mjs";
 
@@ -30,6 +31,13 @@ test("all replicas are killed in a checkpoint, in a transfer and at any time, an
   expect(told.wrong).toEqual([]);
   expect(told.killed).toEqual({ "in a checkpoint": 1, "in a transfer": 1, "at any time": 1 });
 }, 300_000);
+
+test("a bit flips in one of three: the others name it, it is healed, and no client that votes is misled", async () => {
+  const told = await flipBits({ trials: 2 });
+
+  expect(told.wrong).toEqual([]);
+  expect(told.foundMs).toMatchObject({ output: { count: 1 }, state: { count: 1 } });
+}, 180_000);
 
 /** Little is on its way to one follower, and much is read from disk for it; a busy machine does not elect another leader. */
 const narrow = {
