@@ -97,8 +97,7 @@ export class HashTrie {
 
   /** Answers what it replaces. `key` is admitted and `value` frozen, both by the caller. */
   put(key: SortedKey, value: unknown, hasBytes: boolean): TrieEntry | undefined {
-    const entry: TrieEntry = { kind: "entry", position: positionOf(key), key, value, hasBytes };
-    return this.putEntry(entry);
+    return this.putEntry(newEntry(key, value, hasBytes));
   }
 
   putEntry(entry: TrieEntry): TrieEntry | undefined {
@@ -295,6 +294,10 @@ export class HashTrie {
     branch.digest = undefined;
     return branch;
   }
+}
+
+export function newEntry(key: SortedKey, value: unknown, hasBytes: boolean): TrieEntry {
+  return { kind: "entry", position: positionOf(key), key, value, hasBytes };
 }
 
 /** In the order of positions, and of keys in a bucket. `from` is the first position wanted. */

@@ -11,9 +11,10 @@ import { ByteReader, ByteWriter } from "../base/bytes.js";
 import type { Steps } from "../base/steps.js";
 import type { SortedKey } from "../api/state.js";
 import { quote, readFrozen, readValue, writeValue } from "../wire/canonical.js";
-import { fingerprintOfEncoded, fingerprintOfEntry } from "./entry-fingerprint.js";
-import { entriesOf, type TrieSnapshot } from "./hash-trie.js";
+import { encodedEnd, fingerprintOfEncoded, fingerprintOfEntry } from "./entry-fingerprint.js";
+import { entriesOf, newEntry, type TrieSnapshot } from "./hash-trie.js";
 import { admitKey } from "./key.js";
+import { PackedEntry } from "./packed-entry.js";
 import type { TrieBuilder } from "./trie-builder.js";
 
 export interface NamedContent {
@@ -36,6 +37,8 @@ export class SnapshotRefused extends Error {
 const formatVersion = 1;
 /** A chunk ends behind the entry that passes this. */
 const chunkBytes = 65_536;
+/** A shorter value is read at once: it takes less than what remembers where it is. */
+const packedBytesMin = 32;
 
 export function* writeChunks(contents: readonly NamedContent[]): IterableIterator<Uint8Array> {
   const writer = new ByteWriter(chunkBytes * 2);
@@ -65,7 +68,11 @@ function beginGroup(writer: ByteWriter, name: string): { readonly at: number; co
   return { at, count: 0 };
 }
 
-/** Puts what the chunks hold into the tries of those names, a chunk in each step. @throws SnapshotRefused */
+/**
+ * Puts what the chunks hold into the tries of those names, a chunk in each step. Their bytes are kept, and must not change.
+ *
+ * @throws SnapshotRefused
+ */
 export function* readChunks(chunks: Iterable<Uint8Array>, into: ReadonlyMap<string, TrieBuilder>): Steps<void> {
   let number = 0;
   for (const chunk of chunks) {
@@ -115,16 +122,22 @@ function readGroup(
   const trie = into.get(name);
   if (reader.failed) return;
   if (trie === undefined) throw refusal(number, `the machine has no collection ${quote(name)}`);
-  const kept = { hasBytes: false };
   for (let at = 0; at < count && !reader.failed; at += 1) {
     const from = reader.position;
-    const key = readValue(reader);
-    kept.hasBytes = false;
-    const value = readFrozen(reader, kept);
+    const fingerprint = fingerprintOfEncoded(bytes, from);
+    const end = encodedEnd();
+    const read = readValue(reader);
     if (reader.failed) return;
-    const admitted = admitRead(key, name, number);
-    const fingerprint = fingerprintOfEncoded(bytes, from) ?? fingerprintOfEntry(admitted, value);
-    trie.put(admitted, value, kept.hasBytes, fingerprint);
+    const key = admitRead(read, name, number);
+    if (fingerprint !== undefined && end - reader.position >= packedBytesMin) {
+      trie.put(new PackedEntry(key, bytes, reader.position), fingerprint);
+      reader.skip(end - reader.position);
+    } else {
+      const kept = { hasBytes: false };
+      const value = readFrozen(reader, kept);
+      if (reader.failed) return;
+      trie.put(newEntry(key, value, kept.hasBytes), fingerprint ?? fingerprintOfEntry(key, value));
+    }
   }
 }
 

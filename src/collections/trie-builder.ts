@@ -5,10 +5,9 @@
  * gives, since that follows from the keys alone (M1). What comes out of order is put one by one instead. Called by `snapshot-format.ts`.
  */
 import { FingerprintSum, type Fingerprint } from "../base/fingerprint.js";
-import type { SortedKey } from "../api/state.js";
 import { bitOf, HashTrie, levelOfDifference, type TrieBranch, type TrieEntry, type TrieLeaf } from "./hash-trie.js";
 import type { TrieNode, TrieSnapshot } from "./hash-trie.js";
-import { compareKeys, positionOf } from "./key.js";
+import { compareKeys } from "./key.js";
 
 /** What a branch will have, as far as it is known: everything before the last leaf. */
 interface OpenBranch {
@@ -36,9 +35,8 @@ export class TrieBuilder {
     this.#isOrdered = initial.size === 0;
   }
 
-  /** `key` is admitted and `value` frozen, both by the caller, whose fingerprint is of both. */
-  put(key: SortedKey, value: unknown, hasBytes: boolean, fingerprint: Fingerprint): void {
-    const entry: TrieEntry = { kind: "entry", position: positionOf(key), key, value, hasBytes };
+  /** Its key is admitted and its value frozen, both by the caller, whose fingerprint is of both. */
+  put(entry: TrieEntry, fingerprint: Fingerprint): void {
     if (this.#isOrdered && this.#append(entry)) {
       this.#size += 1;
       this.#sum.add(fingerprint);

@@ -7,14 +7,15 @@ import { expect, test } from "vitest";
 
 import { equalFingerprints, type Fingerprint } from "../../src/base/fingerprint.js";
 import { doAll } from "../../src/base/steps.js";
-import { concatBytes, hexOf } from "../../src/base/bytes.js";
-import { fingerprintOfEncoded, fingerprintOfEntry } from "../../src/collections/entry-fingerprint.js";
-import { entriesOf, HashTrie } from "../../src/collections/hash-trie.js";
+import { ByteReader, concatBytes, hexOf } from "../../src/base/bytes.js";
+import { encodedEnd, fingerprintOfEncoded, fingerprintOfEntry } from "../../src/collections/entry-fingerprint.js";
+import { entriesOf, HashTrie, newEntry } from "../../src/collections/hash-trie.js";
 import { compareKeys, positionOf } from "../../src/collections/key.js";
+import { PackedEntry } from "../../src/collections/packed-entry.js";
 import { digestOfTrie } from "../../src/collections/trie-digest.js";
 import { TrieBuilder } from "../../src/collections/trie-builder.js";
 import { nodeHash } from "../../src/node/hash.js";
-import { decodeValue, encodeValue } from "../../src/wire/canonical.js";
+import { decodeValue, encodeValue, readValue } from "../../src/wire/canonical.js";
 import { collidingNumbers } from "../../test-support/colliding-keys.js";
 import { plainData } from "../../test-support/plain-data.js";
 
@@ -40,7 +41,7 @@ test("entries in their order, out of it and more than once: built or put one by 
       const builder = new TrieBuilder(new HashTrie().snapshot());
       for (const [each, value] of ordered) {
         put.put(each, value, false);
-        builder.put(each, value, false, fingerprintOfEntry(each, value));
+        builder.put(newEntry(each, value, false), fingerprintOfEntry(each, value));
       }
       const built = builder.finish();
 
@@ -63,7 +64,7 @@ test("many entries: a built trie has their order and takes what comes later", ()
   const builder = new TrieBuilder(new HashTrie().snapshot());
   for (const [each, value] of numbers) {
     put.put(each, value, false);
-    builder.put(each, value, false, fingerprintOfEntry(each, value));
+    builder.put(newEntry(each, value, false), fingerprintOfEntry(each, value));
   }
   const built = builder.finish();
 
@@ -76,8 +77,8 @@ test("what a collection begins with stays, unless an entry replaces it", () => {
   const initial = new HashTrie();
   initial.put("first", "of the declaration", false);
   const builder = new TrieBuilder(initial.snapshot());
-  builder.put("second", 2, false, fingerprintOfEntry("second", 2));
-  builder.put("first", 1, false, fingerprintOfEntry("first", 1));
+  builder.put(newEntry("second", 2, false), fingerprintOfEntry("second", 2));
+  builder.put(newEntry("first", 1, false), fingerprintOfEntry("first", 1));
   const expected = new HashTrie();
   expected.put("first", 1, false);
   expected.put("second", 2, false);
@@ -97,6 +98,50 @@ test("a fingerprint of bytes is that of what they hold, or none is made", () => 
     }),
     { seed, numRuns: 3_000 },
   );
+});
+
+test("bytes of which a fingerprint is made are canonical, however they were damaged, and end where it ends", () => {
+  const damage = fc.record({ at: fc.nat(), byte: fc.nat({ max: 255 }), cut: fc.nat({ max: 3 }) });
+  let made = 0;
+  fc.assert(
+    fc.property(key, plainData, fc.array(damage, { maxLength: 2 }), (each, value, damages) => {
+      let bytes = concatBytes([encodeValue(each), encodeValue(value)]);
+      for (const { at, byte, cut } of damages) {
+        bytes[at % bytes.length] = byte;
+        if (cut === 0) bytes = bytes.slice(0, -1);
+        if (bytes.length === 0) return;
+      }
+      const encoded = kept(fingerprintOfEncoded(bytes, 0));
+      const end = encodedEnd();
+      if (encoded === undefined) return;
+      made += 1;
+      const reader = new ByteReader(bytes);
+      const entry = [readValue(reader), readValue(reader)] as const;
+      expect(reader.failed).toBe(false);
+      expect(reader.position).toBe(end);
+      expect(equalFingerprints(encoded, fingerprintOfEntry(...entry))).toBe(true);
+    }),
+    { seed, numRuns: 20_000 },
+  );
+  expect(made).toBeGreaterThan(1_000);
+});
+
+test.each([
+  ["names out of order", [12, 2, 1, 0x62, 1, 1, 0x61, 1]],
+  ["a name twice", [12, 2, 1, 0x61, 1, 1, 0x61, 1]],
+  ["a number that is longer than it must be", [4, 0x81, 0]],
+  ["a number beyond the safe ones", [4, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]],
+  ["text that ends early", [9, 3, 0x61, 0x61]],
+  ["an array of more than there is", [11, 0xff, 0xff, 0xff, 0x7f]],
+  ["undefined in an array", [11, 1, 0]],
+  ["what is nested too deeply", [...Array.from({ length: 65 }, () => [11, 1]).flat(), 1]],
+])("none is made of %s", (_, value) => {
+  const bytes = Uint8Array.from([9, 1, 0x6b, ...value]);
+  const reader = new ByteReader(bytes, 3);
+  readValue(reader);
+
+  expect(reader.failed).toBe(true);
+  expect(fingerprintOfEncoded(bytes, 0)).toBeUndefined();
 });
 
 test.each([
@@ -123,6 +168,26 @@ test.each([
   ["bytes", new Uint8Array(3)],
 ])("it is not made for %s", (_, value) => {
   expect(fingerprintOfEncoded(concatBytes([encodeValue("key"), encodeValue(value)]), 0)).toBeUndefined();
+});
+
+test("a value that is still packed is what was written, and a bit that flips in it is found by a scrub", () => {
+  const value = { changedAt: 300, kind: "string", value: "v".repeat(60), list: [1, true, null] };
+  const bytes = encodeValue(value);
+  for (let bit = 0; bit < 8 * bytes.length; bit += 1) {
+    const packed = bytes.slice();
+    const builder = new TrieBuilder(new HashTrie().snapshot());
+    builder.put(new PackedEntry("key", packed, 0), fingerprintOfEntry("key", decodeValue(bytes)));
+    const trie = builder.finish();
+    packed[bit >> 3] = (packed[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+    expect(doAll(trie.scrubbing())).toBe(false);
+  }
+
+  const entry = new PackedEntry("key", bytes, 0);
+  const first = entry.value;
+  expect(first).toEqual(value);
+  expect(Object.isFrozen(first)).toBe(true);
+  bytes.fill(0);
+  expect(entry.value).toBe(first);
 });
 
 /** A fingerprint is valid until the next one is made. */
