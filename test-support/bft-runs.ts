@@ -117,3 +117,26 @@ export function runNamed(names: readonly string[], replicas: number, first: numb
   }
   return cluster.until(() => [1, 9, 18].every((number) => cluster.isExecutedByAll(`x:${number}`)), 10_000);
 }
+
+/** Clients that each ask again as soon as they have their answer, after `thinkMs`. Gives how many answers came in `ms`. */
+export function underLoad(cluster: BftCluster, clients: number, ms: number, thinkMs = 0): number {
+  const end = cluster.now + ms;
+  const asked = new Map<string, { number: number; nextAt: number }>();
+  let answers = 0;
+  while (cluster.now < end) {
+    for (let each = 0; each < clients; each += 1) {
+      const client = `${Math.round(end)}-${each}`;
+      const last = asked.get(client);
+      if (last !== undefined && last.nextAt === Infinity && cluster.isAnswered(`${client}:${last.number}`)) {
+        answers += 1;
+        last.nextAt = cluster.now + thinkMs;
+      }
+      if (last !== undefined && last.nextAt > cluster.now) continue;
+      const number = (last?.number ?? 0) + 1;
+      asked.set(client, { number, nextAt: Infinity });
+      cluster.submit(client, number);
+    }
+    cluster.run(2);
+  }
+  return answers;
+}

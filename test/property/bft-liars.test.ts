@@ -1,7 +1,8 @@
 /** Each named Byzantine behaviour, alone and with another, as primary and as backup: it deceives nobody and stops nothing. */
 import { expect, test } from "vitest";
-import { liars } from "../../test-support/bft-liars.js";
-import { runNamed } from "../../test-support/bft-runs.js";
+import { BftCluster } from "../../test-support/bft-cluster.js";
+import { liarNamed, liars } from "../../test-support/bft-liars.js";
+import { runNamed, underLoad } from "../../test-support/bft-runs.js";
 
 test("there are at least forty, each with a name of its own", () => {
   expect(new Set(liars.map(({ name }) => name)).size).toBe(liars.length);
@@ -21,3 +22,36 @@ for (const [place, { name, hazard }] of liars.entries()) {
     runNamed([name, name], 7, place % 2);
   });
 }
+
+for (const clients of [1, 4]) {
+  test(`B14: a primary that turns slow is replaced, and ${clients} clients are served as before`, () => {
+    const cluster = new BftCluster({ replicas: 4, seed: 3 });
+    const before = underLoad(cluster, clients, 2000);
+    cluster.corrupt("a", liarNamed("slowPrimary"));
+    cluster.until(() => {
+      underLoad(cluster, clients, 100);
+      return cluster.correct.every(({ state }) => state.view > 0 && !state.isChanging);
+    }, 4000);
+
+    expect(underLoad(cluster, clients, 2000)).toBeGreaterThan(before * 0.9);
+  });
+}
+
+test("B14: correct primaries stay while loads of every shape come and go", () => {
+  const loads = [
+    { clients: 1 },
+    { clients: 12 },
+    { clients: 3, thinkMs: 100 },
+    { clients: 30 },
+    { clients: 1, thinkMs: 500 },
+    { clients: 2, thinkMs: 20 },
+    { clients: 1 },
+  ];
+  for (let seed = 1; seed <= 9; seed += 1) {
+    const slowMs = [3, 10, 20][seed % 3] ?? 3;
+    const settings = { requestTimeoutMs: 800, requestTimeoutMsMax: 6400 };
+    const cluster = new BftCluster({ replicas: 4, seed, delayMs: [0.5, slowMs], diskMs: [0, slowMs], settings });
+    for (const { clients, thinkMs } of loads) expect(underLoad(cluster, clients, 2500, thinkMs)).toBeGreaterThan(0);
+    expect(cluster.correct.map(({ state }) => state.view)).toEqual([0, 0, 0, 0]);
+  }
+});

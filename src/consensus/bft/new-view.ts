@@ -17,6 +17,7 @@ import {
 } from "./messages.js";
 import { backSlot, fetchBatch, prepareSlot, sayPrepare, wantedDigests } from "./normal-case.js";
 import { isPrimary, primaryOf, type BftState } from "./state.js";
+import { onEntered } from "./suspicion.js";
 import { accuse, promise, record, type Turn } from "./turn.js";
 
 export function viewChangesFor(state: BftState, view: View): readonly Signed<ViewChange>[] {
@@ -72,7 +73,7 @@ export function onNewView(state: BftState, turn: Turn, newView: Signed<NewView>)
   if (stable === undefined || contradictsDecided(state, statement)) return;
   onStable(state, turn, stable);
   record(state, turn, { kind: "entered", newView });
-  state.enteredAt = turn.now;
+  onEntered(state, turn.now);
   state.viewDeadline = undefined;
   for (const { index } of statement.proposals) {
     const slot = state.slots.get(index);

@@ -77,6 +77,21 @@ export interface Slot {
   committed: CommittedCertificate | undefined;
 }
 
+/** A client's request that is not decided. */
+export interface Waiting {
+  readonly cameAt: number;
+  /** It is its client's oldest since then, or came then. */
+  since: number;
+}
+
+/** How clients were served for a while. */
+export interface Pace {
+  /** Requests decided in a millisecond. */
+  readonly perMs: number;
+  /** Each had waited so long, on average. */
+  readonly waitedMs: number;
+}
+
 export interface BftState {
   readonly self: ReplicaId;
   readonly replicas: readonly ReplicaId[];
@@ -106,8 +121,14 @@ export interface BftState {
   ownViewChange: ViewChange | undefined;
   ownNewView: NewView | undefined;
 
-  /** By client, the oldest first: since when it is its client's oldest, or came. */
-  readonly waiting: Map<string, Map<Digest, number>>;
+  /** By client, the oldest first. */
+  readonly waiting: Map<string, Map<Digest, Waiting>>;
+  /** Since this time `decided` requests that waited here were decided, after having waited `waitedMs` in all. */
+  pace: { readonly since: number; decided: number; waitedMs: number };
+  /** Stretches of this view that were too slow, less those that were not. */
+  slowness: number;
+  /** The best stretch of this view, first, and of each of the views before it, one for each replica. */
+  bestPaces: readonly (Pace | undefined)[];
   /** When this view was entered. */
   enteredAt: number;
   /** Views in a row that were asked for without anything being decided in between. */
@@ -154,6 +175,9 @@ export function createBftState(options: BftOptions, now: number): BftState {
     ownViewChange: undefined,
     ownNewView: undefined,
     waiting: new Map(),
+    pace: { since: now, decided: 0, waitedMs: 0 },
+    slowness: 0,
+    bestPaces: [],
     enteredAt: now,
     attempts: 0,
     viewDeadline: undefined,

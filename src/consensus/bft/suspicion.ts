@@ -1,18 +1,27 @@
 /**
- * When a primary is given up: a client's oldest request has waited too long for its order (sections 4.4 and 4.5.2; hazard B14).
+ * When a primary is given up: a client's oldest request has waited too long for its order (sections 4.4 and 4.5.2), or all of them are
+ * served far worse than lately (hazard B14; Clement et al., Aardvark, NSDI 2009, section 4.3).
  *
- * Owns: the clocks of waiting requests, and how patience grows with each view that brings nothing. Leaves to others: the view change
- * itself (`view-change.ts`). Each client has a clock of its own, so a primary that leaves one client out is noticed.
+ * Owns: the clocks of waiting requests, how patience grows with each view that brings nothing, and comparing paces. Leaves to others: the
+ * view change itself (`view-change.ts`). Each client has a clock of its own, so a primary that leaves one client out is noticed.
  */
-import type { Batch, CommittedCertificate, RequestName } from "./messages.js";
-import type { BftState } from "./state.js";
+import type { Batch, CommittedCertificate, Digest, RequestName } from "./messages.js";
+import type { BftState, Pace, Waiting } from "./state.js";
 import type { Turn } from "./turn.js";
+
+/** A stretch is slow if one of the recent views had one with more than so many times its decisions, each in less than that part of its time. */
+const slowFactor = 2;
+/** Fewer say little of what can be expected. */
+const sampleCountMin = 16;
+/** A stretch lasts as long as a request may wait; with few requests up to so many times that. */
+const stretchFactorMax = 4;
+const slownessMax = 3;
 
 /** A client's valid request waits here to be decided. One more than is watched of a client is watched when it is asked again. */
 export function onRequest(state: BftState, turn: Turn, { client, id }: RequestName): void {
-  const waiting = state.waiting.get(client) ?? new Map<string, number>();
+  const waiting = state.waiting.get(client) ?? new Map<Digest, Waiting>();
   if (waiting.has(id) || waiting.size >= state.settings.waitingCountMax) return;
-  waiting.set(id, turn.now);
+  waiting.set(id, { cameAt: turn.now, since: turn.now });
   state.waiting.set(client, waiting);
 }
 
@@ -21,18 +30,63 @@ export function onDecided(state: BftState, turn: Turn, { view }: CommittedCertif
   if (view === state.view && !state.isChanging && batch.requests.length > 0) state.attempts = 0;
   for (const { client, id } of batch.requests) {
     const waiting = state.waiting.get(client);
-    if (waiting === undefined) continue;
+    const request = waiting?.get(id);
+    if (waiting === undefined || request === undefined) continue;
+    state.pace.decided += 1;
+    state.pace.waitedMs += turn.now - request.cameAt;
     const [oldest] = waiting.keys();
     waiting.delete(id);
-    const [next] = waiting.keys();
+    const [next] = waiting.values();
     if (next === undefined) state.waiting.delete(client);
-    else if (oldest === id) waiting.set(next, turn.now);
+    else if (oldest === id) next.since = turn.now;
   }
 }
 
 /** A state that was installed may have executed any of them; who still waits asks again. */
 export function forgetWaiting(state: BftState): void {
   state.waiting.clear();
+}
+
+/** A view has begun: it is compared with itself and with as many before it as there are replicas, less one. */
+export function onEntered(state: BftState, now: number): void {
+  state.enteredAt = now;
+  state.slowness = 0;
+  state.bestPaces = [undefined, ...state.bestPaces.slice(0, state.replicas.length - 1)];
+  beginStretch(state, now);
+}
+
+function beginStretch(state: BftState, now: number): void {
+  state.pace = { since: now, decided: 0, waitedMs: 0 };
+}
+
+/**
+ * Few requests make few decisions, and many requests wait: neither is the primary's fault. But to wait longer where there is less to do is
+ * not the clients' doing. A slow stretch must be worse in both, and more of them slow than not, so that a disk's hiccup is no reason.
+ */
+export function judgePace(state: BftState, now: number): void {
+  const { requestTimeoutMs } = state.settings;
+  const { since, decided, waitedMs } = state.pace;
+  const lasted = now - since;
+  const isOver = lasted >= requestTimeoutMs && decided >= sampleCountMin;
+  if (!isOver && lasted < stretchFactorMax * requestTimeoutMs) return;
+  beginStretch(state, now);
+  if (state.isChanging || decided === 0) return;
+  const pace = { perMs: decided / lasted, waitedMs: waitedMs / decided };
+  const isSlow = state.bestPaces.some((best) => best !== undefined && isFarWorse(pace, best));
+  state.slowness = Math.max(0, state.slowness + (isSlow ? 1 : -1));
+  const [best, ...earlier] = state.bestPaces;
+  if (decided >= sampleCountMin && (best === undefined || powerOf(pace) > powerOf(best))) {
+    state.bestPaces = [pace, ...earlier];
+  }
+}
+
+function isFarWorse(pace: Pace, best: Pace): boolean {
+  return pace.perMs * slowFactor < best.perMs && pace.waitedMs > best.waitedMs * slowFactor;
+}
+
+/** Of all that a view could do, the one in which much was done and little waited: a time that could be had at that load. */
+function powerOf({ perMs, waitedMs }: Pace): number {
+  return perMs / Math.max(1, waitedMs);
 }
 
 export function patienceOf({ attempts, settings }: BftState): number {
@@ -51,15 +105,16 @@ export function waitIfBehind(state: BftState, now: number): void {
   if (state.waiting.size === 0) return;
   const ahead = [...state.heard.values()].filter((committed) => committed > state.committed + behindCountMax);
   if (ahead.length <= state.faults) return;
-  for (const waiting of state.waiting.values()) for (const id of waiting.keys()) waiting.set(id, now);
+  for (const waiting of state.waiting.values()) for (const each of waiting.values()) each.since = now;
 }
 
 export function isSuspected(state: BftState, now: number): boolean {
   const limit = now - patienceOf(state);
   if (state.isChanging || state.enteredAt > limit) return false;
+  if (state.slowness >= slownessMax) return true;
   for (const waiting of state.waiting.values()) {
-    const [since] = waiting.values();
-    if (since !== undefined && since <= limit) return true;
+    const [oldest] = waiting.values();
+    if (oldest !== undefined && oldest.since <= limit) return true;
   }
   return false;
 }

@@ -9,11 +9,12 @@ import { isViewChange } from "./certificate.js";
 import type { PreparedCertificate, Signed, ViewChange } from "./messages.js";
 import { beginView, viewChangesFor } from "./new-view.js";
 import type { BftState } from "./state.js";
-import { isSuspected, patienceOf, waitIfBehind } from "./suspicion.js";
+import { isSuspected, judgePace, patienceOf, waitIfBehind } from "./suspicion.js";
 import { promise, record, type Turn } from "./turn.js";
 
-/** Gives a primary up that lets a client wait, or a new one that does not begin its view in time. */
+/** Gives a primary up that lets a client wait or has become slow, or a new one that does not begin its view in time. */
 export function changeViewIfDue(state: BftState, turn: Turn): void {
+  judgePace(state, turn.now);
   const { viewDeadline } = state;
   waitIfBehind(state, turn.now);
   const isDue = state.isChanging
