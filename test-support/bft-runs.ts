@@ -4,9 +4,10 @@
  * Owns: what happens in each kind of run. Leaves to others: the cluster and its rules (`bft-cluster.ts`), what liars do
  * (`bft-liars.ts`), and how many runs there are.
  */
-import { nextBetween, nextFraction, randomStream } from "../src/base/random.js";
+import { nextBetween, nextFraction, randomStream, type Random } from "../src/base/random.js";
 import { BftCluster } from "./bft-cluster.js";
 import { liarNamed, liars } from "./bft-liars.js";
+import { mutating } from "./bft-liars/mutating.js";
 
 export interface BftRun {
   readonly decided: number;
@@ -32,7 +33,7 @@ function clusterFor(seed: number): BftCluster {
 function trouble(cluster: BftCluster, seed: number): void {
   const random = randomStream(seed, "nemesis");
   const names = cluster.members.map(({ name }) => name);
-  const pick = (): string => names[nextBetween(random, 0, names.length - 1)] ?? "a";
+  const pick = (): string => oneName(cluster, random);
   let number = 0;
   for (let round = 0; round < 12; round += 1) {
     const act = nextBetween(random, 0, 9);
@@ -78,6 +79,33 @@ export function runLiars(seed: number): BftRun {
   return recover(cluster, seed);
 }
 
+/** f replicas change a field here and there in what they should send. The faults are fewer than elsewhere, so that much is said. */
+export function runMutations(seed: number): BftRun {
+  const cluster = clusterFor(seed);
+  const random = randomStream(seed, "mutations");
+  const first = nextBetween(random, 0, cluster.ids.length - 1);
+  for (let count = 0; count < cluster.faults; count += 1) {
+    const id = cluster.ids[(first + count) % cluster.ids.length];
+    if (id !== undefined) cluster.corrupt(id, mutating());
+  }
+  const pick = (): string => oneName(cluster, random);
+  for (let round = 1; round <= 8; round += 1) {
+    const act = nextBetween(random, 0, 7);
+    if (act === 0) cluster.crash(pick());
+    else if (act <= 2) cluster.partition([cluster.ids.filter((id) => id !== cluster.ids[round % cluster.ids.length])]);
+    else if (act === 3) cluster.block(pick(), pick());
+    else cluster.heal();
+    for (const { name } of cluster.members) if (nextFraction(random) < 0.5) cluster.restart(name);
+    for (const client of ["x", "y"]) cluster.submit(client, round);
+    cluster.run(nextBetween(random, 20, 200));
+  }
+  return recover(cluster, seed);
+}
+
+function oneName({ members }: BftCluster, random: Random): string {
+  return members[nextBetween(random, 0, members.length - 1)]?.name ?? "a";
+}
+
 /** Hazard B20: each twin takes part on its own side of partitions that change, and remembers what the other never knew. */
 export function runTwins(seed: number): BftRun {
   const cluster = clusterFor(seed);
@@ -116,6 +144,16 @@ export function runNamed(names: readonly string[], replicas: number, first: numb
     cluster.submit("x", number).submit("y", number).run(60);
   }
   return cluster.until(() => [1, 9, 18].every((number) => cluster.isExecutedByAll(`x:${number}`)), 10_000);
+}
+
+/** As many seeds as there are pairs of named liars; each is one, the first of it as the primary of the first view or as a backup. */
+export const pairCount = liars.length * liars.length;
+
+export function runPair(seed: number): BftRun {
+  const one = liars[seed % liars.length]?.name ?? "silent";
+  const other = liars[Math.floor(seed / liars.length) % liars.length]?.name ?? "silent";
+  const cluster = runNamed([one, other], 7, seed % 2);
+  return { decided: cluster.decided.size, accused: cluster.evidence.length };
 }
 
 /** Clients that each ask again as soon as they have their answer, after `thinkMs`. Gives how many answers came in `ms`. */

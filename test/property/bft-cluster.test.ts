@@ -1,6 +1,13 @@
 /** Whole clusters of PBFT cores under random faults, each from one seed; every failure names its seed, and the seed repeats it. */
 import { expect, test } from "vitest";
-import { runCrashes, runLiars, runTwins, type BftRun, type BftRunKind } from "../../test-support/bft-runs.js";
+import {
+  runCrashes,
+  runLiars,
+  runMutations,
+  runTwins,
+  type BftRun,
+  type BftRunKind,
+} from "../../test-support/bft-runs.js";
 
 const seedCount = Number(process.env["BFT_SEEDS"] ?? 40);
 
@@ -26,4 +33,8 @@ test(`${seedCount} clusters with up to f liars agree, accuse nobody correct, and
 
 test(`B20: ${seedCount} clusters in which f replicas run twice agree, and go on once healed`, () => {
   expect(sweep(runTwins).accused).toBeGreaterThan(0);
+});
+
+test(`${seedCount} clusters in which f replicas change what they should send agree, and go on once healed`, () => {
+  expect(sweep(runMutations).accused).toBeGreaterThan(0);
 });
