@@ -61,6 +61,14 @@ function placeIn(path: string, cause: unknown): string {
   return frame === undefined ? "" : `\n${frame}`;
 }
 
+/** The machine itself, or an older version that it follows. @throws Error if there is none of that number. */
+export function machineOfVersion(machine: LowLevelMachine, version: number): LowLevelMachine {
+  if (machine.version === version) return machine;
+  if (machine.previous === undefined)
+    throw new Error(`it is of version ${version} of ${machine.name}, which this module does not have`);
+  return machineOfVersion(machine.previous, version);
+}
+
 /** CommonJS output wraps the default export once more. */
 function defaultExportOf(module: unknown): unknown {
   return typeof module === "object" && module !== null && "default" in module ? module.default : undefined;

@@ -26,7 +26,7 @@ export interface Step {
 /** Agreed time of one command is so much later than that of the one before. */
 const msPerCommand = 1_000;
 /** 2020-01-01. */
-const firstTime = 1_577_836_800_000;
+export const firstTime = 1_577_836_800_000;
 
 export class MachineCopy {
   readonly #machine: LowLevelMachine;

@@ -8,11 +8,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { startReplica } from "quorate/server";
+import { defaultLimits } from "../../src/api/config.js";
 import type { ForbiddenUse, LowLevelMachine } from "../../src/api/low-level.js";
 import { connect } from "../../src/node/create-client.js";
+import { nodeHash } from "../../src/node/hash.js";
+import { commandsInLog } from "../../src/server/determinism/log-commands.js";
+import { startingWith } from "../../src/server/determinism/started-machine.js";
 import { choosePorts } from "../../src/server/free-ports.js";
+import { MachineCopy } from "../../src/sim/machine-copy.js";
+import { encodeValue } from "../../src/wire/canonical.js";
 import clock from "../../test-support/bad-machines/clock.js";
 import counter from "../../test-support/bad-machines/counter.js";
+import { until } from "../../test-support/dev-cluster.js";
+import odd from "../../test-support/odd-machine.js";
 import { repositoryRoot } from "../../test-support/source.js";
 
 const folder = mkdtempSync(join(tmpdir(), "quorate-determinism-"));
@@ -36,7 +44,11 @@ function commandsFile(...lines: readonly string[]): string {
 }
 
 /** One replica on its own. */
-async function alone(machine: LowLevelMachine, onForbiddenUse: (use: ForbiddenUse) => void = () => undefined) {
+async function alone(
+  machine: LowLevelMachine,
+  onForbiddenUse: (use: ForbiddenUse) => void = () => undefined,
+  limits = defaultLimits,
+) {
   const [peer = "", client = ""] = (await choosePorts(0, 2, new Set())).map((port) => `127.0.0.1:${port}`);
   const dataDir = join(folder, machine.name);
   const members = [{ id: "a", role: "voter" as const, incarnation: 1, peer, client }];
@@ -46,6 +58,7 @@ async function alone(machine: LowLevelMachine, onForbiddenUse: (use: ForbiddenUs
     dataDir,
     members,
     bootstrap: true,
+    limits,
     onForbiddenUse,
   });
   return { replica, dataDir, endpoints: [client] };
@@ -67,21 +80,47 @@ describe("a replica", { timeout: 120_000 }, () => {
     await replica.stop();
   });
 
-  test("has a log whose commands can be checked once it is stopped", async () => {
+  test("has a log whose commands can be checked, while it runs and when it is stopped", async () => {
     const { replica, dataDir, endpoints } = await alone(counter);
     const client = await connect(counter, { endpoints });
     for (const who of ["anna", "bert", "cleo"]) await client.take({ who });
     await client.$close();
-    const held = run(bad("counter"), "--data", dataDir);
+    const running = run(bad("counter"), "--data", dataDir);
     await replica.stop();
     const { status, stdout } = run(bad("counter"), "--data", dataDir);
 
-    expect(held.status).toBe(3);
+    expect([running.status, running.stdout]).toEqual([status, stdout]);
     expect(stdout).toContain('Command 1 is not deterministic: take({ who: "anna" }) gives another output\n');
     expect(stdout).toContain("3 commands of counter: not deterministic");
     expect(status).toBe(1);
   });
 });
+
+test("where the log begins behind a checkpoint, its commands are executed on the state of that", async () => {
+  const storage = { ...defaultLimits.storage, segmentBytes: 2 * 1024 * 1024, reserveBytes: 1024 * 1024 };
+  const { replica, dataDir, endpoints } = await alone(odd, undefined, { ...defaultLimits, storage });
+  const client = await connect(odd, { endpoints });
+  const padded = { name: "apples", by: 1, padding: "x".repeat(100_000) };
+  for (let count = 1; count <= 60; count += 1) expect(await client.add(padded)).toBe(count);
+  await replica.checkpoint();
+  await until("a log that has given some back", async () =>
+    replica.status().checkpoint.logStart > 0 ? true : undefined,
+  );
+  for (let count = 61; count <= 65; count += 1) await client.add({ name: "apples", by: 1 });
+  await client.$close();
+  const { status, stdout, stderr } = run("test-support/odd-machine.ts", "--data", dataDir);
+  await replica.stop();
+
+  expect([stderr, status]).toEqual(["", 0]);
+  expect(stdout).toMatch(/^\d+ commands of counters: equal outputs and states\n/);
+  const { lines, state } = await commandsInLog(dataDir, 1_000, odd);
+  expect(lines.length).toBeGreaterThanOrEqual(5);
+  expect(lines.length).toBeLessThan(65);
+  if (state === undefined) throw new Error("the log begins with the first entry");
+  const copy = new MachineCopy(startingWith(odd, state), nodeHash);
+  const { outcome } = copy.execute(0, { kind: "command", name: "add", value: { name: "apples", by: 0 } });
+  expect(outcome).toEqual({ status: "ok", output: encodeValue(65 - lines.length) });
+}, 120_000);
 
 describe("quorate check-determinism", { timeout: 120_000 }, () => {
   test("of a good machine lists the ways in which it was the same, another Node included", () => {

@@ -6,12 +6,13 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError, Option as Flag } from "commander";
+import type { LowLevelMachine } from "../../api/low-level.js";
 import { describeFaults } from "../../sim/check-determinism.js";
 import { readAsk } from "../determinism/commands-file.js";
 import { compare, type Comparison } from "../determinism/compare.js";
-import { commandsInLog } from "../determinism/log-commands.js";
+import { commandsInLog, type LoggedCommands } from "../determinism/log-commands.js";
 import { exitCodes, usageFailure } from "../exit-codes.js";
-import { prepareMachine } from "../machine-module.js";
+import { loadMachine, prepareMachine } from "../machine-module.js";
 import type { Exit } from "./exit.js";
 
 interface Given {
@@ -31,7 +32,11 @@ export function checkDeterminismCommand(exit: Exit): Command {
     )
     .argument("<file>", "a module whose default export is a machine, .js or .ts")
     .option("--commands <file>", 'one a line as JSON: {"command": "bid", "input": …}; queries are asked in between')
-    .addOption(new Flag("--data <dir>", "the commands in the log of a replica that does not run").conflicts("commands"))
+    .addOption(
+      new Flag("--data <dir>", "the commands in the log in a replica's data directory, or a copy of one").conflicts(
+        "commands",
+      ),
+    )
     .addOption(
       new Flag("--count <count>", "how many are drawn from the module's workload, or guessed, or taken from the log")
         .argParser(wholeFrom(1))
@@ -43,9 +48,10 @@ export function checkDeterminismCommand(exit: Exit): Command {
   return command.action(async (file: string) => {
     const { commands, data, count, seed, node, json } = command.opts<Given>();
     if (node !== undefined) checkNode(node);
-    const lines = commands === undefined ? await linesOfLog(data, count) : readLines(commands);
     const machine = { given: file, prepared: prepareMachine(file) };
-    const comparison = await compare({ machine, lines, count, seed, node });
+    const logged = data === undefined ? undefined : await inLog(data, count, await loadMachine(machine.prepared, file));
+    const lines = commands === undefined ? logged?.lines : readLines(commands);
+    const comparison = await compare({ machine, lines, state: logged?.state, count, seed, node });
     const faults = faultsOf(comparison);
     process.stdout.write(`${json === true ? JSON.stringify(comparison) : render(comparison, faults)}\n`);
     exit(faults.length === 0 ? exitCodes.ok : exitCodes.failure);
@@ -66,11 +72,10 @@ function render(comparison: Comparison, faults: readonly string[]): string {
   return `${executed}: equal outputs and states\n${ways.map((way) => `  ${way}`).join("\n")}`;
 }
 
-async function linesOfLog(data: string | undefined, count: number): Promise<readonly string[] | undefined> {
-  if (data === undefined) return undefined;
-  const lines = await commandsInLog(data, count);
-  if (lines.length === 0) throw usageFailure(`Cannot compare: there is no command in the log in ${data}`);
-  return lines;
+async function inLog(data: string, count: number, machine: LowLevelMachine): Promise<LoggedCommands> {
+  const logged = await commandsInLog(data, count, machine);
+  if (logged.lines.length === 0) throw usageFailure(`Cannot compare: there is no command in the log in ${data}`);
+  return logged;
 }
 
 function readLines(file: string): readonly string[] {

@@ -17,6 +17,7 @@ import { CommandFailure, exitCodes } from "../exit-codes.js";
 import { loadMachine } from "../machine-module.js";
 import { loadOwn } from "../sim/subject.js";
 import { readAsk, writeAsk } from "./commands-file.js";
+import { startingWith } from "./started-machine.js";
 import type { Answer, Begun, Checked, ChildSetting, Drawn, ExecutedAll, Task, Told } from "./tasks.js";
 
 interface Kept extends Step {
@@ -68,7 +69,8 @@ async function perform(task: Task): Promise<Begun | Drawn | Checked | ExecutedAl
 async function begin(given: ChildSetting): Promise<Begun> {
   if (given.clockAheadMs !== 0) putClockAhead(given.clockAheadMs);
   setting = given;
-  machine = await loadMachine(given.machine.prepared, given.machine.given);
+  const loaded = await loadMachine(given.machine.prepared, given.machine.given);
+  machine = given.state === undefined ? loaded : startingWith(loaded, given.state);
   return { machine: machine.name, node: process.version };
 }
 

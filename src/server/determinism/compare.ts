@@ -10,6 +10,8 @@ import type { Begun, Checked, ChildSetting } from "./tasks.js";
 
 export interface CompareOptions {
   readonly machine: ChildSetting["machine"];
+  /** With which it begins. */
+  readonly state: ChildSetting["state"];
   /** Without them they are drawn. */
   readonly lines: readonly string[] | undefined;
   readonly count: number;
@@ -77,13 +79,13 @@ async function compareWith(
 }
 
 async function within<Result>(
-  { machine }: CompareOptions,
+  { machine, state }: CompareOptions,
   surroundings: Surroundings,
   run: (one: ComparedProcess, begun: Begun) => Promise<Result>,
 ): Promise<Result> {
   const one = new ComparedProcess(surroundings);
   try {
-    return await run(one, await one.begin({ machine, clockAheadMs: surroundings.clockAheadMs ?? 0 }));
+    return await run(one, await one.begin({ machine, state, clockAheadMs: surroundings.clockAheadMs ?? 0 }));
   } finally {
     one.close();
   }

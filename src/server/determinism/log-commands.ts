@@ -1,72 +1,54 @@
 /**
  * The commands that a replica's log holds, as lines: what `quorate check-determinism --data` executes again.
  *
- * Owns: reading the log of a replica that does not run, as a start would. Leaves to others: what was executed before (a checkpoint that
- * covers the log's beginning is not read, so the commands are executed on an empty state).
+ * Owns: which of them, and the state before the first. Leaves to others: reading the directory (`replay/source.ts`), which changes nothing in it, so the
+ * replica may run.
  */
 import { defaultLimits } from "../../api/config.js";
-import { after, type LogIndex } from "../../model/ids.js";
+import type { LowLevelMachine } from "../../api/low-level.js";
 import type { Entry } from "../../model/entry.js";
-import { createNodeClock } from "../../node/clock.js";
-import { nodeDisk } from "../../node/disk.js";
-import { nodeHash } from "../../node/hash.js";
-import { holdDirectory } from "../../storage/held-directory.js";
-import type { LogStore } from "../../storage/log-store.js";
-import { openLog } from "../../storage/wal.js";
+import { after, noIndex } from "../../model/ids.js";
 import { decodeValue } from "../../wire/canonical.js";
 import { decodeBatch } from "../../wire/request-codec.js";
 import { CommandFailure, exitCodes } from "../exit-codes.js";
+import { base64Of } from "../forensics/finding-json.js";
+import { openDirectory, type DirectorySource } from "../replay/source.js";
 import { writeAsk } from "./commands-file.js";
+import type { StartState } from "./started-machine.js";
 
-const readBytes = 4 * 1024 * 1024;
+export interface LoggedCommands {
+  readonly lines: readonly string[];
+  /** What a checkpoint has of before; undefined if the log begins with the first entry. */
+  readonly state: StartState | undefined;
+}
 
-/** The first so many. Damaged entries end it. */
-export async function commandsInLog(path: string, countMax: number): Promise<readonly string[]> {
-  const directory = holdDirectory(nodeDisk, nodeHash, path);
-  if (directory.kind === "refused") throw new CommandFailure(exitCodes.dataRefused, directory.message, {});
+/** The first so many behind the oldest state that the directory holds. Damaged entries end it. @throws CommandFailure */
+export async function commandsInLog(path: string, countMax: number, machine: LowLevelMachine): Promise<LoggedCommands> {
+  const source = openDirectory(path);
   try {
-    const opened = openLog({
-      disk: nodeDisk,
-      hash: nodeHash,
-      clock: createNodeClock(),
-      ...defaultLimits.storage,
-      // Nothing is written: no further segment is prepared.
-      reserveBytes: 0,
-      directory: path,
-      logIdentity: directory.identity.logIdentity,
-      cacheBytes: 0,
-    });
-    if (opened.kind === "refused") throw new CommandFailure(exitCodes.dataRefused, opened.message, {});
-    const { log, recovered } = opened;
-    try {
-      return await linesIn(log, after(recovered.start.index), recovered.lastIndex, countMax);
-    } finally {
-      await new Promise<void>((resolve) => log.close(resolve));
+    const state = stateIn(source, machine);
+    const lines: string[] = [];
+    for await (const entry of source.entries(after(state?.index ?? noIndex))) {
+      lines.push(...linesOf(entry));
+      if (lines.length >= countMax) break;
     }
+    return { lines: lines.slice(0, countMax), state };
   } finally {
-    directory.release();
+    source.close();
   }
 }
 
-async function linesIn(log: LogStore, from: LogIndex, to: LogIndex, countMax: number): Promise<readonly string[]> {
-  const lines: string[] = [];
-  for (let next = from; next <= to && lines.length < countMax;) {
-    const entries = await read(log, next);
-    const last = entries.at(-1);
-    if (last === undefined) break;
-    for (const entry of entries) lines.push(...linesOf(entry));
-    next = after(last.index);
-  }
-  return lines.slice(0, countMax);
-}
-
-function read(log: LogStore, from: LogIndex): Promise<readonly Entry[]> {
-  return new Promise((resolve, reject) => {
-    log.read(from, readBytes, (result) => {
-      if (!("kind" in result)) return resolve(result);
-      reject(new CommandFailure(exitCodes.dataRefused, `Cannot read entry ${from} of the log: ${result.message}`, {}));
-    });
-  });
+function stateIn({ path, machine: name, starts }: DirectorySource, machine: LowLevelMachine): StartState | undefined {
+  const [oldest] = starts;
+  if (oldest === undefined || oldest.index === noIndex) return undefined;
+  if (machine.name !== name) throw refused(path, `it holds the log of machine ${name}, not of ${machine.name}`);
+  const executor = oldest.open({ machine, limits: defaultLimits });
+  if (typeof executor === "string") throw refused(path, executor);
+  const { executedIndex: index, time, versions } = executor;
+  const fork = executor.fork();
+  const chunks = [...fork.machine.chunks()].map(base64Of);
+  fork.release();
+  return { index, time, version: versions.state.active, chunks };
 }
 
 function linesOf({ kind, payload }: Entry): readonly string[] {
@@ -74,4 +56,8 @@ function linesOf({ kind, payload }: Entry): readonly string[] {
   return (decodeBatch(payload) ?? [])
     .filter((request) => request.kind === "command")
     .map(({ name, input }) => writeAsk({ kind: "command", name, value: decodeValue(input) }));
+}
+
+function refused(path: string, fact: string): CommandFailure {
+  return new CommandFailure(exitCodes.dataRefused, `Cannot execute what is in ${path}: ${fact}`, {});
 }

@@ -1,9 +1,12 @@
 /** What `quorate check-determinism` and the processes that it starts say to each other. */
 import type { DeterminismDifference, DeterminismReport } from "../../sim/check-determinism.js";
+import type { StartState } from "./started-machine.js";
 import type { ForbiddenUse } from "../../api/low-level.js";
 
 export interface ChildSetting {
   readonly machine: { readonly given: string; readonly prepared: string };
+  /** With which it begins; undefined: empty. */
+  readonly state: StartState | undefined;
   /** The clock of the process is so far ahead. */
   readonly clockAheadMs: number;
 }

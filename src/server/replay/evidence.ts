@@ -18,6 +18,7 @@ import { evidenceVersion } from "../../wire/trail-json.js";
 import { nodeHash } from "../../node/hash.js";
 import { CommandFailure, exitCodes } from "../exit-codes.js";
 import { bytesOf, findingFromJson, type KeptFinding } from "../forensics/finding-json.js";
+import { machineOfVersion } from "../machine-module.js";
 import type { ReplayExecutor, ReplayParts, ReplaySource } from "./source.js";
 
 export interface Evidence {
@@ -140,7 +141,7 @@ class EvidenceRun implements ReplayExecutor {
     finding: KeptFinding,
     before: { readonly time: AgreedTime; readonly chunks: readonly Uint8Array[] },
   ) {
-    this.#instance = openMachine(versionOf(machine, finding.machineVersion), limits);
+    this.#instance = openMachine(machineOfVersion(machine, finding.machineVersion), limits);
     this.#finding = finding;
     this.executedIndex = finding.agreedAt;
     this.time = before.time;
@@ -184,13 +185,6 @@ function openRun(...[parts, finding, before]: ConstructorParameters<typeof Evide
     if (cause instanceof InvariantViolation || !(cause instanceof Error)) throw cause;
     return `it cannot be executed by this machine: ${cause.message}`;
   }
-}
-
-/** @throws Error if this program does not have it. */
-function versionOf(machine: LowLevelMachine, version: number): LowLevelMachine {
-  if (machine.version === version) return machine;
-  if (machine.previous === undefined) throw new Error(`it is of version ${version}, which this module does not have`);
-  return versionOf(machine.previous, version);
 }
 
 function openMachine(machine: LowLevelMachine, limits: ReplayParts["limits"]): MachineInstance {
