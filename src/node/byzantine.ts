@@ -1,18 +1,21 @@
 /**
  * A replica under Byzantine faults, over this machine's ports: its key, and those of the others.
  *
- * Owns: joining these with the replica. Leaves to others: where keys come from (`server/key-file.ts`), everything else. Called by
+ * Owns: joining these with the replica, and keeping evidence against others. Leaves to others: where keys come from (`server/key-file.ts`), everything else. Called by
  * `create-replica.ts`.
  */
 import type { LowLevelMachine } from "../api/low-level.js";
+import { contradictionLine } from "../authentication/evidence.js";
 import { verifierDefaults } from "../authentication/message-verifier.js";
+import type { Evidence } from "../consensus/bft/turn.js";
 import type { ReplicaId } from "../model/ids.js";
 import type { Signer } from "../ports/signatures.js";
 import { openBftReplica, type BftReplica, type OpenBftOptions } from "../replica/open-bft.js";
 import type { OpenRefused, ReplicaPorts } from "../replica/open-replica.js";
 import { ReplicaSeal } from "../replica/replica-seal.js";
 import type { ReplicaObserver } from "../replica/replica.js";
-import { nodeVerifier } from "./signatures.js";
+import { ContradictionStore } from "../storage/contradiction-store.js";
+import { SignatureThread } from "./signature-thread.js";
 
 export interface ByzantineOptions {
   /** Has this replica's private key. */
@@ -24,33 +27,49 @@ export interface ByzantineOptions {
 /** Members do not change under Byzantine faults yet, so there is one epoch. */
 const epoch = 0;
 
+export interface Byzantine {
+  readonly replica: BftReplica | OpenRefused;
+  /** After the replica is closed. */
+  close(): Promise<void>;
+}
+
 export function openByzantine(
   machine: LowLevelMachine,
   options: Omit<OpenBftOptions, "seal" | "evidence"> & { readonly byzantine: ByzantineOptions },
   ports: ReplicaPorts,
   observer: ReplicaObserver,
-): BftReplica | OpenRefused {
-  const { id, clusterId, byzantine } = options;
-  const { hash, clock } = ports;
-  const seal = new ReplicaSeal({
-    ...{ self: id, signer: byzantine.signer, keys: byzantine.keys, hash, clock },
-    domain: { cluster: clusterId, epoch },
-    verifier: nodeVerifier,
-    settings: verifierDefaults,
-  });
-  return openBftReplica(
-    machine,
-    {
-      ...options,
-      seal,
-      evidence: ({ by, first }) => {
-        observer.dropped(
-          "contradiction",
-          `${by} has signed two statements that exclude each other: ${first.statement.kind}`,
-        );
-      },
+): Byzantine {
+  const { id, clusterId, dataDir, byzantine } = options;
+  const { signer, keys } = byzantine;
+  const { hash, clock, disk } = ports;
+  const domain = { cluster: clusterId, epoch };
+  const verifier = new SignatureThread();
+  const seal = new ReplicaSeal({ self: id, signer, keys, hash, clock, domain, verifier, settings: verifierDefaults });
+  let contradictions: ContradictionStore | undefined;
+  const evidence = (found: Evidence): void => {
+    const { by, first } = found;
+    const { kind } = first.statement;
+    observer.dropped("contradiction", `${by} has signed two statements that exclude each other: ${kind}`);
+    const key = keys.get(by);
+    if (key === undefined) return;
+    contradictions?.keep({ by, kind }, contradictionLine({ domain, key, replicas: keys.size }, found), (failure) => {
+      if (failure !== undefined) observer.dropped("evidence", failure.message);
+    });
+  };
+  let replica: Byzantine["replica"];
+  try {
+    replica = openBftReplica(machine, { ...options, seal, evidence }, ports, observer);
+  } catch (cause) {
+    void verifier.stop();
+    throw cause;
+  }
+  // Once the directory is there.
+  if (replica.kind === "opened") contradictions = new ContradictionStore(disk, dataDir);
+  return {
+    replica,
+    close: async () => {
+      await new Promise<void>((resolve) => (contradictions === undefined ? resolve() : contradictions.close(resolve)));
+      await verifier.stop();
     },
-    ports,
-    observer,
-  );
+  };
 }

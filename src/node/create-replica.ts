@@ -35,7 +35,7 @@ import type { Clock } from "../ports/clock.js";
 import type { EngineHealth } from "../replica/channel.js";
 import { closeReplica, openReplica, type OpenedReplica } from "../replica/open-replica.js";
 import type { ReplicaCore, ReplicaObserver } from "../replica/replica.js";
-import { openByzantine, type ByzantineOptions } from "./byzantine.js";
+import { openByzantine, type Byzantine, type ByzantineOptions } from "./byzantine.js";
 import { createNodeClock } from "./clock.js";
 import { createDoor } from "./create-door.js";
 import { nodeDisk } from "./disk.js";
@@ -121,7 +121,7 @@ export async function startReplica(machine: LowLevelMachine, options: ReplicaOpt
   const { commandMsMax } = limits.execution;
   const watch = options.watchdog === true ? new Watchdog(options.dataDir, commandMsMax) : undefined;
   const toOpen = { ...options, limits, peerAddress: self.peer, divergence, watch };
-  const { opened, listening } = await open(machine, toOpen, clock).catch(async (cause: unknown) => {
+  const { opened, listening, byzantine } = await open(machine, toOpen, clock).catch(async (cause: unknown) => {
     await watch?.stop();
     throw cause;
   });
@@ -131,16 +131,17 @@ export async function startReplica(machine: LowLevelMachine, options: ReplicaOpt
     await listening(listeners);
     listeners.push(await listen(self.client, (socket) => opened.core.acceptClient(accepted(socket))));
     const fingerprint = fingerprintOf(limits);
-    return new RunningReplica({ opened, clock, listeners, divergence, watch, fingerprint });
+    return new RunningReplica({ opened, clock, listeners, divergence, watch, byzantine, fingerprint });
   } catch (cause) {
     // It may have voted already: the lock is given back only once nothing of it runs any more.
-    await shutDown({ opened, listeners, watch });
+    await shutDown({ opened, listeners, watch, byzantine });
     throw cause;
   }
 }
 
 interface Open {
   readonly opened: OpenedReplica;
+  readonly byzantine?: Byzantine | undefined;
   /** Resolves once other replicas can reach this one. */
   listening(listeners: Listener[]): Promise<void>;
 }
@@ -178,15 +179,17 @@ async function open(
     if (opened.kind === "refused") throw new CannotStart(opened.code, opened.message);
     return { opened, listening: () => opened.core.engine.listening };
   }
-  const { byzantine } = options;
-  const opened =
-    byzantine === undefined
-      ? openReplica(machine, toOpen, ports, observer)
-      : openByzantine(machine, { ...toOpen, byzantine }, ports, observer);
-  if (opened.kind === "refused") throw new CannotStart(opened.code, opened.message);
+  const byzantine =
+    options.byzantine && openByzantine(machine, { ...toOpen, byzantine: options.byzantine }, ports, observer);
+  const opened = byzantine?.replica ?? openReplica(machine, toOpen, ports, observer);
+  if (opened.kind === "refused") {
+    await byzantine?.close();
+    throw new CannotStart(opened.code, opened.message);
+  }
   const { engine } = opened.core;
   return {
     opened,
+    byzantine,
     listening: async (listeners) => {
       listeners.push(await listen(options.peerAddress, (socket) => engine.acceptPeer(accepted(socket))));
     },
@@ -197,11 +200,13 @@ interface ShutDown {
   readonly opened: OpenedReplica;
   readonly listeners: readonly Listener[];
   readonly watch: Watchdog | undefined;
+  readonly byzantine: Byzantine | undefined;
 }
 
-async function shutDown({ opened, listeners, watch }: ShutDown): Promise<void> {
+async function shutDown({ opened, listeners, watch, byzantine }: ShutDown): Promise<void> {
   for (const listener of listeners) listener.close();
   await new Promise<void>((resolve) => closeReplica(opened, resolve));
+  await byzantine?.close();
   await watch?.stop();
   watch?.forget();
 }
