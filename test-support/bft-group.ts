@@ -6,9 +6,11 @@ import { verifierDefaults } from "../src/authentication/message-verifier.js";
 import { Sealer } from "../src/authentication/sealer.js";
 import { encodeUtf8, hexOf } from "../src/base/bytes.js";
 import type { Statement } from "../src/consensus/bft/messages.js";
-import { randomStream } from "../src/base/random.js";
+import { nextBetween, randomStream } from "../src/base/random.js";
 import type { Member } from "../src/model/membership.js";
 import type { Clock } from "../src/ports/clock.js";
+import type { Claim } from "../src/ports/signatures.js";
+import { linkKeys, type LinkProofs } from "../src/transport/link-proofs.js";
 import type { Network } from "../src/ports/network.js";
 import { createDoor } from "../src/node/create-door.js";
 import { bftLimitsOf, openBftReplica, type BftReplica } from "../src/replica/open-bft.js";
@@ -89,6 +91,7 @@ export class BftGroup {
         ...{ id, clusterId: "test", dataDir: directory, members: this.ids.map(memberOf), bootstrap, join: false },
         limits: allLimits,
         seal: this.#sealOf(id),
+        proofs: this.#proofsOf(id),
         evidence: ({ by, first }) => this.evidence.push(`${id}: ${by} ${first.statement.kind}`),
         executed: ({ index, time, payload }) => {
           const executed = this.executed.get(id) ?? [];
@@ -182,12 +185,23 @@ export class BftGroup {
       self: id,
       signer: this.#keys.signerOf(id),
       domain,
-      keys: new Map(this.ids.map((each) => [each, this.#keys.signerOf(each).publicKey])),
+      keys: this.#publicKeys(),
       verifier: this.#keys.verifierOn(clock),
       hash: testHash,
       clock,
       settings: verifierDefaults,
     });
+  }
+
+  #proofsOf(id: string): LinkProofs {
+    const seed = randomStream(this.#starts, `proofs of ${id}`);
+    const entropy = { bytes: (count: number) => Uint8Array.from({ length: count }, () => nextBetween(seed, 0, 256)) };
+    const isSignedBy = (claim: Claim): boolean => this.#keys.isSigned(claim);
+    return linkKeys({ signer: this.#keys.signerOf(id), keys: this.#publicKeys(), entropy, isSignedBy });
+  }
+
+  #publicKeys(): ReadonlyMap<string, Uint8Array> {
+    return new Map(this.ids.map((each) => [each, this.#keys.signerOf(each).publicKey]));
   }
 
   #clockOf(id: string): Clock {

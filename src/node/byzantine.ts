@@ -15,6 +15,8 @@ import type { OpenRefused, ReplicaPorts } from "../replica/open-replica.js";
 import { ReplicaSeal } from "../replica/replica-seal.js";
 import type { ReplicaObserver } from "../replica/replica.js";
 import { ContradictionStore } from "../storage/contradiction-store.js";
+import { linkKeys } from "../transport/link-proofs.js";
+import { isSignedBy } from "./signatures.js";
 import { SignatureThread } from "./signature-thread.js";
 
 export interface ByzantineOptions {
@@ -35,7 +37,7 @@ export interface Byzantine {
 
 export function openByzantine(
   machine: LowLevelMachine,
-  options: Omit<OpenBftOptions, "seal" | "evidence"> & { readonly byzantine: ByzantineOptions },
+  options: Omit<OpenBftOptions, "seal" | "proofs" | "evidence"> & { readonly byzantine: ByzantineOptions },
   ports: ReplicaPorts,
   observer: ReplicaObserver,
 ): Byzantine {
@@ -45,6 +47,7 @@ export function openByzantine(
   const domain = { cluster: clusterId, epoch };
   const verifier = new SignatureThread();
   const seal = new ReplicaSeal({ self: id, signer, keys, hash, clock, domain, verifier, settings: verifierDefaults });
+  const proofs = linkKeys({ signer, keys, entropy: ports.entropy, isSignedBy });
   let contradictions: ContradictionStore | undefined;
   const evidence = (found: Evidence): void => {
     const { by, first } = found;
@@ -58,7 +61,7 @@ export function openByzantine(
   };
   let replica: Byzantine["replica"];
   try {
-    replica = openBftReplica(machine, { ...options, seal, evidence }, ports, observer);
+    replica = openBftReplica(machine, { ...options, seal, proofs, evidence }, ports, observer);
   } catch (cause) {
     void verifier.stop();
     throw cause;

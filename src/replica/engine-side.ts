@@ -15,6 +15,7 @@ import type { Connection, ConnectionHandlers, Network } from "../ports/network.j
 import type { Known, KnownStore } from "../storage/known-store.js";
 import type { LogStatistics, LogStore } from "../storage/log-store.js";
 import type { Identity, Life } from "../transport/gate.js";
+import type { LinkProofs } from "../transport/link-proofs.js";
 import { Peers, type PeerTraffic } from "../transport/peers.js";
 import type { ToEngine, ToHost } from "./channel.js";
 import { Engine, type Driver, type DriverWorld, type FollowerFigures } from "./engine.js";
@@ -35,6 +36,8 @@ export interface EngineSideParts<Ordering extends Driver> {
   readonly clock: Clock;
   readonly hash: Hash;
   readonly network: Network;
+  /** By which replicas prove who speaks on a link, where they have keys. */
+  readonly proofs?: LinkProofs | undefined;
   readonly seed: number;
   readonly limits: Limits;
 }
@@ -157,7 +160,7 @@ export class EngineSide<Ordering extends Driver = Driver> {
   }
 
   #createPeers(): Peers {
-    const { clock, hash, network, seed, limits, identity, known } = this.#parts;
+    const { clock, hash, network, seed, limits, identity, known, proofs } = this.#parts;
     const { peerFrameBytesMax, handshakeMs, redialMsMin, redialMsMax, peerSilenceMsMax } = limits.transport;
     return new Peers({
       network,
@@ -170,6 +173,7 @@ export class EngineSide<Ordering extends Driver = Driver> {
       linkSilenceMsMax: peerSilenceMsMax,
       silentMs: limits.raft.electionTimeoutMsMin,
       self: identity,
+      proofs,
       lives: known.peers.map((life) => [life.id, life]),
       standing: () => this.driver.standing,
       connected: (peer, incarnation) => {

@@ -13,6 +13,7 @@ import { noIndex, noTerm } from "../model/ids.js";
 import { requestLimits } from "../model/request-limits.js";
 import { KnownStore, readKnown } from "../storage/known-store.js";
 import { openLog, type OpenedLog } from "../storage/wal.js";
+import type { LinkProofs } from "../transport/link-proofs.js";
 import type { BftLimits } from "../wire/bft-codec.js";
 import { BftDriver } from "./bft-driver.js";
 import { readJournal } from "./bft-journal.js";
@@ -31,6 +32,7 @@ import type { ReplicaObserver } from "./replica.js";
 
 export interface OpenBftOptions extends OpenReplicaOptions {
   readonly seal: ReplicaSeal;
+  readonly proofs: LinkProofs;
   /** A replica has signed what no correct one does. */
   readonly evidence: (evidence: Evidence) => void;
 }
@@ -125,6 +127,7 @@ function openOver(
         ...start,
         ...ports,
         driver: (world) => new BftDriver(parts, world),
+        proofs: options.proofs,
         log,
         known: readKnown(known),
         knownStore: new KnownStore(known),
