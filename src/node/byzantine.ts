@@ -7,6 +7,7 @@
 import type { LowLevelMachine } from "../api/low-level.js";
 import { contradictionLine } from "../authentication/evidence.js";
 import { verifierDefaults } from "../authentication/message-verifier.js";
+import type { Signed, Statement } from "../consensus/bft/messages.js";
 import type { Evidence } from "../consensus/bft/turn.js";
 import type { ReplicaId } from "../model/ids.js";
 import type { Signer } from "../ports/signatures.js";
@@ -24,6 +25,8 @@ export interface ByzantineOptions {
   readonly signer: Signer;
   /** The members' public keys, this replica's included: 32 bytes each. */
   readonly keys: ReadonlyMap<ReplicaId, Uint8Array>;
+  /** Makes this replica lie: what it sends in place of each message. For looking at how the others bear it, and for nothing else. */
+  readonly lie?: ((seal: (statement: Statement) => Signed) => OpenBftOptions["outgoing"]) | undefined;
 }
 
 /** Members do not change under Byzantine faults yet, so there is one epoch. */
@@ -48,6 +51,7 @@ export function openByzantine(
   const verifier = new SignatureThread();
   const seal = new ReplicaSeal({ self: id, signer, keys, hash, clock, domain, verifier, settings: verifierDefaults });
   const proofs = linkKeys({ signer, keys, entropy: ports.entropy, isSignedBy });
+  const outgoing = byzantine.lie?.((statement) => seal.seal(statement));
   let contradictions: ContradictionStore | undefined;
   const evidence = (found: Evidence): void => {
     const { by, first } = found;
@@ -61,7 +65,7 @@ export function openByzantine(
   };
   let replica: Byzantine["replica"];
   try {
-    replica = openBftReplica(machine, { ...options, seal, proofs, evidence }, ports, observer);
+    replica = openBftReplica(machine, { ...options, seal, proofs, outgoing, evidence }, ports, observer);
   } catch (cause) {
     void verifier.stop();
     throw cause;

@@ -6,17 +6,20 @@
  */
 import type { Limits } from "../api/config.js";
 import type { LowLevelMachine } from "../api/low-level.js";
+import type { BftMessage } from "../consensus/bft/messages.js";
 import type { BftSettings } from "../consensus/bft/state.js";
 import type { Evidence } from "../consensus/bft/turn.js";
 import { noEntry } from "../model/entry.js";
-import { noIndex, noTerm } from "../model/ids.js";
+import { noIndex, noTerm, type ReplicaId } from "../model/ids.js";
 import { requestLimits } from "../model/request-limits.js";
+import type { Hash } from "../ports/hash.js";
 import { KnownStore, readKnown } from "../storage/known-store.js";
 import { openLog, type OpenedLog } from "../storage/wal.js";
 import type { LinkProofs } from "../transport/link-proofs.js";
-import type { BftLimits } from "../wire/bft-codec.js";
+import { decodeBftMessage, encodeBftMessage, type BftLimits } from "../wire/bft-codec.js";
 import { BftDriver } from "./bft-driver.js";
 import { readJournal } from "./bft-journal.js";
+import { peerMessageTypes, type DriverWorld } from "./engine.js";
 import { EngineSide } from "./engine-side.js";
 import { orderedByPbft } from "./host-ordering.js";
 import {
@@ -33,6 +36,8 @@ import type { ReplicaObserver } from "./replica.js";
 export interface OpenBftOptions extends OpenReplicaOptions {
   readonly seal: ReplicaSeal;
   readonly proofs: LinkProofs;
+  /** What is sent in place of each message of the core: of a replica that is to lie, so that somebody sees how the others bear it. */
+  readonly outgoing?: ((to: ReplicaId, message: BftMessage) => readonly BftMessage[]) | undefined;
   /** A replica has signed what no correct one does. */
   readonly evidence: (evidence: Evidence) => void;
 }
@@ -126,7 +131,7 @@ function openOver(
       {
         ...start,
         ...ports,
-        driver: (world) => new BftDriver(parts, world),
+        driver: (world) => new BftDriver(parts, lyingWorld(world, options.outgoing, parts)),
         proofs: options.proofs,
         log,
         known: readKnown(known),
@@ -137,6 +142,20 @@ function openOver(
   });
   if (opened.kind === "refused") log.close(() => {});
   return opened;
+}
+
+function lyingWorld(
+  world: DriverWorld,
+  outgoing: OpenBftOptions["outgoing"],
+  { limits, hash }: { readonly limits: BftLimits; readonly hash: Hash },
+): DriverWorld {
+  if (outgoing === undefined) return world;
+  const send: DriverWorld["send"] = (to, type, payload) => {
+    const message = type === peerMessageTypes.bft ? decodeBftMessage(payload, limits, hash) : undefined;
+    if (message === undefined) return world.send(to, type, payload);
+    for (const each of outgoing(to, message)) world.send(to, type, encodeBftMessage(each));
+  };
+  return { ...world, send };
 }
 
 function refusalOf(machine: LowLevelMachine, { id, members }: OpenBftOptions): OpenRefused | undefined {

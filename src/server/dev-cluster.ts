@@ -14,6 +14,7 @@ import { fileURLToPath } from "node:url";
 import { nodeDisk } from "../node/disk.js";
 import { defaultFaultModel, type EnginePlace, type FaultModel } from "../api/config.js";
 import type { LowLevelMachine } from "../api/low-level.js";
+import type { Lie } from "../sim/lies.js";
 import { readRecord, writeRecord, type DevRecord, type DevReplica } from "./dev-record.js";
 import { afterRecovery } from "./dev-recovery.js";
 import { CommandFailure, exitCodes, usageFailure } from "./exit-codes.js";
@@ -27,6 +28,8 @@ import type { ProcessEvent } from "./replica-process.js";
 export interface DevOptions {
   readonly replicas: number | undefined;
   readonly faults: FaultModel | undefined;
+  /** How the first replica lies, if it does. */
+  readonly lie: Lie | undefined;
   readonly dataDir: string;
   readonly ephemeral: boolean;
   /** Where each kind of port starts; 0 takes any free ones; `undefined` the recorded or usual ones. */
@@ -206,6 +209,7 @@ export class DevCluster {
       ...["--id", id, "--cluster-id", clusterId, "--data", this.#directoryOf(id), "--machine", this.#prepared],
       ...[...replicas, ...former].flatMap((replica) => ["--member", memberTextOf(replica)]),
       ...(faults === "byzantine" ? ["--faults", faults, "--key-file", keyPathOf(this.#dataDir, id)] : []),
+      ...(this.#options.lie !== undefined && id === replicas[0]?.id ? ["--lie", this.#options.lie] : []),
       ...["--listen-http", self?.http ?? `${loopbackHost}:0`],
       ...(self?.redis === undefined ? [] : ["--listen-redis", self.redis]),
       ...(isNew ? ["--bootstrap"] : []),
@@ -322,6 +326,9 @@ async function openDev(options: DevOptions): Promise<OpenedDev> {
   const machine = await loadMachine(prepared, given);
   const dataDir = options.ephemeral ? mkdtempSync(join(tmpdir(), "quorate-dev-")) : resolve(options.dataDir);
   const clusterId = found?.clusterId ?? `dev-${randomBytes(4).toString("hex")}`;
+  if (options.lie !== undefined && (found?.faults ?? options.faults) !== "byzantine") {
+    throw usageFailure("Cannot let a replica lie: under crash faults the others believe it. Give --faults byzantine");
+  }
   const faults = found === undefined ? options.faults : found.faults;
   const placed = await placeReplicas(found, { ...options, faults }, given === bundledName);
   const replicas = faults === "byzantine" ? placed.map((replica) => withKey(replica, dataDir)) : placed;

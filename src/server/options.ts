@@ -6,6 +6,7 @@
  */
 import { z } from "zod";
 import { defaultEnginePlace, defaultFaultModel, enginePlaces, faultModels } from "../api/config.js";
+import { lies } from "../sim/lies.js";
 import { isReplicaId } from "../model/ids.js";
 import { isStrongKey } from "../node/signatures.js";
 import { keyOfName } from "../wire/key-name.js";
@@ -73,6 +74,14 @@ export const options: readonly Option[] = [
     z.enum(faultModels),
     defaultFaultModel,
     "What replicas may do wrong at worst: `crash`, they stop; `byzantine`, they do anything at all, and every replica has a key. The same at all replicas, for good.",
+  ),
+  optional(
+    "replica.lie",
+    "lie",
+    "text",
+    z.enum(lies),
+    undefined,
+    "Makes this replica lie under Byzantine faults, to see how the others bear it. Never where anything depends on it.",
   ),
   required("replica.dataDir", "data", "text", text, "Where the log lives. One process at a time may use it."),
   optional(

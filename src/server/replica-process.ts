@@ -18,6 +18,7 @@ import { formatAddress, isLoopback, parseAddress } from "../node/network.js";
 import { healthy, type EngineHealth } from "../replica/channel.js";
 import { tellFinding, tellQuarantine } from "./divergence-log.js";
 import { CommandFailure, exitCodes, usageFailure, type ExitCode } from "./exit-codes.js";
+import { lies, lyingBy, type Liar, type Outgoing } from "../sim/lies.js";
 import { keyOfName } from "../wire/key-name.js";
 import { handshakeRefusals } from "../wire/handshake.js";
 import { openHttpAudit } from "./http-audit.js";
@@ -166,7 +167,11 @@ function byzantineOf(settings: Settings): Pick<ReplicaOptions, "byzantine"> {
     const bytes = key === undefined ? undefined : keyOfName(key);
     return bytes === undefined ? [] : [[id, bytes] as const];
   });
-  return { byzantine: { signer: readKeyFile(path), keys: new Map(keys) } };
+  const id = textSetting(settings, "replica.id") ?? "";
+  const way = lies.find((each) => each === textSetting(settings, "replica.lie"));
+  const replicas = membersSetting(settings).map((member) => member.id);
+  const lie = way && ((seal: Liar["seal"]): Outgoing => lyingBy(way, { self: id, replicas, seal }));
+  return { byzantine: { signer: readKeyFile(path), keys: new Map(keys), lie } };
 }
 
 /** What has changed since it was told last. */

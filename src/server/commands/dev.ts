@@ -12,6 +12,7 @@ import {
   type EnginePlace,
   type FaultModel,
 } from "../../api/config.js";
+import { lies, type Lie } from "../../sim/lies.js";
 import { cardAsJson, renderCard, type CardParts } from "../card.js";
 import { DevCluster, usualPorts, type DevEvent, type DevOptions, type PortKind } from "../dev-cluster.js";
 import { defaultDataDir } from "../dev-record.js";
@@ -23,6 +24,7 @@ import type { Exit } from "./exit.js";
 interface Given {
   readonly replicas?: string;
   readonly faults?: FaultModel;
+  readonly lie?: Lie;
   readonly data: string;
   readonly ephemeral?: boolean;
   readonly engine?: EnginePlace;
@@ -52,6 +54,12 @@ export function devCommand(exit: Exit): Command {
         "--faults <model>",
         `what replicas may do wrong at worst: crash, they stop; byzantine, they do anything, and 4 replicas tolerate one that does (default: ${defaultFaultModel})`,
       ).choices(faultModels),
+    )
+    .addOption(
+      new Flag(
+        "--lie <way>",
+        "under Byzantine faults, how the first replica lies: says nothing; tells some that nothing is ordered; votes for what nobody has; orders nothing",
+      ).choices(lies),
     )
     .option("--data <dir>", "where the replicas keep their logs between runs", defaultDataDir)
     .addOption(
@@ -118,6 +126,7 @@ function optionsOf(given: Given, machine: string | undefined): DevOptions {
   return {
     replicas: given.replicas === undefined ? undefined : Number(given.replicas),
     faults: given.faults,
+    lie: given.lie,
     dataDir: given.data,
     ephemeral: given.ephemeral === true,
     ports: { redis: given.redisPort, http: given.httpPort, client: given.clientPort, peer: given.peerPort },
