@@ -91,6 +91,7 @@ async function soak() {
       write: { type: "boolean", default: false },
     },
   });
+  const commit = commitOf();
   const folder = compile();
   const runs = pathToFileURL(join(folder, "test-support/bft-runs.js")).href;
   const { pairCount } = await import(runs);
@@ -120,10 +121,10 @@ async function soak() {
   }
   for (const thread of threads) await thread.terminate();
   rmSync(folder, { recursive: true });
-  if (given.write) write(rows, given);
+  if (given.write) write(rows, { ...given, commit });
 }
 
-function write(rows, { twins, mutations, liars }) {
+function write(rows, { twins, mutations, liars, commit }) {
   const table = rows.map(
     ({ name, count, broken, decided, accused, seconds, rate }) =>
       `| ${name} | ${count} | ${broken} | ${decided} | ${accused} | ${Math.round(seconds)} | ${rate.toFixed(0)} |`,
@@ -132,7 +133,7 @@ function write(rows, { twins, mutations, liars }) {
     join(root, "docs/internals/bft-sweeps.md"),
     `# Long sweeps of PBFT clusters
 
-Written by \`npm run soak:bft -- --twins ${twins} --mutations ${mutations} --liars ${liars} --write\` on ${new Date().toISOString().slice(0, 10)}, at commit ${commitOf()}. What a run is: [PBFT](bft.md#how-it-is-tested).
+Written by \`npm run soak:bft -- --twins ${twins} --mutations ${mutations} --liars ${liars} --write\` on ${new Date().toISOString().slice(0, 10)}, at commit ${commit}. What a run is: [PBFT](bft.md#how-it-is-tested).
 
 | kind | runs | broke a rule | indexes decided | contradictions told | seconds | runs per second of CPU |
 | ---- | ---: | -----------: | --------------: | -------------------: | ------: | ---------------------: |

@@ -61,7 +61,8 @@ function beginStretch(state: BftState, now: number): void {
 
 /**
  * Few requests make few decisions, and many requests wait: neither is the primary's fault. But to wait longer where there is less to do is
- * not the clients' doing. A slow stretch must be worse in both, and more of them slow than not, so that a disk's hiccup is no reason.
+ * not the clients' doing. A slow stretch must be worse in both, and more of them slow than not, so that a disk's hiccup is
+ * no reason; an idle one is not slow.
  */
 export function judgePace(state: BftState, now: number): void {
   const { requestTimeoutMs } = state.settings;
@@ -70,8 +71,8 @@ export function judgePace(state: BftState, now: number): void {
   const isOver = lasted >= requestTimeoutMs && decided >= sampleCountMin;
   if (!isOver && lasted < stretchFactorMax * requestTimeoutMs) return;
   beginStretch(state, now);
-  if (state.isChanging || decided === 0) return;
-  const pace = { perMs: decided / lasted, waitedMs: waitedMs / decided };
+  if (state.isChanging) return;
+  const pace = { perMs: decided / lasted, waitedMs: waitedMs / Math.max(1, decided) };
   const isSlow = state.bestPaces.some((best) => best !== undefined && isFarWorse(pace, best));
   state.slowness = Math.max(0, state.slowness + (isSlow ? 1 : -1));
   const [best, ...earlier] = state.bestPaces;

@@ -111,6 +111,13 @@ test("one slow stretch is no reason", () => {
   expect(served.hasLeft).toBe(false);
 });
 
+test("slow stretches far apart, with rest between them, are no reason", () => {
+  const served = new Served().serve(100, { waitMs: 10 });
+  for (let turn = 0; turn < 6; turn += 1) served.serve(4, { waitMs: 180 }).serve(1, { waitMs: 10, restMs: 3000 });
+
+  expect(served.hasLeft).toBe(false);
+});
+
 test("the next primary is compared with those before it, until each has had a turn", () => {
   const served = new Served().serve(100, { waitMs: 10 });
   const slow = { waitMs: 100 };
