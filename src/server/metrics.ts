@@ -74,6 +74,16 @@ const gauges: readonly (readonly [string, string, Read])[] = [
     (status) => status.checkpoint.certifiedIndex,
   ],
   ["checkpoint_bytes", "Bytes of the newest checkpoint.", (status) => status.checkpoint.bytes],
+  [
+    "checkpoint_fetching_bytes",
+    "Bytes of the checkpoint that is being fetched from peers; 0 without one.",
+    (status) => status.checkpoint.fetching?.bytes ?? 0,
+  ],
+  [
+    "checkpoint_fetching_done_bytes",
+    "Bytes of it that are here.",
+    (status) => status.checkpoint.fetching?.bytesDone ?? 0,
+  ],
   ["log_start_index", "Last entry that the log does not hold any more.", (status) => status.checkpoint.logStart],
   ["proposals_pending", "Requests taken and not yet answered.", (status) => status.counters.proposalsPending],
   ["proposals_pending_bytes", "Bytes of those, and of queries.", (status) => status.counters.pendingBytes],

@@ -1,0 +1,162 @@
+/** Fetching a checkpoint from peers: from all at once, no faster than allowed, only what is missing, and only what its hash says. */
+import { expect, test } from "vitest";
+
+import { equalBytes } from "../../../src/base/bytes.js";
+import type { Certificate, Checkpoint, ChunkName } from "../../../src/model/checkpoint.js";
+import type { TransferMessage } from "../../../src/model/transfer.js";
+import { StateTransfer } from "../../../src/replica/state-transfer.js";
+import { CheckpointStore } from "../../../src/storage/checkpoint-store.js";
+import { encodeManifest } from "../../../src/wire/checkpoint-codec.js";
+import { decodeTransferMessage, encodeTransferMessage } from "../../../src/wire/transfer-codec.js";
+import { directory, indexOf, termOf, testHash } from "../../../test-support/log-world.js";
+import { MemoryDisk } from "../../../test-support/memory-disk.js";
+
+const chunkBytes = 1_000;
+const contents = Array.from({ length: 8 }, (_, at) => new Uint8Array(chunkBytes).fill(at));
+const chunks: readonly ChunkName[] = contents.map((bytes) => ({ hash: testHash.sha256(bytes), bytes: bytes.length }));
+const plain = { last: { index: indexOf(20), term: termOf(1) }, time: 0, chunks };
+const checkpoint: Checkpoint = { ...plain, root: testHash.sha256(encodeManifest(plain)) };
+const certificate: Certificate = { index: indexOf(20), root: checkpoint.root, bytes: 1, by: ["b", "c"] };
+
+interface Asked {
+  readonly peer: string;
+  readonly message: TransferMessage;
+}
+
+function newDisk(): MemoryDisk {
+  const disk = new MemoryDisk();
+  disk.makeDirectory(directory);
+  return disk;
+}
+
+/** A replica that lacks what is not on its disk, with peers that answer when the test says so. */
+function fetching(bytesPerSecondMax = 1_000_000, peers: readonly string[] = ["b", "c"], disk = newDisk()) {
+  const store = new CheckpointStore({ disk, hash: testHash, directory });
+  const asked: Asked[] = [];
+  const done: Checkpoint[] = [];
+  const dropped: string[] = [];
+  const transfer = new StateTransfer({
+    store,
+    hash: testHash,
+    believesPeers: true,
+    limits: { bytesPerSecondMax, replyMs: 1_000, restMs: 100, readsInFlightMax: 4 },
+    peers: () => peers,
+    send: (peer, payload) => {
+      const message = decodeTransferMessage(payload);
+      if (message === undefined) throw new Error("a message that cannot be read");
+      asked.push({ peer, message });
+    },
+    fetched: (one) => void done.push(one),
+    dropped: (reason) => void dropped.push(reason),
+  });
+  const answer = (peer: string, message: TransferMessage, now: number): void => {
+    transfer.receive(peer, encodeTransferMessage(message), now);
+    disk.settle();
+  };
+  /** The manifest from the first peer; others say that they have none. */
+  const begin = (now: number): void => {
+    transfer.want(indexOf(20));
+    transfer.step(now);
+    for (const { peer } of asked.splice(0)) {
+      if (peer === peers[0]) answer(peer, { kind: "manifestReply", certificate, manifest: encodeManifest(plain) }, now);
+      else answer(peer, { kind: "manifestAbsent", index: indexOf(20) }, now);
+    }
+  };
+  return { transfer, store, disk, asked, done, dropped, answer, begin };
+}
+
+function replyTo({ message }: Asked): TransferMessage {
+  if (message.kind !== "chunkRequest") throw new Error(`asked for ${message.kind}`);
+  const content = contents.find((_, at) => equalBytes(chunks[at]?.hash ?? new Uint8Array(0), message.hash));
+  return { kind: "chunkReply", hash: message.hash, content: content ?? new Uint8Array(0) };
+}
+
+test("all peers that have it serve it together, each one chunk at a time, and every chunk comes once", () => {
+  const { transfer, asked, done, answer, begin } = fetching(1_000_000, ["b", "c", "d"]);
+  begin(0);
+  transfer.step(200);
+
+  const served: string[] = [];
+  const hashes = new Set<string>();
+  while (asked.length > 0) {
+    const open = asked.splice(0);
+    expect(new Set(open.map(({ peer }) => peer)).size).toBe(open.length);
+    for (const one of open) {
+      served.push(one.peer);
+      if (one.message.kind === "chunkRequest") hashes.add(Buffer.from(one.message.hash).toString("hex"));
+      answer(one.peer, replyTo(one), 200);
+    }
+  }
+  expect(served).toHaveLength(8);
+  expect(hashes.size).toBe(8);
+  expect(new Set(served)).toEqual(new Set(["b", "c", "d"]));
+  expect(done).toEqual([checkpoint]);
+  expect(transfer.fetched).toBe(1);
+});
+
+test("no more is asked for than the bandwidth that it may take, and progress is told", () => {
+  const perSecond = 2_000;
+  const { transfer, asked, done, answer, begin } = fetching(perSecond);
+  begin(0);
+  const bytesAt: number[] = [];
+  let bytes = 0;
+  for (let now = 0; done.length === 0 && now < 20_000; now += 50) {
+    transfer.step(now);
+    for (const one of asked.splice(0)) {
+      bytes += chunkBytes;
+      answer(one.peer, replyTo(one), now);
+    }
+    bytesAt.push(bytes);
+    // The chunk that passes the limit is asked for, and the next waits for it.
+    expect(bytes).toBeLessThanOrEqual((now / 1_000) * perSecond + chunkBytes);
+    if (done.length === 0) expect(transfer.progress).toEqual({ index: 20, bytes: 8_000, bytesDone: bytes });
+  }
+  expect(bytes).toBe(8_000);
+  expect(new Set(bytesAt).size).toBeGreaterThan(7);
+  expect(transfer.progress).toBeUndefined();
+});
+
+test("a process that is killed in the middle goes on where it was: only what is missing is asked for", () => {
+  const first = fetching();
+  first.begin(0);
+  first.transfer.step(200);
+  for (let count = 0; count < 5; count += 1) {
+    const [one] = first.asked.splice(0, 1);
+    if (one !== undefined) first.answer(one.peer, replyTo(one), 200);
+  }
+  expect(first.transfer.progress?.bytesDone).toBe(5_000);
+
+  const second = fetching(1_000_000, ["b", "c"], first.disk);
+  second.begin(0);
+  expect(second.transfer.progress?.bytesDone).toBe(5_000);
+  second.transfer.step(200);
+  let count = 0;
+  while (second.asked.length > 0) {
+    for (const one of second.asked.splice(0)) {
+      count += 1;
+      second.answer(one.peer, replyTo(one), 200);
+    }
+  }
+  expect(count).toBe(3);
+  expect(second.done).toEqual([checkpoint]);
+});
+
+test("a chunk that is not what its hash says is not kept, and comes from another peer", () => {
+  const { transfer, store, asked, done, dropped, answer, begin } = fetching();
+  begin(0);
+  transfer.step(200);
+  const liar = asked.find(({ peer }) => peer === "b");
+  if (liar?.message.kind !== "chunkRequest") throw new Error("nothing was asked of b");
+  const { hash } = liar.message;
+  answer("b", { kind: "chunkReply", hash, content: new Uint8Array(chunkBytes).fill(99) }, 200);
+  expect(dropped).toEqual(["checkpoint chunk"]);
+  expect(store.has({ hash, bytes: chunkBytes })).toBe(false);
+
+  asked.splice(asked.indexOf(liar), 1);
+  while (asked.length > 0) {
+    const open = asked.splice(0);
+    expect(open.every(({ peer }) => peer === "c")).toBe(true);
+    for (const one of open) answer(one.peer, replyTo(one), 250);
+  }
+  expect(done).toEqual([checkpoint]);
+});
