@@ -1,4 +1,6 @@
 /** Whole replicas that order by PBFT in one thread: the production driver, host, log, links and executor over a made network, clock and disks. */
+import type { ReplicaMessage } from "../src/model/request.js";
+import type { Signer } from "../src/ports/signatures.js";
 import { defaultLimits, type ByzantineLimits, type Limits } from "../src/api/config.js";
 import type { Door } from "../src/api/door.js";
 import type { LowLevelMachine } from "../src/api/low-level.js";
@@ -163,6 +165,16 @@ export class BftGroup {
   door(id: string): Door {
     const { core } = this.replica(id);
     return createDoor({ name: "test", connect: (receive) => core.openLocal(receive), clock: this.clock });
+  }
+
+  /** A client's connection, over which anything can be sent. */
+  connect(id: string, receive: (message: ReplicaMessage) => void): ReturnType<BftReplica["core"]["openLocal"]> {
+    return this.replica(id).core.openLocal(receive);
+  }
+
+  /** A replica's key, or a client's. */
+  signerOf(name: string): Signer {
+    return this.#keys.signerOf(name);
   }
 
   async add(door: Door, name: string): Promise<string> {

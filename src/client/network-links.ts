@@ -6,12 +6,15 @@
  * `networked-client.ts`.
  */
 import { defaultLimits } from "../api/config.js";
-import type { ClientMessage, ReplicaMessage } from "../model/request.js";
+import { sealBundle } from "../authentication/sealer.js";
+import type { ClientMessage, ReplicaMessage, Request } from "../model/request.js";
 import type { Clock } from "../ports/clock.js";
 import type { Hash } from "../ports/hash.js";
 import type { Network } from "../ports/network.js";
+import type { Signer } from "../ports/signatures.js";
 import { Link } from "../transport/link.js";
 import { clientMessageTypes, decodeReplicaMessage, encodeClientMessage } from "../wire/client-codec.js";
+import { encodeRequest } from "../wire/request-codec.js";
 import {
   noConfiguration,
   noDisk,
@@ -33,6 +36,8 @@ export interface NetworkLinksOptions {
   readonly machineVersion: number;
   /** Empty: whichever cluster the first replica belongs to. */
   readonly clusterId: string;
+  /** Signs each request, in the cluster of this id. */
+  readonly signer?: Signer | undefined;
   readonly ready: (address: string) => void;
   readonly closed: (address: string, cause: string) => void;
   readonly message: (address: string, message: ReplicaMessage) => void;
@@ -88,7 +93,14 @@ export class NetworkLinks implements ClientLinks {
   }
 
   send(address: string, message: ClientMessage): void {
-    this.#links.get(address)?.send(clientMessageTypes[message.kind], encodeClientMessage(message));
+    const said = message.kind === "request" ? this.#signed(message.request) : message;
+    this.#links.get(address)?.send(clientMessageTypes[said.kind], encodeClientMessage(said));
+  }
+
+  #signed(request: Request): ClientMessage {
+    const { signer, hash } = this.#options;
+    if (signer === undefined) return { kind: "request", request };
+    return { kind: "signed", bundle: sealBundle(this.#cluster.id, signer, hash, [encodeRequest(request)]) };
   }
 
   #onReady(address: string, link: Link): void {

@@ -10,6 +10,8 @@ import type { Clock } from "../ports/clock.js";
 import type { Entropy } from "../ports/entropy.js";
 import type { Hash } from "../ports/hash.js";
 import type { Network } from "../ports/network.js";
+import type { Signer } from "../ports/signatures.js";
+import { keyNameOf } from "../wire/key-name.js";
 import { ClientCore } from "./client-core.js";
 import type { ClientLimits } from "./limits.js";
 import { NetworkLinks } from "./network-links.js";
@@ -29,6 +31,8 @@ export interface NetworkedClientOptions {
   readonly name: string;
   /** An answer is believed once f + 1 of the replicas at `endpoints` have the same. */
   readonly isVoting: boolean;
+  /** Replicas may lie: requests are signed with this key, and `clusterId` is that of the cluster. */
+  readonly signer?: Signer | undefined;
   /** A link opened or closed. */
   readonly linkChanged: () => void;
   readonly closed: () => void;
@@ -41,11 +45,12 @@ export class NetworkedClient {
   readonly #clock: Clock;
 
   constructor(options: NetworkedClientOptions) {
-    const { clock, network, hash, entropy, machine, name, clusterId, linkChanged } = options;
+    const { clock, network, hash, entropy, machine, name, clusterId, signer, linkChanged } = options;
     this.#clock = clock;
     const common = { clock, network, hash, name, machine: machine.name, machineVersion: machine.version, clusterId };
     this.#links = new NetworkLinks({
       ...common,
+      signer,
       ready: (address) => {
         this.#core.linkReady(address, clock.monotonic());
         linkChanged();
@@ -72,9 +77,11 @@ export class NetworkedClient {
       links: this.#links,
       limits: options.limits,
       seed: seedOf(entropy.bytes(6)),
-      principal: "",
+      principal: signer === undefined ? "" : keyNameOf(signer.publicKey),
       drawNonce: () => hexOf(entropy.bytes(16)),
-      votes: options.isVoting ? { links: votes, endpoints: options.endpoints, hash } : undefined,
+      votes: options.isVoting
+        ? { links: votes, endpoints: options.endpoints, hash, faults: signer === undefined ? "value" : "byzantine" }
+        : undefined,
     });
     this.#turns = new ClientTurns(this.#core, clock, options.closed);
   }

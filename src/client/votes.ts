@@ -1,5 +1,5 @@
 /**
- * Votes on replies (`faults: "value"`): an answer is believed once f + 1 replicas have the same, so that one which computes or remembers
+ * Votes on replies (`faults: "value"` and `"byzantine"`): an answer is believed once f + 1 replicas have the same, so that one which computes or remembers
  * wrongly misleads nobody.
  *
  * Owns: links of their own to all replicas, what each of them says of each request, and when that is enough. Leaves to others: asking for
@@ -14,7 +14,8 @@
  */
 import { hexOf } from "../base/bytes.js";
 import type { Random } from "../base/random.js";
-import { maxIndex, noIndex, type LogIndex } from "../model/ids.js";
+import { liarsMaxOf } from "../model/membership.js";
+import { maxIndex, minIndex, noIndex, type LogIndex } from "../model/ids.js";
 import { keyText, type Reply, type ReplicaMessage, type RequestKey } from "../model/request.js";
 import type { Hash } from "../ports/hash.js";
 import { voteDigest } from "../wire/client-codec.js";
@@ -28,6 +29,8 @@ export interface VotesParts {
   /** Of all replicas. */
   readonly endpoints: readonly string[];
   readonly hash: Pick<Hash, "sha256">;
+  /** `byzantine`: replicas may lie, also of how many there are, so f is of as many as there are endpoints, and is fewer than a third. */
+  readonly faults?: "value" | "byzantine";
 }
 
 export type Vote = Extract<ReplicaMessage, { readonly kind: "vote" }>;
@@ -35,7 +38,7 @@ export type Vote = Extract<ReplicaMessage, { readonly kind: "vote" }>;
 export interface Voted {
   readonly key: RequestKey;
   readonly reply: Reply;
-  /** The newest that any of those who agree has. */
+  /** The newest that any of those who agree has; the oldest if they may lie. */
   readonly index: LogIndex;
 }
 
@@ -171,8 +174,7 @@ export class Votes {
     if (same !== undefined && this.#isEnough(same)) {
       this.#ballots.delete(keyText(key));
       for (const [other, votes] of said) if (other !== digest) this.#dissented([...votes.keys()], [...same.keys()]);
-      const index = [...same.values()].reduce((newest, vote) => maxIndex(newest, vote.index), noIndex);
-      return { key, reply, index };
+      return { key, reply, index: this.#indexOf([...same.values()]) };
     }
     if (![...said.values()].some((votes) => this.#isEnough(votes))) return "waiting";
     ballot.candidate = undefined;
@@ -180,10 +182,20 @@ export class Votes {
     return "outvoted";
   }
 
+  /** A liar that agrees may name an index that nobody ever reaches: then the client waits for it at every replica. */
+  #indexOf(votes: readonly Vote[]): LogIndex {
+    const indexes = votes.map(({ index }) => index);
+    return this.#parts.faults === "byzantine"
+      ? indexes.reduce((oldest, index) => minIndex(oldest, index))
+      : indexes.reduce((newest, index) => maxIndex(newest, index), noIndex);
+  }
+
   #isEnough(votes: ReadonlyMap<string, Vote>): boolean {
     const names = new Set([...votes.values()].map(({ replica }) => replica));
+    const agreeing = Math.min(votes.size, names.size);
+    if (this.#parts.faults === "byzantine") return agreeing > liarsMaxOf(this.#voters.length);
     const voters = Math.max(this.#voters.length, ...[...votes.values()].map((vote) => vote.voters));
-    return Math.min(votes.size, names.size) > Math.floor((voters - 1) / 2);
+    return agreeing > Math.floor((voters - 1) / 2);
   }
 
   /** Who has also said what was accepted has executed the request twice, with two outcomes. */

@@ -33,7 +33,7 @@ import { noIndex } from "../model/ids.js";
 import type { AgreedTime, LogIndex, SessionId } from "../model/ids.js";
 import { decodeMembership } from "../model/membership-codec.js";
 import type { Configuration, Membership } from "../model/membership.js";
-import { keyOf } from "../model/request.js";
+import { isInNameOf, keyOf } from "../model/request.js";
 import type { CommandRequest, Reply, Request, RequestKey } from "../model/request.js";
 import type { Unfinished } from "../model/skip.js";
 import type { Hash } from "../ports/hash.js";
@@ -562,7 +562,7 @@ export class Executor {
     if (signer !== undefined && request.kind !== "open") {
       const { session } = request;
       const owner = this.#sessions.ownerOf(session) ?? signer;
-      if (owner !== signer && !owner.startsWith(`${signer}/`)) {
+      if (!isInNameOf(signer, owner)) {
         return { key: toNobody, answer: refused({ code: "SESSION_UNKNOWN", session }), repeated: false };
       }
     }

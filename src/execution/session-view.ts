@@ -21,7 +21,7 @@ export interface SessionView {
 /** A live view: it changes as entries are executed. */
 export interface OpenSession {
   readonly id: SessionId;
-  /** Whose it is, in its opener's words. Nothing compares it yet: clients are not authenticated (hazard C7). */
+  /** Whose it is, in its opener's words. Compared where requests are signed; elsewhere clients are not authenticated (hazard C7). */
   readonly principal: string;
   /** The only number that would be executed now. */
   readonly next: RequestNumber;

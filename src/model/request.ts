@@ -129,6 +129,8 @@ export type ReadLevel =
 /** What a client sends to a replica. */
 export type ClientMessage =
   | { readonly kind: "request"; readonly request: Request }
+  /** A request under the client's own signature (`wire/signed-batch.ts`): under Byzantine faults nobody else can ask in its name. */
+  | { readonly kind: "signed"; readonly bundle: Uint8Array }
   | {
       readonly kind: "query";
       readonly id: number;
@@ -209,4 +211,9 @@ export function keyOf(request: Request): RequestKey {
     case "close":
       return { kind: request.kind, session: request.session };
   }
+}
+
+/** Whether a session with this principal is opened and used by this signer: in its own name, or for one of its own clients. */
+export function isInNameOf(signer: string, principal: string): boolean {
+  return principal === signer || principal.startsWith(`${signer}/`);
 }

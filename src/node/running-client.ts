@@ -11,6 +11,7 @@ import type { CancelSignal } from "../api/cancel-signal.js";
 import type { CallOptions, QueryOptions, Read } from "../api/client-types.js";
 import { InvalidInput } from "../api/errors.js";
 import type { AdmitOutcome, LowLevelMachine } from "../api/low-level.js";
+import { newSigner } from "./signatures.js";
 import { hexOf } from "../base/bytes.js";
 import type { ClientCore, ClientStatus } from "../client/client-core.js";
 import { defaultClientLimits, type ClientLimits } from "../client/limits.js";
@@ -44,9 +45,11 @@ export interface ConnectOptions {
   /**
    * What replicas may do that must not mislead this client. `crash` (default): stop, so the answer of one is enough. `value`: also compute or
    * remember wrongly, so the outcome of a command is believed once f + 1 replicas have the same: then `endpoints` are all of them, three or more.
+   * `byzantine`: lie, where the cluster runs so (`replica.faults`): f is fewer than a third, `endpoints` are all of them, four or more, `clusterId`
+   * is given, and each request is signed with a key of this client's own, so that no replica can ask anything in its name.
    * Queries and events are not voted on.
    */
-  readonly faults?: "crash" | "value";
+  readonly faults?: "crash" | "value" | "byzantine";
   /** Windows, queues and intervals; each has a default. */
   readonly limits?: Partial<ClientLimits>;
 }
@@ -93,7 +96,8 @@ export class RunningClient {
       machine,
       clusterId: options.clusterId ?? "",
       name: options.name ?? `client-${hexOf(nodeEntropy.bytes(4))}`,
-      isVoting: options.faults === "value",
+      isVoting: options.faults === "value" || options.faults === "byzantine",
+      signer: options.faults === "byzantine" ? newSigner() : undefined,
       linkChanged: () => this.#onReady(),
       closed: () => this.#onClosed(),
     });

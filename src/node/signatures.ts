@@ -5,13 +5,18 @@
  * OpenSSL refuses a scalar that is not reduced, and compares the point by its bytes; keys that anybody can sign for are refused here.
  * Called by whoever joins the parts of a process.
  */
-import { createPublicKey, sign, verify, type KeyObject } from "node:crypto";
+import { createPublicKey, generateKeyPairSync, sign, verify, type KeyObject } from "node:crypto";
 import { hexOf } from "../base/bytes.js";
 import type { Claim, SignatureVerifier, Signer } from "../ports/signatures.js";
 
 /** SubjectPublicKeyInfo of an ed25519 key, up to the key itself (RFC 8410). */
 const spkiHead = Buffer.from("302a300506032b6570032100", "hex");
 const publicKeyBytes = 32;
+
+/** With a key that nobody else has. */
+export function newSigner(): Signer {
+  return signerOf(generateKeyPairSync("ed25519").privateKey);
+}
 
 export function signerOf(privateKey: KeyObject): Signer {
   const publicKey = publicKeyOf(privateKey);

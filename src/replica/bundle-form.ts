@@ -30,8 +30,9 @@ export function bundleForm({ seal, limits, hash, overdueMs }: BundleFormParts): 
       const [request, ...others] = bundle?.requests ?? [];
       const key = request === undefined || others.length > 0 ? undefined : peekRequest(request);
       if (bundle === undefined || key === undefined) done(undefined);
-      else seal.checkBundle(bundle, from, () => done(key));
+      else seal.checkBundle(bundle, from, () => done(key, bundle.name.client));
     },
+    left: (from) => seal.forget(from),
     batch: (bundles) => encodeBundles(bundles),
   };
 }

@@ -136,7 +136,7 @@ export class Host {
     });
     const sendOn = (request: QueuedRequest): void => this.#proposals.add(request);
     const { counters } = this;
-    const asking = { self, executor, admission, form, counters, hash, toEngine, answer, sendOn, dropped };
+    const asking = { self, executor, admission, form, counters, hash, toEngine, answer, sendOn, dropped, again };
     const requests = (this.#requests = new Requests(asking));
     const refuse: OutgoingParts["refuse"] = (from, key, refusal) => requests.refuse(from, key, refusal);
     this.#proposals = new Proposals({ self, executor, admission, clock, form, toEngine, refuse, isLeading });
@@ -190,7 +190,12 @@ export class Host {
     this.#parts.again();
   }
 
-  query(connection: number, query: Exclude<ClientMessage, { readonly kind: "request" }>): void {
+  /** A request of a client that signs for itself. */
+  signedRequest(connection: number, bundle: Uint8Array): void {
+    this.#requests.addSigned(connection, bundle, () => this.#closed);
+  }
+
+  query(connection: number, query: Exclude<ClientMessage, { readonly kind: "request" | "signed" }>): void {
     if (query.kind === "confirm") return this.#requests.confirm(connection, query.key, this.#closed);
     this.#queries.add(connection, query, this.#closed);
   }

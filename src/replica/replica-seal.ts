@@ -64,4 +64,8 @@ export class ReplicaSeal {
   checkBundle(bundle: Bundle, from: string, done: () => void): void {
     this.#verifier.checkBundle(bundle, from, done);
   }
+
+  forget(from: string): void {
+    this.#verifier.forget(from);
+  }
 }

@@ -186,6 +186,7 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
     return {
       send: (message) => {
         if (message.kind === "request") this.#host.request(connection, encodeRequest(message.request));
+        else if (message.kind === "signed") this.#host.signedRequest(connection, message.bundle);
         else this.#host.query(connection, message);
       },
       close: () => {
@@ -293,7 +294,8 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
   #onClientMessage(connection: number, type: number, payload: Uint8Array): void {
     if (type === clientMessageTypes.request) return this.#host.request(connection, payload);
     const message = decodeClientMessage(type, payload);
-    if (message !== undefined && message.kind !== "request") this.#host.query(connection, message);
+    if (message?.kind === "signed") this.#host.signedRequest(connection, message.bundle);
+    else if (message !== undefined && message.kind !== "request") this.#host.query(connection, message);
     else this.#drop("malformed client message", `type ${type}, connection ${connection}`);
   }
 

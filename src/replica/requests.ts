@@ -11,7 +11,7 @@ import type { QueuedRequest } from "../admission/batcher.js";
 import type { AdmissionLimits } from "../api/config.js";
 import type { Executed, Executor } from "../execution/executor.js";
 import type { LogIndex, ReplicaId } from "../model/ids.js";
-import type { AdmissionRefusal, ReplicaMessage, RequestKey } from "../model/request.js";
+import { isInNameOf, type AdmissionRefusal, type ReplicaMessage, type RequestKey } from "../model/request.js";
 import type { Hash } from "../ports/hash.js";
 import { encodeHostMessage } from "../wire/host-codec.js";
 import { peekRequest } from "../wire/request-codec.js";
@@ -32,6 +32,8 @@ export interface RequestsParts {
   readonly answer: (connection: number, message: ReplicaMessage) => void;
   /** On its way to the leader. */
   readonly sendOn: (request: QueuedRequest) => void;
+  /** A turn is wanted: something was taken outside of one. */
+  readonly again: () => void;
   readonly dropped: (reason: string, detail: string) => void;
 }
 
@@ -56,14 +58,34 @@ export class Requests {
 
   /** An encoded request (`wire/request-codec.ts`). `closed`: why none is taken, if so. */
   add(connection: number, bytes: Uint8Array, closed: AdmissionRefusal | undefined): void {
-    const { self, admission, answer, sendOn, counters, dropped, form } = this.#parts;
+    const { dropped, form } = this.#parts;
     const key = peekRequest(bytes);
     if (key === undefined) return dropped("malformed request", `connection ${connection}`);
+    this.#take({ connection, key, closed }, () => form.wrap(bytes));
+  }
+
+  /** Under the client's own signature. What is not genuine is not answered. `closed` is asked once it is verified. */
+  addSigned(connection: number, bundle: Uint8Array, closed: () => AdmissionRefusal | undefined): void {
+    const { form, dropped } = this.#parts;
+    form.admit(bundle, senderOf(connection), (key, signer) => {
+      if (key === undefined) return dropped("malformed signed request", `connection ${connection}`);
+      // It would wait in the place of the session's own client, and hear what that is answered.
+      if (!this.#isOwner(key, signer)) return dropped("session of another key", `connection ${connection}`);
+      this.#take({ connection, key, closed: closed() }, () => bundle);
+      this.#parts.again();
+    });
+  }
+
+  #take(
+    { connection, key, closed }: { connection: number; key: RequestKey; closed: AdmissionRefusal | undefined },
+    wrap: () => Uint8Array,
+  ): void {
+    const { self, admission, answer, sendOn, counters } = this.#parts;
     const refusal = closed ?? this.#waiting.pressure(connection, admission);
     if (refusal !== undefined) return this.#refuse(connection, key, refusal);
     const stored = this.#storedReply(key);
     if (stored !== undefined) return answer(connection, stored);
-    const wrapped = form.wrap(bytes);
+    const wrapped = wrap();
     const added = this.#waiting.add({ key, bytes: wrapped, connection });
     // A request that waits already is on its way: only a lost message makes a client ask twice, so it goes out again.
     sendOn({ key, bytes: wrapped, from: self });
@@ -76,6 +98,7 @@ export class Requests {
   }
 
   disconnected(connection: number): void {
+    this.#parts.form.left(senderOf(connection));
     this.#confirmations.disconnected(connection);
     this.#waiting.dropConnection(connection);
   }
@@ -121,6 +144,12 @@ export class Requests {
     return refusal;
   }
 
+  #isOwner(key: RequestKey, signer: string | undefined): boolean {
+    if (signer === undefined || key.kind === "open") return true;
+    const session = this.#parts.executor.sessions.state(key.session);
+    return typeof session === "string" || isInNameOf(signer, session.principal);
+  }
+
   #refuse(connection: number, key: RequestKey, refusal: AdmissionRefusal): void {
     this.#parts.answer(connection, { kind: "requestRefused", key, refusal: this.counted(refusal) });
   }
@@ -130,4 +159,9 @@ export class Requests {
     const reply = key.kind === "command" ? sessions.storedReply(key.session, key.number) : undefined;
     return reply === undefined ? undefined : { kind: "reply", key, index, reply };
   }
+}
+
+/** As whoever verifies tells apart who sends: no replica is called so. */
+function senderOf(connection: number): string {
+  return `client/${connection}`;
 }

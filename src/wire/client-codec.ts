@@ -10,6 +10,7 @@
  *                                 3 at least: index varint, 4 no older than: ms varint, 5 local)
  *                  3 events         as in events-codec.ts; the answer is a queryReply or queryRefused
  *                  4 confirm        key; the answer is a vote
+ *                  5 signed         a bundle (signed-batch.ts), looked at by whoever verifies it
  *   to a client    1 reply          key, index varint, reply
  *                  2 requestRefused key, refusal
  *                  3 queryReply     id, index varint, age f64, status u8 (1 ok: bytes, 2 rejected: text, bytes, 3 failed: text)
@@ -38,7 +39,7 @@ import { readReply, writeReply } from "./reply-codec.js";
 import { decodeRequest, encodeRequest } from "./request-codec.js";
 
 /** Types of the messages in a frame, by direction. */
-export const clientMessageTypes = { request: 1, query: 2, events: 3, confirm: 4 } as const satisfies Record<
+export const clientMessageTypes = { request: 1, query: 2, events: 3, confirm: 4, signed: 5 } as const satisfies Record<
   ClientMessage["kind"],
   number
 >;
@@ -82,6 +83,7 @@ const readKinds = [
 
 export function encodeClientMessage(message: ClientMessage): Uint8Array {
   if (message.kind === "request") return encodeRequest(message.request);
+  if (message.kind === "signed") return message.bundle;
   if (message.kind === "events") return encodeEventsMessage(message);
   if (message.kind === "confirm") return encodeKey(message.key);
   const writer = new ByteWriter(32 + message.name.length + message.input.length);
@@ -97,6 +99,7 @@ export function decodeClientMessage(type: number, payload: Uint8Array): ClientMe
     const request = decodeRequest(payload);
     return request === undefined ? undefined : { kind: "request", request };
   }
+  if (type === clientMessageTypes.signed) return { kind: "signed", bundle: payload };
   if (type === clientMessageTypes.events) return decodeEventsMessage(payload);
   if (type === clientMessageTypes.confirm) return decodeConfirm(payload);
   return type === clientMessageTypes.query ? decodeQuery(payload) : undefined;

@@ -20,6 +20,7 @@ import { ByteReader, ByteWriter, hexOf } from "../base/bytes.js";
 import { invariant } from "../base/invariant.js";
 import type { Batch, Digest, RequestName } from "../consensus/bft/messages.js";
 import type { Proposal } from "../model/entry.js";
+import { isInNameOf } from "../model/request.js";
 import { requestLimits } from "../model/request-limits.js";
 import type { Hash } from "../ports/hash.js";
 import { keyNameOf, publicKeyBytes } from "./key-name.js";
@@ -197,5 +198,5 @@ function isRequestOf(bytes: Uint8Array, client: string): boolean {
   if (key?.kind !== "open") return key !== undefined;
   const request = decodeRequest(bytes);
   if (request?.kind !== "open") return false;
-  return request.principal === client || request.principal.startsWith(`${client}/`);
+  return isInNameOf(client, request.principal);
 }

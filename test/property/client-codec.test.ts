@@ -74,6 +74,7 @@ const eventsAnswer: fc.Arbitrary<EventsAnswer> = fc.oneof(
 
 const clientMessage: fc.Arbitrary<ClientMessage> = fc.oneof(
   fc.record({ kind: fc.constant("confirm" as const), key }),
+  fc.record({ kind: fc.constant("signed" as const), bundle: bytes }),
   fc.record({
     kind: fc.constant("query" as const),
     id: count,

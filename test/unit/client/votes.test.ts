@@ -17,13 +17,13 @@ class World {
   readonly sent: [string, ClientMessage][] = [];
   readonly votes: Votes;
 
-  constructor(endpoints: readonly string[] = ["a", "b", "c"]) {
+  constructor(endpoints: readonly string[] = ["a", "b", "c"], faults: "value" | "byzantine" = "value") {
     const links = {
       open: (address: string) => void this.opened.push(address),
       close: (address: string) => void this.opened.push(`not ${address}`),
       send: (address: string, message: ClientMessage) => void this.sent.push([address, message]),
     };
-    this.votes = new Votes({ links, endpoints, hash: nodeHash }, defaultClientLimits, randomStream(1, "votes"));
+    this.votes = new Votes({ links, endpoints, hash: nodeHash, faults }, defaultClientLimits, randomStream(1, "votes"));
     this.votes.tick(0);
     for (const address of endpoints) this.votes.onReady(address);
     this.votes.asked(key);
@@ -116,4 +116,22 @@ test("a link that breaks is opened again, and what still waits is asked over it"
   expect(world.opened.slice(3)).toEqual(["b", "c", "not c"]);
   world.votes.closeAll();
   expect(world.votes.wakeAt()).toBe(Infinity);
+});
+
+test("under Byzantine faults f is fewer than a third of the endpoints, whatever a liar says of how many there are", () => {
+  const seven = ["a", "b", "c", "d", "e", "f", "g"];
+  const world = new World(seven, "byzantine");
+  expect([world.answered("x"), world.says("a", "x", { voters: 1_000_000_000 }), world.says("b", "x")]).toEqual(
+    Array.from({ length: 3 }, () => "waiting"),
+  );
+  // Two of seven may lie, so three are enough; an index that nobody reaches is no reason to wait for it.
+  expect(world.says("c", "x", { index: 2 ** 50 })).toEqual({ key, reply: saying("x"), index: 3 });
+});
+
+test("under Byzantine faults one who speaks in another's name adds nothing", () => {
+  const world = new World(["a", "b", "c", "d"], "byzantine");
+  expect([world.answered("x"), world.says("a", "x"), world.says("d", "x", { replica: "a" })]).toEqual(
+    Array.from({ length: 3 }, () => "waiting"),
+  );
+  expect(world.says("b", "x")).toMatchObject({ reply: saying("x") });
 });
