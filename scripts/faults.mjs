@@ -25,9 +25,17 @@ const told = {
     outstanding: 512,
     limits: { admission: { batchCountMax: 1, pipelineMax: 64 } },
   }),
+  /** Full load for some minutes, of which one follower bears a tenth, and no process may ever have more than this (hazard F1). */
+  smallMemory: (rounds) => ({ way: "slow", entries: 2_000 * rounds, memory: { heapMiB: 128, residentMiB: 256 } }),
 };
 
-const functions = { ...stories, pauseLeaderWithLeases: stories.pauseLeader, missMany: stallFollower, flipBits };
+const functions = {
+  ...stories,
+  pauseLeaderWithLeases: stories.pauseLeader,
+  missMany: stallFollower,
+  smallMemory: stallFollower,
+  flipBits,
+};
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
