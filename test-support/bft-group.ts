@@ -65,6 +65,7 @@ export class BftGroup {
   readonly executed = new Map<string, string[]>();
   readonly #keys = new SimKeys();
   readonly #options: BftGroupOptions;
+  readonly #lives = new Map<string, { isAlive: boolean }>();
   #starts = 0;
 
   constructor(ids: readonly string[], options: BftGroupOptions = {}) {
@@ -76,7 +77,9 @@ export class BftGroup {
 
   start(id: string): void {
     const { network } = this;
-    const clock = this.#clockOf(id);
+    const life = { isAlive: true };
+    this.#lives.set(id, life);
+    const clock = this.#clockOf(id, life);
     const disk = this.disks.get(id) ?? new MemoryDisk();
     const bootstrap = !disk.exists(directory);
     const seed = (this.#starts += 1);
@@ -126,8 +129,10 @@ export class BftGroup {
   /** The process is gone at once: what is not durable is lost, its links break. */
   crash(id: string): void {
     const replica = this.replica(id);
-    this.disks.get(id)?.crash("nothing");
     replica.core.stop();
+    const life = this.#lives.get(id);
+    if (life !== undefined) life.isAlive = false;
+    this.disks.get(id)?.crash("nothing");
     this.network.unlisten(`${id}:1`);
     this.running.delete(id);
   }
@@ -207,7 +212,7 @@ export class BftGroup {
 
   #proofsOf(id: string): LinkProofs {
     const seed = randomStream(this.#starts, `proofs of ${id}`);
-    const entropy = { bytes: (count: number) => Uint8Array.from({ length: count }, () => nextBetween(seed, 0, 256)) };
+    const entropy = { bytes: (count: number) => Uint8Array.from({ length: count }, () => nextBetween(seed, 0, 255)) };
     const isSignedBy = (claim: Claim): boolean => this.#keys.isSigned(claim);
     return linkKeys({ signer: this.#keys.signerOf(id), keys: this.#publicKeys(), entropy, isSignedBy });
   }
@@ -216,15 +221,19 @@ export class BftGroup {
     return new Map(this.ids.map((each) => [each, this.#keys.signerOf(each).publicKey]));
   }
 
-  #clockOf(id: string): Clock {
+  /** Nothing of a process happens after its end. */
+  #clockOf(id: string, life: { readonly isAlive: boolean }): Clock {
     const { clock } = this;
+    const alive = (act: () => void) => (): void => {
+      if (life.isAlive) act();
+    };
     const ahead = this.#options.clockAhead?.(id) ?? 0;
     return {
       monotonic: () => clock.monotonic(),
       wall: () => clock.wall() + ahead,
-      after: (delayMs, fire) => clock.after(delayMs, fire),
-      atTurnEnd: (run) => clock.atTurnEnd(run),
-      nextTurn: (run) => clock.nextTurn(run),
+      after: (delayMs, fire) => clock.after(delayMs, alive(fire)),
+      atTurnEnd: (run) => clock.atTurnEnd(alive(run)),
+      nextTurn: (run) => clock.nextTurn(alive(run)),
     };
   }
 
