@@ -101,6 +101,8 @@ export const bftSettings: BftSettings = {
 };
 
 const tickMs = 20;
+/** So long a replica waits with a request before it tells the others. */
+const overdueMs = 80;
 const noDigest = "0";
 
 export class BftCluster {
@@ -162,10 +164,11 @@ export class BftCluster {
     return this;
   }
 
-  submit(client: string, number: number): this {
+  /** A client that lies may ask some replicas alone, by name: each tells the others what waits there for too long. */
+  submit(client: string, number: number | string, names?: readonly string[]): this {
     const request = requestOf(client, number);
     this.#submitted.set(request.id, request);
-    this.#ask(request);
+    this.#ask(request, names);
     return this;
   }
 
@@ -398,18 +401,32 @@ export class BftCluster {
     this.#step(member, { kind: "receive", from, message });
   }
 
-  #ask(request: RequestName): void {
+  #ask(request: RequestName, names?: readonly string[]): void {
     if (this.isAnswered(request.id) && this.isExecutedByAll(request.id)) return;
     for (const member of this.members) {
+      if (names?.includes(member.name) === false) continue;
       if (nextFraction(this.#random) < this.#loss) continue;
       this.#timeline.at(this.now + nextFraction(this.#random) * 3, () => {
-        if (!member.isAlive || member.done.has(request.id)) return;
-        member.pending.set(request.id, request);
-        this.#step(member, { kind: "request", request });
-        this.#propose(member);
+        this.#hear(member, request);
+        if (names !== undefined) this.#later(member, overdueMs, () => this.#tellOthers(member, request));
       });
     }
-    this.#timeline.at(this.now + 150, () => this.#ask(request));
+    this.#timeline.at(this.now + 150, () => this.#ask(request, names));
+  }
+
+  #hear(member: BftMember, request: RequestName): void {
+    if (!member.isAlive || member.done.has(request.id)) return;
+    member.pending.set(request.id, request);
+    this.#step(member, { kind: "request", request });
+    this.#propose(member);
+  }
+
+  #tellOthers(member: BftMember, request: RequestName): void {
+    if (this.#isByzantine(member.id) || !member.pending.has(request.id)) return;
+    for (const other of this.members) {
+      if (this.#blocked.has(`${member.name} ${other.name}`)) continue;
+      this.#timeline.at(this.now + 2, () => this.#hear(other, request));
+    }
   }
 
   #propose(member: BftMember): void {

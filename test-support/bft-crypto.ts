@@ -26,7 +26,8 @@ export function sign<Kind extends Statement>(by: string, statement: Kind): Signe
   return { statement, by, signature };
 }
 
-export function requestOf(client: string, number: number): RequestName {
+/** `number` may be text, where a client gives several requests one number. */
+export function requestOf(client: string, number: number | string): RequestName {
   const request = { client, id: `${client}:${number}` };
   clientRequests.add(request);
   return request;

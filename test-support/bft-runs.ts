@@ -146,6 +146,31 @@ export function runNamed(names: readonly string[], replicas: number, first: numb
   return cluster.until(() => [1, 9, 18].every((number) => cluster.isExecutedByAll(`x:${number}`)), 10_000);
 }
 
+/**
+ * Clients lie beside f replicas: they ask the primary last or never, one replica alone, give different requests to different replicas under
+ * one number, and ask for far more than is watched. Nobody is split, and who asks as it should is served all the time.
+ */
+export function runHostileClients(seed: number): BftRun {
+  const random = randomStream(seed, "hostile clients");
+  const cluster = new BftCluster({ seed, replicas: nextBetween(random, 4, 7) });
+  const first = nextBetween(random, 0, cluster.ids.length - 1);
+  for (let count = 0; count < cluster.faults; count += 1) {
+    const id = cluster.ids[(first + count) % cluster.ids.length];
+    const kind = liars[nextBetween(random, 0, liars.length - 1)];
+    if (id !== undefined && kind !== undefined) cluster.corrupt(id, liarNamed(kind.name));
+  }
+  for (let round = 1; round <= 10; round += 1) {
+    cluster.submit("good", round);
+    const some = cluster.ids.filter(() => nextFraction(random) < 0.4);
+    cluster.submit("toSome", round, some).submit("toOne", round, [oneName(cluster, random)]);
+    for (const id of cluster.ids) cluster.submit("split", `${round} to ${id}`, [id]);
+    if (round === 3) for (let each = 1; each <= 60; each += 1) cluster.submit("flood", each);
+    cluster.run(nextBetween(random, 20, 120));
+  }
+  cluster.until(() => cluster.isExecutedByAll("good:1") && cluster.isExecutedByAll("good:10"), 10_000);
+  return recover(cluster, seed);
+}
+
 /** As many seeds as there are pairs of named liars; each is one, the first of it as the primary of the first view or as a backup. */
 export const pairCount = liars.length * liars.length;
 

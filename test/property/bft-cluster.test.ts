@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import {
   runCrashes,
+  runHostileClients,
   runLiars,
   runMutations,
   runTwins,
@@ -37,4 +38,8 @@ test(`B20: ${seedCount} clusters in which f replicas run twice agree, and go on 
 
 test(`${seedCount} clusters in which f replicas change what they should send agree, and go on once healed`, () => {
   expect(sweep(runMutations).accused).toBeGreaterThan(0);
+});
+
+test(`B13, B21: ${seedCount} clusters whose clients lie as well agree, and serve who asks as it should`, () => {
+  sweep(runHostileClients);
 });

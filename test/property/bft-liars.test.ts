@@ -1,5 +1,5 @@
 /** Each named Byzantine behaviour, alone and with another, as primary and as backup: it deceives nobody and stops nothing. */
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { BftCluster } from "../../test-support/bft-cluster.js";
 import { liarNamed, liars } from "../../test-support/bft-liars.js";
 import { runNamed, underLoad } from "../../test-support/bft-runs.js";
@@ -54,4 +54,38 @@ test("B14: correct primaries stay while loads of every shape come and go", () =>
     for (const { clients, thinkMs } of loads) expect(underLoad(cluster, clients, 2500, thinkMs)).toBeGreaterThan(0);
     expect(cluster.correct.map(({ state }) => state.view)).toEqual([0, 0, 0, 0]);
   }
+});
+
+describe("a client that asks", () => {
+  const clusterOf = (): BftCluster => new BftCluster({ replicas: 4, seed: 5 });
+  const isKept = (cluster: BftCluster): boolean => cluster.correct.every(({ state }) => state.view === 0);
+
+  test("B13: everybody but the primary is served, and the primary stays", () => {
+    const cluster = clusterOf().submit("x", 1, ["b", "c", "d"]);
+    cluster.until(() => cluster.isExecutedByAll("x:1"), 1000);
+    expect(isKept(cluster)).toBe(true);
+  });
+
+  test("B13: one backup alone is served, and no view changes", () => {
+    const cluster = clusterOf();
+    for (let number = 1; number <= 8; number += 1) cluster.submit("x", number, ["c"]);
+    cluster.until(() => [1, 8].every((number) => cluster.isExecutedByAll(`x:${number}`)), 2000);
+    expect(isKept(cluster)).toBe(true);
+  });
+
+  test("each replica for something else under one number gets it all, in one order", () => {
+    const cluster = clusterOf();
+    for (const id of cluster.ids) cluster.submit("x", `1 to ${id}`, [id]);
+    cluster.until(() => cluster.ids.every((id) => cluster.isExecutedByAll(`x:1 to ${id}`)), 2000);
+    expect(isKept(cluster)).toBe(true);
+    expect(new Set(cluster.members.map(({ log }) => log.join())).size).toBe(1);
+  });
+
+  test("B21: for far more than is watched keeps no other client waiting for ever", () => {
+    const cluster = clusterOf();
+    for (let number = 1; number <= 300; number += 1) cluster.submit("flood", number);
+    cluster.run(20).submit("good", 1);
+    cluster.until(() => cluster.isExecutedByAll("good:1"), 2000);
+    for (const { state } of cluster.correct) expect(state.waiting.get("flood")?.size ?? 0).toBeLessThanOrEqual(8);
+  });
 });
