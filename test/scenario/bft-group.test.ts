@@ -64,6 +64,23 @@ test("a crashed backup is not missed, a crashed primary is replaced, and whoever
   expect(group.broken).toEqual([]);
 });
 
+test("seven replicas bear the loss of the first two primaries, and take them back", async () => {
+  const group = new BftGroup(["a", "b", "c", "d", "e", "f", "g"]);
+  const door = group.door("e");
+  expect(await group.add(door, "x")).toBe("1");
+  group.crash("a");
+  group.crash("b");
+
+  expect(await group.add(door, "x")).toBe("2");
+  expect(group.primary()).toBe("c");
+  group.start("a");
+  group.start("b");
+  expect(await group.add(door, "x")).toBe("3");
+  await untilAlike(group);
+  expectOneOrder(group);
+  expect(group.broken).toEqual([]);
+});
+
 test("after all have crashed nothing that was answered is lost, and the view is the same", async () => {
   const group = new BftGroup(ids);
   const door = group.door("d");
