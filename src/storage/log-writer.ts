@@ -13,7 +13,7 @@
 import { invariant } from "../base/invariant.js";
 import type { Entry } from "../model/entry.js";
 import type { LogIndex, Term } from "../model/ids.js";
-import { maxIndex, minIndex, noIndex } from "../model/ids.js";
+import { before, maxIndex, minIndex, noIndex } from "../model/ids.js";
 import type { HardState, LogSpace, LogWrite } from "../model/log.js";
 import type { CancelTimer, Clock } from "../ports/clock.js";
 import { DiskError, type Disk } from "../ports/disk.js";
@@ -145,6 +145,8 @@ export class LogWriter implements LogStore {
     );
     this.#statistics.countWrite();
     this.#queue.push({ write, done, taken: 0, truncated: false, hardStateDurable: write.hardState === undefined });
+    const { truncateFrom } = write;
+    if (truncateFrom !== undefined) this.#lowerReads(before(truncateFrom));
     this.#pump();
   }
 
@@ -169,11 +171,12 @@ export class LogWriter implements LogStore {
       },
     };
     this.#reads.add(request);
-    if (from <= this.#durableIndex) {
-      request.last = this.#durableIndex;
+    const readable = this.#readable();
+    if (from <= readable) {
+      request.last = readable;
       return readEntries(this.#parts, request);
     }
-    // What is in flight may not have reached the file yet.
+    // What is in flight may not have reached the file yet, and what is replaced is still there.
     this.#waitingReads.push(request);
   }
 
@@ -353,7 +356,20 @@ export class LogWriter implements LogStore {
   #onTruncation(last: LogIndex): void {
     this.#parts.damaged.dropAfter(last);
     this.#durableIndex = minIndex(this.#durableIndex, last);
+    this.#lowerReads(last);
+  }
+
+  #lowerReads(last: LogIndex): void {
     for (const read of this.#reads) read.last = minIndex(read.last, last);
+  }
+
+  /** Durable, and in place of it nothing else waits to be written. */
+  #readable(): LogIndex {
+    return this.#queue.reduce(
+      (last, { write: { truncateFrom }, truncated }) =>
+        truncated || truncateFrom === undefined ? last : minIndex(last, before(truncateFrom)),
+      this.#durableIndex,
+    );
   }
 
   #onDurable(group: Group, bytes: number): void {
@@ -377,8 +393,10 @@ export class LogWriter implements LogStore {
   }
 
   #startWaitingReads(): void {
+    const readable = this.#readable();
     for (const read of this.#waitingReads.splice(0)) {
-      if (read.from > this.#durableIndex) this.#waitingReads.push(read);
+      read.last = readable;
+      if (read.from > readable) this.#waitingReads.push(read);
       else readEntries(this.#parts, read);
     }
   }

@@ -8,6 +8,7 @@ import {
   entryAt,
   formattedDisk,
   hardStateOf,
+  indexOf,
   logIdentity,
   openedLog,
   smallSegment,
@@ -81,4 +82,37 @@ test("D3: a marker that nobody can read any more hides nothing behind it", () =>
 
   expect(openedLog(disk.copy(), smallSegment).recovered.damaged).toEqual([]);
   expect(textsRead(disk)).toEqual(all);
+});
+
+// A replica that had just begun to follow read its own old entry from the disk, since the write that replaces it waited for the hard state, and
+// executed it although another was decided in its place.
+test("what a write that waits will replace is not read back, and what replaces it is once it is durable", () => {
+  const world = openedLog(formattedDisk(smallSegment), smallSegment);
+  world.write({ hardState: hardStateOf(1, "a") });
+  for (let at = 1; at <= 5; at += 1) world.write({ entries: [entryAt(at, 1, `old ${at}`)] });
+
+  // The hard state is on its way, so nothing else is yet.
+  world.begin({ hardState: hardStateOf(2, "b") });
+  world.begin({ truncateFrom: indexOf(4), entries: [entryAt(4, 2, "new 4"), entryAt(5, 2, "new 5")] });
+  expect(textsOf(world.read(1, 100_000))).toEqual(["old 1", "old 2", "old 3"]);
+
+  world.begin({ hardState: hardStateOf(3, "b") });
+  world.begin({ truncateFrom: indexOf(5), entries: [entryAt(5, 3, "newest 5")] });
+  expect(textsOf(world.read(5, 100_000))).toEqual(["newest 5"]);
+  expect(textsOf(world.read(1, 100_000))).toEqual(["old 1", "old 2", "old 3", "new 4", "newest 5"]);
+  world.close();
+});
+
+test("a read that is under way ends where a write replaces what it would come to", () => {
+  const world = openedLog(formattedDisk(smallSegment), smallSegment);
+  world.write({ hardState: hardStateOf(1, "a") });
+  for (let at = 1; at <= 5; at += 1) world.write({ entries: [entryAt(at, 1, `old ${at}`)] });
+
+  let found: unknown;
+  world.log.read(indexOf(1), 100_000, (result) => (found = result));
+  world.begin({ hardState: hardStateOf(2, "b") });
+  world.begin({ truncateFrom: indexOf(4), entries: [entryAt(4, 2, "new 4")] });
+  world.settle();
+  expect(textsOf(found as Parameters<typeof textsOf>[0])).toEqual(["old 1", "old 2", "old 3"]);
+  world.close();
 });
