@@ -19,6 +19,7 @@ function optionsOf(line: string): SimulateOptions {
     replicas: Number(given.get("replicas")),
     operations: Number(given.get("operations")),
     faults: given.get("faults")?.split(",") ?? "all",
+    untilMs: given.has("untilMs") ? Number(given.get("untilMs")) : undefined,
   };
 }
 
