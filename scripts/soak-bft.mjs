@@ -2,41 +2,19 @@
  * Long sweeps of PBFT clusters in memory: `npm run soak:bft -- [--twins 20000] [--mutations 50000] [--liars 10000] [--write]`.
  *
  * Prints a line for each kind of run, and every seed that broke a rule; ends with 1 if one did. With `--write`, docs/internals/bft-sweeps.md
- * gets the outcome. Owns: how many runs, on how many threads, and the table. Leaves to others: the runs (`test-support/bft-runs.ts`, which
- * is compiled into a folder of its own, since the build has no tests).
+ * gets the outcome. Owns: how many runs, on how many threads, and the table. Leaves to others: the runs (`test-support/bft-runs.ts`).
  */
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { availableParallelism, tmpdir } from "node:os";
+import { rmSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { commitOf } from "../bench/processes.mjs";
+import { compileRuns, root, runsIn } from "./bft-runs.mjs";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
 /** Seeds that a thread is given at a time. */
 const shareCount = 50;
-
-function compile() {
-  const folder = mkdtempSync(join(tmpdir(), "quorate-soak-bft-"));
-  const options = [
-    "--target",
-    "ES2023",
-    "--module",
-    "NodeNext",
-    "--types",
-    "node",
-    "--rootDir",
-    ".",
-    "--outDir",
-    folder,
-  ];
-  const words = ["tsc", "--ignoreConfig", "--strict", ...options, "test-support/bft-runs.ts"];
-  execFileSync("npx", words, { cwd: root, stdio: "inherit" });
-  writeFileSync(join(folder, "package.json"), '{ "type": "module" }\n');
-  return folder;
-}
 
 /** In a thread: runs the seeds that it is given. */
 async function work() {
@@ -92,8 +70,8 @@ async function soak() {
     },
   });
   const commit = commitOf();
-  const folder = compile();
-  const runs = pathToFileURL(join(folder, "test-support/bft-runs.js")).href;
+  const folder = compileRuns();
+  const runs = runsIn(folder);
   const { pairCount } = await import(runs);
   const from = Number(given["seed-base"]);
   const kinds = [

@@ -56,6 +56,23 @@ test("B14: correct primaries stay while loads of every shape come and go", () =>
   }
 });
 
+test("B25: two of four that conspire split the others, which is noticed, and the primary is proved to have lied", () => {
+  for (let seed = 1; seed <= 5; seed += 1) {
+    const cluster = new BftCluster({ replicas: 4, seed });
+    for (const id of ["a", "b"]) cluster.corrupt(id, liarNamed("conspiring"));
+    expect(() => cluster.submit("x", 1).run(100)).toThrow("another has");
+    // What was said already still arrives; that they differ is noticed each time.
+    for (let more = 0; more < 20 && cluster.evidence.length === 0; more += 1) {
+      try {
+        cluster.run(10);
+      } catch (error) {
+        expect(String(error)).toContain("another has");
+      }
+    }
+    expect(new Set(cluster.evidence.map(({ by }) => by))).toEqual(new Set(["a"]));
+  }
+});
+
 describe("a client that asks", () => {
   const clusterOf = (): BftCluster => new BftCluster({ replicas: 4, seed: 5 });
   const isKept = (cluster: BftCluster): boolean => cluster.correct.every(({ state }) => state.view === 0);
