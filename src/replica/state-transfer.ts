@@ -43,6 +43,8 @@ interface Asked {
 }
 
 interface Fetching {
+  /** Whose manifest it is: it keeps these chunks until they are fetched. */
+  readonly from: ReplicaId;
   readonly checkpoint: Checkpoint;
   readonly certificate: Certificate;
   /** By hash, in the order of the manifest: not there and not asked for. */
@@ -51,6 +53,9 @@ interface Fetching {
   open: number;
   bytesDone: number;
 }
+
+/** Whoever fetches a checkpoint has ended when it asks for nothing for so many times as long as an answer may take. */
+const silentReplies = 4;
 
 export class StateTransfer {
   readonly #parts: StateTransferParts;
@@ -62,6 +67,8 @@ export class StateTransfer {
   readonly #asked = new Map<ReplicaId, Asked>();
   /** Passed over until then. */
   readonly #restUntil = new Map<ReplicaId, number>();
+  /** Peers that fetch from here: when they asked last, and after how much silence they have ended. */
+  readonly #takers = new Map<ReplicaId, { at: number; readonly silenceMsMax: number }>();
   #reading = 0;
   #fetched = 0;
   /** Bytes may be asked for once this is positive; it grows with time. */
@@ -101,6 +108,7 @@ export class StateTransfer {
     const passed = this.#lastStep === undefined ? 0 : now - this.#lastStep;
     this.#lastStep = now;
     this.#allowance = Math.min(limits.bytesPerSecondMax, this.#allowance + (passed / 1000) * limits.bytesPerSecondMax);
+    this.#forgetTakers(now);
     if (this.#wanted === undefined) return;
     const peers = this.#parts.peers();
     for (const [peer, { what, at }] of this.#asked) {
@@ -108,7 +116,10 @@ export class StateTransfer {
       this.#asked.delete(peer);
       this.#rest(peer, now);
       if (what !== "manifest") this.#putBack(what);
+      // It may not keep this one any longer.
+      if (peer === this.#fetching?.from) this.#abandon();
     }
+    if (this.#fetching !== undefined && !peers.includes(this.#fetching.from)) this.#abandon();
     for (const peer of peers) {
       const isFree = !this.#asked.has(peer) && now >= (this.#restUntil.get(peer) ?? 0);
       if (isFree) this.#ask(peer, now);
@@ -120,9 +131,9 @@ export class StateTransfer {
     if (message === undefined) return this.#parts.dropped("malformed transfer message", `from ${from}`);
     switch (message.kind) {
       case "manifestRequest":
-        return this.#giveManifest(from, message.index);
+        return this.#giveManifest(from, message.index, now);
       case "chunkRequest":
-        return this.#giveChunk(from, message);
+        return this.#giveChunk(from, message, now);
       case "manifestReply":
         return this.#onManifest(from, message, now);
       case "chunkReply":
@@ -175,7 +186,7 @@ export class StateTransfer {
       dropped("checkpoint manifest", `from ${from}: it is not certified, or not of entry ${wanted} or later`);
       return this.#rest(from, now);
     }
-    this.#begin({ checkpoint, certificate, missing: new Map(), open: 0, bytesDone: 0 });
+    this.#begin({ from, checkpoint, certificate, missing: new Map(), open: 0, bytesDone: 0 });
   }
 
   #isBelieved({ last, root }: Checkpoint, wanted: LogIndex): boolean {
@@ -231,8 +242,10 @@ export class StateTransfer {
     if (what === undefined) return;
     this.#asked.delete(from);
     this.#rest(from, now);
-    // It has a newer one by now, as others soon will; what came of this one is used again if the next one names it too.
-    if (what !== "manifest") this.#abandon();
+    if (what === "manifest") return;
+    this.#putBack(what);
+    // Others may have another one. If whoever gave this one has it no more, what came of it is used again where the next one names it too.
+    if (from === this.#fetching?.from) this.#abandon();
   }
 
   #finishIfWhole(fetching: Fetching): void {
@@ -269,17 +282,34 @@ export class StateTransfer {
     this.#restUntil.set(peer, now + this.#parts.limits.restMs);
   }
 
-  #giveManifest(to: ReplicaId, index: LogIndex): void {
-    const { certified, certificate } = this.#parts.store;
+  #giveManifest(to: ReplicaId, index: LogIndex, now: number): void {
+    const { store, limits } = this.#parts;
+    const { certified, certificate } = store;
     if (certified === undefined || certificate === undefined || certified.last.index < index) {
       return this.#send(to, { kind: "manifestAbsent", index });
     }
+    store.keepFor(to, certified);
+    // A large chunk may use up what a slow peer may take for a long time.
+    const largest = Math.max(0, ...certified.chunks.map(({ bytes }) => bytes));
+    const chunkMs = (largest / limits.bytesPerSecondMax) * 1000;
+    this.#takers.set(to, { at: now, silenceMsMax: silentReplies * limits.replyMs + 2 * chunkMs });
     this.#send(to, { kind: "manifestReply", certificate, manifest: encodeManifest(certified) });
   }
 
+  /** Whoever has asked for nothing lately has all, or will ask for another one: otherwise checkpoints would be kept for ever. */
+  #forgetTakers(now: number): void {
+    for (const [peer, { at, silenceMsMax }] of this.#takers) {
+      if (now - at < silenceMsMax) continue;
+      this.#takers.delete(peer);
+      this.#parts.store.keepFor(peer, undefined);
+    }
+  }
+
   /** Too many questions at once are dropped: they are asked again, here or elsewhere. */
-  #giveChunk(to: ReplicaId, chunk: ChunkName): void {
+  #giveChunk(to: ReplicaId, chunk: ChunkName, now: number): void {
     const { store, limits } = this.#parts;
+    const taker = this.#takers.get(to);
+    if (taker !== undefined) taker.at = now;
     if (this.#reading >= limits.readsInFlightMax) return;
     const hash = chunk.hash.slice();
     this.#reading += 1;

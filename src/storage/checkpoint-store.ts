@@ -14,7 +14,7 @@
  */
 import { ByteReader, ByteWriter, equalBytes, hexOf } from "../base/bytes.js";
 import type { Certificate, Checkpoint, ChunkName } from "../model/checkpoint.js";
-import type { LogIndex } from "../model/ids.js";
+import type { LogIndex, ReplicaId } from "../model/ids.js";
 import { DiskError, type Disk } from "../ports/disk.js";
 import type { Hash } from "../ports/hash.js";
 import { decodeManifest, encodeManifest, readCertificate, writeCertificate } from "../wire/checkpoint-codec.js";
@@ -48,6 +48,8 @@ export class CheckpointStore {
   readonly #leftovers = new Set<string>();
   /** Chunks of checkpoints that are being made or fetched: no manifest names them yet. */
   readonly #held = new Set<string>();
+  /** What each peer fetches. */
+  readonly #given = new Map<ReplicaId, Checkpoint>();
   #writing = 0;
   #closing: (() => void) | undefined;
 
@@ -162,6 +164,17 @@ export class CheckpointStore {
         done(notPublished);
       });
     });
+  }
+
+  /** This one stays whole, however old, while a peer fetches it; undefined: none for this peer any more. */
+  keepFor(peer: ReplicaId, checkpoint: Checkpoint | undefined): void {
+    const before = this.#given.get(peer);
+    if (before === checkpoint) return;
+    if (checkpoint === undefined) this.#given.delete(peer);
+    else this.#given.set(peer, checkpoint);
+    const { certified } = this;
+    if (before !== undefined && certified !== undefined)
+      this.#keepOnly(({ last }) => last.index >= certified.last.index);
   }
 
   /** Whatever nobody else vouches for is removed. */
@@ -285,8 +298,10 @@ export class CheckpointStore {
   }
 
   /** Chunks that only removed checkpoints named go with them. A removal that is lost in a crash is made again at the next start. */
-  #keepOnly(isKept: (checkpoint: Checkpoint) => boolean): void {
+  #keepOnly(isWanted: (checkpoint: Checkpoint) => boolean): void {
     const named = new Set<string>(this.#held);
+    const given = new Set(this.#given.values());
+    const isKept = (checkpoint: Checkpoint): boolean => isWanted(checkpoint) || given.has(checkpoint);
     for (const { last } of this.#published.filter((each) => !isKept(each))) this.#remove(nameOf(last.index));
     this.#published = this.#published.filter(isKept);
     for (const { chunks } of this.#published) for (const { hash } of chunks) named.add(hexOf(hash));

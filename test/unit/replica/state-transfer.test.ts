@@ -160,3 +160,56 @@ test("a chunk that is not what its hash says is not kept, and comes from another
   }
   expect(done).toEqual([checkpoint]);
 });
+
+test("a peer that has another checkpoint by now is passed over; the one whose manifest it is gives the rest", () => {
+  const { transfer, asked, done, answer, begin } = fetching();
+  begin(0);
+  transfer.step(200);
+  while (asked.length > 0) {
+    for (const one of asked.splice(0)) {
+      if (one.message.kind !== "chunkRequest") throw new Error(`asked for ${one.message.kind}`);
+      if (one.peer === "c") answer("c", { kind: "chunkAbsent", hash: one.message.hash }, 200);
+      else answer(one.peer, replyTo(one), 200);
+    }
+  }
+  expect(done).toEqual([checkpoint]);
+});
+
+test("once whoever gave the manifest has the checkpoint no more, another manifest is asked for", () => {
+  const { transfer, asked, done, answer, begin } = fetching();
+  begin(0);
+  transfer.step(200);
+  const [one] = asked.splice(0).filter(({ peer }) => peer === "b");
+  if (one?.message.kind !== "chunkRequest") throw new Error("nothing was asked of b");
+  answer("b", { kind: "chunkAbsent", hash: one.message.hash }, 200);
+  expect(transfer.progress).toBeUndefined();
+  transfer.step(400);
+  expect(asked.map(({ message }) => message.kind)).toContain("manifestRequest");
+  expect(done).toEqual([]);
+});
+
+test("what a peer fetches is kept until it has asked for nothing for a while, however many newer ones there are", () => {
+  const giver = fetching();
+  giver.begin(0);
+  giver.transfer.step(200);
+  while (giver.asked.length > 0) for (const one of giver.asked.splice(0)) giver.answer(one.peer, replyTo(one), 200);
+  const [first] = chunks;
+  if (first === undefined) throw new Error("there are chunks");
+  giver.answer("d", { kind: "manifestRequest", index: indexOf(1) }, 1_000);
+
+  const newer = { ...plain, last: { index: indexOf(30), term: termOf(1) }, chunks: [] };
+  const newest: Checkpoint = { ...newer, root: testHash.sha256(encodeManifest(newer)) };
+  giver.store.publish(newest, () => {});
+  giver.disk.settle();
+  giver.store.certify({ index: indexOf(30), root: newest.root, bytes: 1, by: ["b", "c"] }, () => {});
+  giver.disk.settle();
+  expect(giver.store.certified).toEqual(newest);
+  expect(giver.store.has(first)).toBe(true);
+
+  giver.answer("d", { kind: "chunkRequest", ...first }, 4_000);
+  giver.transfer.step(7_900);
+  expect(giver.store.has(first)).toBe(true);
+  giver.transfer.step(8_100);
+  expect(giver.store.has(first)).toBe(false);
+  expect(giver.store.all).toEqual([newest]);
+});
