@@ -123,6 +123,7 @@ export class BftGroup {
     );
     if (opened.kind === "refused") throw new Error(opened.message);
     network.listen(`${id}:1`, (connect) => opened.core.engine.acceptPeer(connect));
+    network.listen(`${id}:2`, (connect) => opened.core.acceptClient(connect));
     this.running.set(id, opened);
   }
 
@@ -133,7 +134,7 @@ export class BftGroup {
     const life = this.#lives.get(id);
     if (life !== undefined) life.isAlive = false;
     this.disks.get(id)?.crash("nothing");
-    this.network.unlisten(`${id}:1`);
+    for (const port of [1, 2]) this.network.unlisten(`${id}:${port}`);
     this.running.delete(id);
   }
 

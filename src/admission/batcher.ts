@@ -8,8 +8,9 @@ import type { AdmissionLimits } from "../api/config.js";
 import type { ReplicaId } from "../model/ids.js";
 import type { RequestKey } from "../model/request.js";
 
+/** What travels and is ordered as one: a request, or several under one signature (`replica/request-form.ts`). */
 export interface QueuedRequest {
-  readonly key: RequestKey;
+  readonly keys: readonly RequestKey[];
   readonly bytes: Uint8Array;
   /** The replica whose client asks. */
   readonly from: ReplicaId;
@@ -20,14 +21,16 @@ export class Batcher {
   #queue: QueuedRequest[] = [];
   /** Taken from the front of `#queue` so far; the array is cut when it is used up. */
   #taken = 0;
+  #count = 0;
   #bytes = 0;
 
   constructor(limits: AdmissionLimits) {
     this.#limits = limits;
   }
 
+  /** Of single requests. */
   get count(): number {
-    return this.#queue.length - this.#taken;
+    return this.#count;
   }
 
   get isFull(): boolean {
@@ -36,6 +39,7 @@ export class Batcher {
 
   add(request: QueuedRequest): void {
     this.#queue.push(request);
+    this.#count += request.keys.length;
     this.#bytes += request.bytes.length;
   }
 
@@ -44,14 +48,17 @@ export class Batcher {
     const { batchCountMax, batchBytesMax } = this.#limits;
     const start = this.#taken;
     let end = start;
+    let count = 0;
     let bytes = 0;
-    while (end < this.#queue.length && end - start < batchCountMax) {
-      const length = this.#queue[end]?.bytes.length ?? 0;
-      if (end > start && bytes + length > batchBytesMax) break;
-      bytes += length;
+    for (let next = this.#queue[end]; next !== undefined; next = this.#queue[end]) {
+      const isOver = count + next.keys.length > batchCountMax || bytes + next.bytes.length > batchBytesMax;
+      if (end > start && isOver) break;
+      count += next.keys.length;
+      bytes += next.bytes.length;
       end += 1;
     }
     const batch = start === 0 && end === this.#queue.length ? this.#queue : this.#queue.slice(start, end);
+    this.#count -= count;
     this.#bytes -= bytes;
     this.#taken = end;
     if (end === this.#queue.length) {
@@ -66,6 +73,7 @@ export class Batcher {
     const waited = this.#queue.slice(this.#taken);
     this.#queue = [];
     this.#taken = 0;
+    this.#count = 0;
     this.#bytes = 0;
     return waited;
   }

@@ -40,7 +40,7 @@ export class Intake {
     this.#closed = reason;
     if (reason === undefined || this.#batcher.count === 0) return [];
     const waited = this.#batcher.clear();
-    for (const { key } of waited) this.#table.giveBack(key);
+    for (const { keys } of waited) for (const key of keys) this.#table.giveBack(key);
     return waited;
   }
 
@@ -48,17 +48,28 @@ export class Intake {
     return this.#closed !== undefined;
   }
 
-  /** Why it is not taken, if so. A repeated request is taken silently: its reply comes from execution. */
+  /**
+   * Why it is not taken, if so. A repeated request is taken silently: its reply comes from execution. Of several that travel together
+   * one is enough: the others are repeated or refused in execution.
+   */
   take(request: QueuedRequest): AdmissionRefusal | undefined {
-    const { key } = request;
-    const admission = this.#table.look(key);
-    if (admission.kind === "repeated") return undefined;
-    if (this.#closed !== undefined) return this.#closed;
-    if (admission.kind === "gap") return { code: "GAP", next: admission.next };
-    if (this.#batcher.isFull) {
-      return { code: "OVERLOADED", queued: this.#batcher.count, limit: this.#limits.queueCountMax };
+    let refusal: AdmissionRefusal | undefined;
+    let isTaken = false;
+    for (const key of request.keys) {
+      const admission = this.#table.look(key);
+      if (admission.kind === "repeated") continue;
+      if (!isTaken && this.#closed !== undefined) return this.#closed;
+      if (admission.kind === "gap") {
+        refusal ??= { code: "GAP", next: admission.next };
+        continue;
+      }
+      if (!isTaken && this.#batcher.isFull) {
+        return { code: "OVERLOADED", queued: this.#batcher.count, limit: this.#limits.queueCountMax };
+      }
+      this.#table.take(key);
+      isTaken = true;
     }
-    this.#table.take(key);
+    if (!isTaken) return refusal;
     this.#batcher.add(request);
     return undefined;
   }

@@ -1,7 +1,7 @@
 /**
  * The client core's links over the network port: one `Link` for each address that the core opens.
  *
- * Owns: handshakes as a client, and that all replicas talked to belong to one cluster: sessions of two clusters have the same
+ * Owns: handshakes as a client, signing once what is asked in one turn, and that all replicas talked to belong to one cluster: sessions of two clusters have the same
  * numbers and must never be mixed. Leaves to others: which address to open and when (`routes.ts`). Used by
  * `networked-client.ts`.
  */
@@ -15,6 +15,7 @@ import type { Signer } from "../ports/signatures.js";
 import { Link } from "../transport/link.js";
 import { clientMessageTypes, decodeReplicaMessage, encodeClientMessage } from "../wire/client-codec.js";
 import { encodeRequest } from "../wire/request-codec.js";
+import { cutIntoBundles } from "../wire/signed-batch.js";
 import {
   noConfiguration,
   noDisk,
@@ -36,7 +37,7 @@ export interface NetworkLinksOptions {
   readonly machineVersion: number;
   /** Empty: whichever cluster the first replica belongs to. */
   readonly clusterId: string;
-  /** Signs each request, in the cluster of this id. */
+  /** Signs requests, in the cluster of this id. */
   readonly signer?: Signer | undefined;
   readonly ready: (address: string) => void;
   readonly closed: (address: string, cause: string) => void;
@@ -56,6 +57,8 @@ export class NetworkLinks implements ClientLinks {
   readonly #links = new Map<string, Link>();
   readonly #hopeless = new Set<string>();
   readonly #cluster: { id: string };
+  /** Encoded, for the end of the turn. */
+  readonly #unsigned = new Map<Link, { readonly bytes: Uint8Array }[]>();
 
   /** `others`: whoever they talk to is of the same cluster. */
   constructor(options: NetworkLinksOptions, others?: NetworkLinks) {
@@ -93,14 +96,29 @@ export class NetworkLinks implements ClientLinks {
   }
 
   send(address: string, message: ClientMessage): void {
-    const said = message.kind === "request" ? this.#signed(message.request) : message;
-    this.#links.get(address)?.send(clientMessageTypes[said.kind], encodeClientMessage(said));
+    const link = this.#links.get(address);
+    if (link === undefined) return;
+    if (message.kind === "request" && this.#options.signer !== undefined) this.#sign(address, link, message.request);
+    else link.send(clientMessageTypes[message.kind], encodeClientMessage(message));
   }
 
-  #signed(request: Request): ClientMessage {
-    const { signer, hash } = this.#options;
-    if (signer === undefined) return { kind: "request", request };
-    return { kind: "signed", bundle: sealBundle(this.#cluster.id, signer, hash, [encodeRequest(request)]) };
+  /** At the end of the turn, with whatever else is asked in it. */
+  #sign(address: string, link: Link, request: Request): void {
+    const { clock, hash, signer } = this.#options;
+    const bytes = encodeRequest(request);
+    const waiting = this.#unsigned.get(link);
+    if (waiting !== undefined) return void waiting.push({ bytes });
+    const requests = [{ bytes }];
+    this.#unsigned.set(link, requests);
+    clock.atTurnEnd(() => {
+      this.#unsigned.delete(link);
+      // What a link that is gone was to carry is asked again over the next one.
+      if (signer === undefined || this.#links.get(address) !== link) return;
+      for (const bundle of cutIntoBundles(requests)) {
+        const encoded = bundle.map((each) => each.bytes);
+        link.send(clientMessageTypes.signed, sealBundle(this.#cluster.id, signer, hash, encoded));
+      }
+    });
   }
 
   #onReady(address: string, link: Link): void {

@@ -63,6 +63,8 @@ export interface BftDriverParts {
 
 type Persist = Extract<BftEffect, { readonly kind: "persist" }>;
 const noPayload = new Uint8Array(0);
+/** Whoever sends more has so many watched already: if they are not decided, the primary is given up for them. */
+const marksWatchedMax = 1_024;
 
 export class BftDriver implements Driver {
   readonly #parts: BftDriverParts;
@@ -83,6 +85,8 @@ export class BftDriver implements Driver {
   #entriesProposed = 0;
   /** Marks of this and other replicas, for the next batch. */
   #marksAsked: Uint8Array[] = [];
+  /** Overdue, of this and other replicas, in this view. */
+  readonly #marksWatched = new Map<Digest, RequestName>();
   /** Names of those that are not decided yet, in this view. */
   readonly #marksOrdered = new Set<Digest>();
   #role: BftRole | undefined;
@@ -187,7 +191,7 @@ export class BftDriver implements Driver {
       case "attested":
         return this.#turn({ kind: "checkpointed", index: message.last.index, digest: hexOf(message.root) });
       case "overdue":
-        return this.#watch(message.requests);
+        return this.#watch(message);
       case "installed":
         return this.#onInstalled(message.last.index, message.time);
       case "checkpointed":
@@ -222,7 +226,7 @@ export class BftDriver implements Driver {
     const { primary, isChanging } = this.#role ?? {};
     const name = decodeBundle(bytes, limits, hash)?.name;
     if (name === undefined) return;
-    if (isOverdue) this.#turn({ kind: "request", request: name });
+    if (isOverdue) this.#watchMark(name);
     if (this.isLeading) this.#orderMark(name, bytes);
     for (const to of this.#state.replicas) {
       if (to !== self && (isOverdue || (to === primary && isChanging === false))) {
@@ -231,10 +235,20 @@ export class BftDriver implements Driver {
     }
   }
 
-  /** The primary orders it; the others were told because it waits for too long. */
+  /** The primary orders it; the others were told because it waits for too long. Whoever told them may have left the primary out. */
   #onMark(request: RequestName, bytes: Uint8Array): void {
-    if (this.isLeading) this.#orderMark(request, bytes);
-    else this.#turn({ kind: "request", request });
+    if (this.isLeading) return this.#orderMark(request, bytes);
+    const { primary, isChanging } = this.#role ?? {};
+    if (primary === undefined || isChanging !== false) return;
+    this.#watchMark(request);
+    this.#world.send(primary, peerMessageTypes.mark, bytes);
+  }
+
+  /** Until it is decided, or another primary is told of it again. */
+  #watchMark(request: RequestName): void {
+    if (this.#marksWatched.size >= marksWatchedMax) return;
+    this.#marksWatched.set(request.id, request);
+    this.#turn({ kind: "request", request });
   }
 
   /** Sent again while it is being ordered, it is ordered once. */
@@ -246,12 +260,13 @@ export class BftDriver implements Driver {
   }
 
   /** Requests that wait for too long: the primary is watched from now on, unless they are decided already and not executed here yet. */
-  #watch(requests: readonly Uint8Array[]): void {
+  #watch({ requests, ended }: Extract<ToDriver, { readonly kind: "overdue" }>): void {
     const { limits, hash } = this.#parts;
-    for (const bytes of requests) {
-      const request = decodeBundle(bytes, limits, hash)?.name;
+    const nameOf = (bytes: Uint8Array): RequestName | undefined => decodeBundle(bytes, limits, hash)?.name;
+    for (const request of requests.map(nameOf)) {
       if (request !== undefined && !this.decided.has(request)) this.#inputs.push({ kind: "request", request });
     }
+    for (const request of ended.map(nameOf)) if (request !== undefined) this.#inputs.push({ kind: "settled", request });
     this.#turn();
   }
 
@@ -385,6 +400,7 @@ export class BftDriver implements Driver {
       this.#time.observe(time);
       for (const { id } of requests) {
         this.#marksOrdered.delete(id);
+        this.#marksWatched.delete(id);
         this.#marks.decided(id, index, now);
       }
       if (kind === "checkpoint") for (const id of this.#checkpointsAsked.splice(0)) this.#instructed(id, "done");
@@ -398,6 +414,8 @@ export class BftDriver implements Driver {
     this.#proposals = [];
     this.#marksAsked = [];
     this.#marksOrdered.clear();
+    for (const request of this.#marksWatched.values()) this.#inputs.push({ kind: "settled", request });
+    this.#marksWatched.clear();
     for (const id of this.#checkpointsAsked.splice(0)) this.#instructed(id, "unknown");
     this.#tellRole(role);
     if (!role.isChanging) this.#marks.restart(this.#world.clock.monotonic());

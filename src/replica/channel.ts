@@ -29,8 +29,8 @@ export type ToEngine =
   | { readonly kind: "checkpointed"; readonly last: EntryId }
   /** A checkpoint of this entry is durable here, with this root; said again until it is certified. Only where the core certifies them. */
   | { readonly kind: "attested"; readonly last: EntryId; readonly root: Uint8Array }
-  /** Requests that have waited too long for their place in the order, as they travel. */
-  | { readonly kind: "overdue"; readonly requests: readonly Uint8Array[] }
+  /** What has waited too long for its place in the order, as it travels, and what was told so and does not wait any more. */
+  | { readonly kind: "overdue"; readonly requests: readonly Uint8Array[]; readonly ended: readonly Uint8Array[] }
   /** A fetched checkpoint has taken the place of the host's state. */
   | {
       readonly kind: "installed";

@@ -21,7 +21,7 @@ export interface ForwardedParts {
   readonly requests: Pick<Requests, "refuse">;
   readonly divergence: Pick<Divergence, "accused">;
   readonly reports: Pick<OrderedReports, "forwarded">;
-  /** A request of another replica's client, in a form that may be ordered. */
+  /** Of another replica's clients, in a form that may be ordered. */
   readonly request: (request: QueuedRequest) => void;
   /** Asks for another turn, soon. */
   readonly again: () => void;
@@ -38,7 +38,7 @@ export function receiveForwarded(parts: ForwardedParts, from: ReplicaId, payload
       // Only the leader of now may say no: to an earlier one the request may have gone as well, and be ordered by the next.
       if (from !== parts.leader()) return parts.dropped("refusal by no leader", `from ${from}`);
       const { key, refusal } = message.message;
-      return parts.requests.refuse(parts.self, key, refusal);
+      return parts.requests.refuse(parts.self, [key], refusal);
     }
     case "accusation":
       return parts.divergence.accused(from, message.accusation);
@@ -54,9 +54,9 @@ export function receiveForwarded(parts: ForwardedParts, from: ReplicaId, payload
 
 function admit({ form, request, again, dropped }: ForwardedParts, from: ReplicaId, bytes: Uint8Array): void {
   let isInTurn = true;
-  form.admit(bytes, from, (key) => {
-    if (key === undefined) return dropped("malformed request", `from ${from}`);
-    request({ key, bytes, from });
+  form.admit(bytes, from, (keys) => {
+    if (keys === undefined) return dropped("malformed request", `from ${from}`);
+    request({ keys, bytes, from });
     if (!isInTurn) again();
   });
   isInTurn = false;

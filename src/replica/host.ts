@@ -138,7 +138,7 @@ export class Host {
     const { counters } = this;
     const asking = { self, executor, admission, form, counters, hash, toEngine, answer, sendOn, dropped, again };
     const requests = (this.#requests = new Requests(asking));
-    const refuse: OutgoingParts["refuse"] = (from, key, refusal) => requests.refuse(from, key, refusal);
+    const refuse: OutgoingParts["refuse"] = (from, keys, refusal) => requests.refuse(from, keys, refusal);
     this.#proposals = new Proposals({ self, executor, admission, clock, form, toEngine, refuse, isLeading });
     const waiting = (): ReturnType<Requests["waiting"]> => requests.waiting();
     this.#overdue = new Overdue({ self, executor, admission, clock, form, waiting, leader, sendOn, toEngine });
@@ -190,7 +190,7 @@ export class Host {
     this.#parts.again();
   }
 
-  /** A request of a client that signs for itself. */
+  /** Of a client that signs for itself. */
   signedRequest(connection: number, bundle: Uint8Array): void {
     this.#requests.addSigned(connection, bundle, () => this.#closed);
   }
@@ -248,6 +248,7 @@ export class Host {
     this.#divergence.look();
     this.#checkpointer.look();
     this.#queries.answerReady(this.#execution.index);
+    this.#requests.send();
     this.#proposals.send(this.#role);
     this.#askBarrier();
   }

@@ -17,7 +17,7 @@ export interface OutgoingParts {
   readonly admission: AdmissionLimits;
   readonly intake: Intake;
   readonly toEngine: (message: ToEngine) => void;
-  readonly refuse: (from: ReplicaId, key: RequestKey, refusal: AdmissionRefusal) => void;
+  readonly refuse: (from: ReplicaId, keys: readonly RequestKey[], refusal: AdmissionRefusal) => void;
 }
 
 export class Outgoing {
@@ -41,7 +41,7 @@ export class Outgoing {
   take(): void {
     for (const request of this.#requests) {
       const refusal = this.#parts.intake.take(request);
-      if (refusal !== undefined) this.#parts.refuse(request.from, request.key, refusal);
+      if (refusal !== undefined) this.#parts.refuse(request.from, request.keys, refusal);
     }
     this.#requests = [];
   }
@@ -53,7 +53,7 @@ export class Outgoing {
     while (this.#requests.length > queueCountMax) {
       const last = this.#requests.pop();
       if (last !== undefined)
-        refuse(last.from, last.key, { code: "OVERLOADED", queued: queueCountMax, limit: queueCountMax });
+        refuse(last.from, last.keys, { code: "OVERLOADED", queued: queueCountMax, limit: queueCountMax });
     }
   }
 

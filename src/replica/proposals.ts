@@ -59,7 +59,7 @@ export class Proposals {
   /** Why nothing is taken or proposed for clients from now on, what was taken and waits for an entry included; undefined: it is. */
   close(reason: AdmissionRefusal | undefined): void {
     const waited = this.#intake.close(reason);
-    if (reason !== undefined) for (const { from, key } of waited) this.#parts.refuse(from, key, reason);
+    if (reason !== undefined) for (const { from, keys } of waited) this.#parts.refuse(from, keys, reason);
   }
 
   executed({ key, reply }: Executed): void {

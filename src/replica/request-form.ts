@@ -1,18 +1,34 @@
 /**
- * How a request travels from the replica that has it from its client to the leader, and lies in a batch there.
+ * How requests travel from the replica that has them from its clients to the leader, and lie in a batch there.
  *
- * Owns: the form of crash faults, in which every replica is believed: the request as it is. Leaves to others: the signed form
+ * Owns: the form of crash faults, in which every replica is believed: each request by itself, as it is. Leaves to others: the signed form
  * (`bundle-form.ts`). Called by `host.ts` and what it is made of.
  */
 import type { ReplicaId } from "../model/ids.js";
 import type { RequestKey } from "../model/request.js";
 import { encodeBatch, peekRequest } from "../wire/request-codec.js";
 
+/** A client's; its key is what `peekRequest` has found in it. */
+export interface KeyedRequest {
+  readonly key: RequestKey;
+  readonly bytes: Uint8Array;
+}
+
+/** As it travels: one request, or several that are ordered together. */
+export interface Wrapped {
+  readonly keys: readonly RequestKey[];
+  readonly bytes: Uint8Array;
+}
+
 export interface RequestForm {
-  /** Of a client of this replica, as it goes out; `request` was looked at by `peekRequest`. */
-  wrap(request: Uint8Array): Uint8Array;
+  /** Of clients of this replica, all that came in a turn: as they go out, in their order. */
+  wrap(requests: readonly KeyedRequest[]): readonly Wrapped[];
   /** As it came from another replica, or signed by a client itself. `done` within the call or later, or never: it is not genuine. Undefined: it is malformed. */
-  admit(wrapped: Uint8Array, from: ReplicaId, done: (key: RequestKey | undefined, signer?: string) => void): void;
+  admit(
+    wrapped: Uint8Array,
+    from: ReplicaId,
+    done: (keys: readonly RequestKey[] | undefined, signer?: string) => void,
+  ): void;
   /** Nothing more comes from there. */
   left(from: string): void;
   /** The payload of an entry. */
@@ -23,8 +39,11 @@ export interface RequestForm {
 
 export function plainForm(): RequestForm {
   return {
-    wrap: (request) => request,
-    admit: (request, _from, done) => done(peekRequest(request)),
+    wrap: (requests) => requests.map(({ key, bytes }) => ({ keys: [key], bytes })),
+    admit: (request, _from, done) => {
+      const key = peekRequest(request);
+      done(key === undefined ? undefined : [key]);
+    },
     left: () => {},
     batch: (requests) => encodeBatch(requests),
     overdueMs: undefined,

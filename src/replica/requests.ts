@@ -18,7 +18,7 @@ import { peekRequest } from "../wire/request-codec.js";
 import type { ToEngine } from "./channel.js";
 import type { HostCounters } from "./host-counters.js";
 import { Confirmations } from "./confirmations.js";
-import type { RequestForm } from "./request-form.js";
+import type { KeyedRequest, RequestForm } from "./request-form.js";
 import { Waiting, type WaitingRequest } from "./waiting.js";
 
 export interface RequestsParts {
@@ -41,6 +41,8 @@ export class Requests {
   readonly #parts: RequestsParts;
   readonly #waiting = new Waiting();
   readonly #confirmations: Confirmations;
+  /** Of this turn, with what waits for them. */
+  #unsent: (KeyedRequest & { readonly waits: WaitingRequest })[] = [];
 
   constructor(parts: RequestsParts) {
     this.#parts = parts;
@@ -58,38 +60,63 @@ export class Requests {
 
   /** An encoded request (`wire/request-codec.ts`). `closed`: why none is taken, if so. */
   add(connection: number, bytes: Uint8Array, closed: AdmissionRefusal | undefined): void {
-    const { dropped, form } = this.#parts;
+    const { dropped, sendOn } = this.#parts;
     const key = peekRequest(bytes);
     if (key === undefined) return dropped("malformed request", `connection ${connection}`);
-    this.#take({ connection, key, closed }, () => form.wrap(bytes));
+    const refusal = closed ?? this.#waiting.pressure(connection, this.#parts.admission);
+    if (refusal !== undefined) return this.#refuse(connection, key, refusal);
+    if (this.#answerStored(connection, key)) return;
+    const waits = { key, size: bytes.length, queued: undefined, connection };
+    const present = this.#waiting.add(waits);
+    if (present === undefined) this.#unsent.push({ key, bytes, waits });
+    // A request that waits already is on its way: only a lost message makes a client ask twice, so it goes out again.
+    else if (present.queued !== undefined) sendOn(present.queued);
   }
 
   /** Under the client's own signature. What is not genuine is not answered. `closed` is asked once it is verified. */
   addSigned(connection: number, bundle: Uint8Array, closed: () => AdmissionRefusal | undefined): void {
-    const { form, dropped } = this.#parts;
-    form.admit(bundle, senderOf(connection), (key, signer) => {
-      if (key === undefined) return dropped("malformed signed request", `connection ${connection}`);
+    const { self, form, dropped, again } = this.#parts;
+    form.admit(bundle, senderOf(connection), (keys, signer) => {
+      if (keys === undefined) return dropped("malformed signed request", `connection ${connection}`);
       // It would wait in the place of the session's own client, and hear what that is answered.
-      if (!this.#isOwner(key, signer)) return dropped("session of another key", `connection ${connection}`);
-      this.#take({ connection, key, closed: closed() }, () => bundle);
-      this.#parts.again();
+      if (!keys.every((key) => this.#isOwner(key, signer)))
+        return dropped("session of another key", `connection ${connection}`);
+      this.#takeSigned(connection, { keys, bytes: bundle, from: self }, closed());
+      again();
     });
   }
 
-  #take(
-    { connection, key, closed }: { connection: number; key: RequestKey; closed: AdmissionRefusal | undefined },
-    wrap: () => Uint8Array,
-  ): void {
-    const { self, admission, answer, sendOn, counters } = this.#parts;
+  #takeSigned(connection: number, queued: QueuedRequest, closed: AdmissionRefusal | undefined): void {
+    const { admission, sendOn, counters } = this.#parts;
+    const { keys, bytes } = queued;
     const refusal = closed ?? this.#waiting.pressure(connection, admission);
-    if (refusal !== undefined) return this.#refuse(connection, key, refusal);
-    const stored = this.#storedReply(key);
-    if (stored !== undefined) return answer(connection, stored);
-    const wrapped = wrap();
-    const added = this.#waiting.add({ key, bytes: wrapped, connection });
-    // A request that waits already is on its way: only a lost message makes a client ask twice, so it goes out again.
-    sendOn({ key, bytes: wrapped, from: self });
-    if (added) counters.requestsAdmitted += 1;
+    let isNews = false;
+    for (const key of keys) {
+      if (refusal !== undefined) this.#refuse(connection, key, refusal);
+      else if (!this.#answerStored(connection, key)) {
+        isNews = true;
+        const size = Math.ceil(bytes.length / keys.length);
+        if (this.#waiting.add({ key, size, queued, connection }) === undefined) counters.requestsAdmitted += 1;
+      }
+    }
+    if (isNews) sendOn(queued);
+  }
+
+  /** What came in this turn goes out together. */
+  send(): void {
+    if (this.#unsent.length === 0) return;
+    const { self, form, sendOn, counters } = this.#parts;
+    // What was refused meanwhile must not leave.
+    const unsent = this.#unsent.filter(({ key, waits }) => this.#waiting.find(key) === waits);
+    this.#unsent = [];
+    counters.requestsAdmitted += unsent.length;
+    let at = 0;
+    for (const { keys, bytes } of form.wrap(unsent)) {
+      const queued = { keys, bytes, from: self };
+      for (const { waits } of unsent.slice(at, at + keys.length)) waits.queued = queued;
+      at += keys.length;
+      sendOn(queued);
+    }
   }
 
   /** A client asks what is answered here. If nothing is taken it hears nothing: others will do. */
@@ -107,9 +134,11 @@ export class Requests {
     return this.#waiting.all();
   }
 
-  /** Everything that waits, as it goes out again to another leader. */
+  /** Everything that waits and has left before, as it goes out again to another leader. */
   all(): QueuedRequest[] {
-    return [...this.#waiting.all()].map(({ key, bytes }) => ({ key, bytes, from: this.#parts.self }));
+    const all = new Set<QueuedRequest>();
+    for (const { queued } of this.#waiting.all()) if (queued !== undefined) all.add(queued);
+    return [...all];
   }
 
   executed(index: LogIndex, { key, reply, repeated }: Executed): void {
@@ -122,20 +151,27 @@ export class Requests {
   }
 
   /** Of this replica's client, or of the client of another, which is told. */
-  refuse(from: ReplicaId, key: RequestKey, refusal: AdmissionRefusal): void {
+  refuse(from: ReplicaId, keys: readonly RequestKey[], refusal: AdmissionRefusal): void {
     const { self, toEngine } = this.#parts;
-    if (from !== self) {
-      const payload = encodeHostMessage({ kind: "refused", message: { kind: "requestRefused", key, refusal } });
-      return toEngine({ kind: "forward", as: "host", to: from, payload });
+    for (const key of keys) {
+      if (from !== self) {
+        const payload = encodeHostMessage({ kind: "refused", message: { kind: "requestRefused", key, refusal } });
+        toEngine({ kind: "forward", as: "host", to: from, payload });
+        continue;
+      }
+      const request = this.#waiting.take(key);
+      if (request !== undefined) this.#refuse(request.connection, key, refusal);
     }
-    const request = this.#waiting.take(key);
-    if (request !== undefined) this.#refuse(request.connection, key, refusal);
   }
 
   /** Their clients know already that this may be no answer to what has left this replica's hands. */
   refuseAll(refusal: AdmissionRefusal): void {
     this.#confirmations.clear();
-    for (const { key } of [...this.#waiting.all()]) this.refuse(this.#parts.self, key, refusal);
+    this.refuse(
+      this.#parts.self,
+      [...this.#waiting.all()].map(({ key }) => key),
+      refusal,
+    );
   }
 
   counted(refusal: AdmissionRefusal): AdmissionRefusal {
@@ -154,10 +190,11 @@ export class Requests {
     this.#parts.answer(connection, { kind: "requestRefused", key, refusal: this.counted(refusal) });
   }
 
-  #storedReply(key: RequestKey): ReplicaMessage | undefined {
+  #answerStored(connection: number, key: RequestKey): boolean {
     const { sessions, executedIndex: index } = this.#parts.executor;
     const reply = key.kind === "command" ? sessions.storedReply(key.session, key.number) : undefined;
-    return reply === undefined ? undefined : { kind: "reply", key, index, reply };
+    if (reply !== undefined) this.#parts.answer(connection, { kind: "reply", key, index, reply });
+    return reply !== undefined;
   }
 }
 

@@ -1,9 +1,10 @@
 /**
  * The requests that clients of this replica wait for: answered from this replica's own execution.
  *
- * Owns: who waits for what, in the order in which it came, with the bytes that are sent again to a new leader. Bounded: the
+ * Owns: who waits for what, in the order in which it came, with what is sent again to a new leader. Bounded: the
  * limit is the host's. Leaves to others: where requests go. Called by `replica/host.ts`.
  */
+import type { QueuedRequest } from "../admission/batcher.js";
 import { overload } from "../admission/pressure.js";
 import type { AdmissionLimits } from "../api/config.js";
 import type { RequestNumber, SessionId } from "../model/ids.js";
@@ -11,8 +12,10 @@ import type { AdmissionRefusal, NumberedKey, RequestKey } from "../model/request
 
 export interface WaitingRequest {
   readonly key: RequestKey;
-  /** As it travels to the leader (`request-form.ts`). */
-  readonly bytes: Uint8Array;
+  /** In bytes. */
+  readonly size: number;
+  /** As it travels to the leader, perhaps together with others; undefined: it has not left yet. */
+  queued: QueuedRequest | undefined;
   connection: number;
 }
 
@@ -49,18 +52,18 @@ export class Waiting {
     return this.#byConnection.get(connection)?.requests.size ?? 0;
   }
 
-  /** A repeated request waits once, for the connection that asked last. False if it was waiting already. */
-  add(request: WaitingRequest): boolean {
-    const present = this.#find(request.key);
+  /** A repeated request waits once, for the connection that asked last. Answers the one that was waiting already, if so. */
+  add(request: WaitingRequest): WaitingRequest | undefined {
+    const present = this.find(request.key);
     if (present !== undefined) {
       this.#leave(present);
       present.connection = request.connection;
       this.#join(present);
-      return false;
+      return present;
     }
     this.#join(request);
     this.#count += 1;
-    this.#bytes += request.bytes.length;
+    this.#bytes += request.size;
     const { key } = request;
     if (isNumbered(key)) {
       const table = key.kind === "command" ? this.#commands : this.#resolves;
@@ -68,15 +71,28 @@ export class Waiting {
       if (bySession === undefined) table.set(key.session, new Map([[key.number, request]]));
       else bySession.set(key.number, request);
     } else this.#others.set(nameOf(key), request);
-    return true;
+    return undefined;
+  }
+
+  find(key: RequestKey): WaitingRequest | undefined {
+    switch (key.kind) {
+      case "command":
+        return this.#commands.get(key.session)?.get(key.number);
+      case "resolve":
+        return this.#resolves.get(key.session)?.get(key.number);
+      case "open":
+      case "keepAlive":
+      case "close":
+        return this.#others.get(nameOf(key));
+    }
   }
 
   /** The waiting request with this key, which no longer waits. */
   take(key: RequestKey): WaitingRequest | undefined {
-    const request = this.#find(key);
+    const request = this.find(key);
     if (request === undefined) return undefined;
     this.#count -= 1;
-    this.#bytes -= request.bytes.length;
+    this.#bytes -= request.size;
     this.#leave(request);
     if (isNumbered(key)) {
       const table = key.kind === "command" ? this.#commands : this.#resolves;
@@ -99,30 +115,17 @@ export class Waiting {
     for (const request of this.#byConnection.get(connection)?.requests ?? []) this.take(request.key);
   }
 
-  #find(key: RequestKey): WaitingRequest | undefined {
-    switch (key.kind) {
-      case "command":
-        return this.#commands.get(key.session)?.get(key.number);
-      case "resolve":
-        return this.#resolves.get(key.session)?.get(key.number);
-      case "open":
-      case "keepAlive":
-      case "close":
-        return this.#others.get(nameOf(key));
-    }
-  }
-
   #join(request: WaitingRequest): void {
     const present = this.#byConnection.get(request.connection) ?? { requests: new Set(), bytes: 0 };
     present.requests.add(request);
-    present.bytes += request.bytes.length;
+    present.bytes += request.size;
     this.#byConnection.set(request.connection, present);
   }
 
   #leave(request: WaitingRequest): void {
     const present = this.#byConnection.get(request.connection);
     if (present?.requests.delete(request) !== true) return;
-    present.bytes -= request.bytes.length;
+    present.bytes -= request.size;
     if (present.requests.size === 0) this.#byConnection.delete(request.connection);
   }
 }

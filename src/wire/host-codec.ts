@@ -23,6 +23,9 @@ export type HostMessage =
   | { readonly kind: "accusation"; readonly accusation: Accusation }
   | { readonly kind: "refused"; readonly message: Extract<ReplicaMessage, { readonly kind: "requestRefused" }> };
 
+/** A request of the largest size is longer under a signature. */
+const travellingBytesMax = requestLimits.requestBytesMax + 4_096;
+
 const requestsKind = 1;
 const refusedKind = 2;
 const reportKind = 3;
@@ -82,7 +85,7 @@ export function decodeHostMessage(bytes: Uint8Array): HostMessage | undefined {
   const requests: Uint8Array[] = [];
   while (reader.remaining > 0) {
     const request = reader.bytes();
-    if (request.length > requestLimits.requestBytesMax) return undefined;
+    if (request.length > travellingBytesMax) return undefined;
     requests.push(request);
   }
   return reader.failed ? undefined : { kind: "requests", requests };

@@ -20,7 +20,7 @@ import { ByteReader, ByteWriter, hexOf } from "../base/bytes.js";
 import { invariant } from "../base/invariant.js";
 import type { Batch, Digest, RequestName } from "../consensus/bft/messages.js";
 import type { Proposal } from "../model/entry.js";
-import { isInNameOf } from "../model/request.js";
+import { isInNameOf, type RequestKey } from "../model/request.js";
 import { requestLimits } from "../model/request-limits.js";
 import type { Hash } from "../ports/hash.js";
 import { keyNameOf, publicKeyBytes } from "./key-name.js";
@@ -50,6 +50,31 @@ export interface Bundle {
   readonly key: Uint8Array;
   readonly signature: Uint8Array;
   readonly requests: readonly Uint8Array[];
+  /** Of the requests, in their order. */
+  readonly keys: readonly RequestKey[];
+}
+
+/** Of one bundle: enough for a signature to cost little beside what it is for, and less than any payload holds. */
+const bundleRequestsMax = 1_024;
+const bundleBytesMax = 65_536;
+
+/** In their order, cut into what goes under one signature each. One request alone may be longer than a bundle should be. */
+export function cutIntoBundles<Each extends { readonly bytes: Uint8Array }>(
+  requests: readonly Each[],
+): readonly (readonly Each[])[] {
+  const bundles: Each[][] = [];
+  let bundle: Each[] = [];
+  let room = 0;
+  for (const request of requests) {
+    room -= request.bytes.length;
+    if (bundle.length === 0 || bundle.length >= bundleRequestsMax || room < 0) {
+      bundle = [];
+      bundles.push(bundle);
+      room = bundleBytesMax - request.bytes.length;
+    }
+    bundle.push(request);
+  }
+  return bundles;
 }
 
 /** What a client signs, by its digest (`digestOfBody`). */
@@ -181,22 +206,24 @@ function readBundle(reader: ByteReader, within: Uint8Array, requestsMax: number,
   if (count === 0 || count > requestsMax || 2 * count > reader.remaining) return undefined;
   const client = keyNameOf(key);
   const requests: Uint8Array[] = [];
+  const keys: RequestKey[] = [];
   for (let at = 0; at < count; at += 1) {
     const length = reader.varint();
     if (length > requestLimits.requestBytesMax) return undefined;
     const request = reader.raw(length);
-    if (reader.failed || !isRequestOf(request, client)) return undefined;
+    const requestKey = reader.failed ? undefined : keyOfRequest(request, client);
+    if (requestKey === undefined) return undefined;
     requests.push(request);
+    keys.push(requestKey);
   }
   const id = digestOfBody(within.subarray(from, reader.position), hash);
-  return { name: { client, id }, key, signature, requests };
+  return { name: { client, id }, key, signature, requests, keys };
 }
 
-/** Of a form that the executor takes. A session belongs to the key that opened it: nobody opens one in another's name. */
-function isRequestOf(bytes: Uint8Array, client: string): boolean {
+/** If it is of a form that the executor takes. A session belongs to the key that opened it: nobody opens one in another's name. */
+function keyOfRequest(bytes: Uint8Array, client: string): RequestKey | undefined {
   const key = peekRequest(bytes);
-  if (key?.kind !== "open") return key !== undefined;
+  if (key?.kind !== "open") return key;
   const request = decodeRequest(bytes);
-  if (request?.kind !== "open") return false;
-  return isInNameOf(client, request.principal);
+  return request?.kind === "open" && isInNameOf(client, request.principal) ? key : undefined;
 }

@@ -28,18 +28,25 @@ export function onRequest(state: BftState, turn: Turn, { client, id }: RequestNa
 /** The next request of each client in the batch has its own time from now on. A view that decides something has earned patience. */
 export function onDecided(state: BftState, turn: Turn, { view }: CommittedCertificate, batch: Batch): void {
   if (view === state.view && !state.isChanging && batch.requests.length > 0) state.attempts = 0;
-  for (const { client, id } of batch.requests) {
-    const waiting = state.waiting.get(client);
-    const request = waiting?.get(id);
-    if (waiting === undefined || request === undefined) continue;
+  for (const name of batch.requests) {
+    const request = stopWaiting(state, name, turn.now);
+    if (request === undefined) continue;
     state.pace.decided += 1;
     state.pace.waitedMs += turn.now - request.cameAt;
-    const [oldest] = waiting.keys();
-    waiting.delete(id);
-    const [next] = waiting.values();
-    if (next === undefined) state.waiting.delete(client);
-    else if (oldest === id) next.since = turn.now;
   }
+}
+
+/** It has waited, if it did; its client's next has its own time from now on. */
+export function stopWaiting(state: BftState, { client, id }: RequestName, now: number): Waiting | undefined {
+  const waiting = state.waiting.get(client);
+  const request = waiting?.get(id);
+  if (waiting === undefined || request === undefined) return undefined;
+  const [oldest] = waiting.keys();
+  waiting.delete(id);
+  const [next] = waiting.values();
+  if (next === undefined) state.waiting.delete(client);
+  else if (oldest === id) next.since = now;
+  return request;
 }
 
 /** A state that was installed may have executed any of them; who still waits asks again. */

@@ -89,14 +89,14 @@ describe("admission", () => {
 describe("an intake that is closed", () => {
   const limits = { ...defaultLimits.admission, batchCountMax: 1, pipelineMax: 1 };
   const full = { code: "DISK_FULL" } as const;
-  const requestOf = (key: RequestKey, from = "a") => ({ key, bytes: new Uint8Array(8), from });
+  const requestOf = (key: RequestKey, from = "a") => ({ keys: [key], bytes: new Uint8Array(8), from });
 
   test("D12: it answers what was not proposed, refuses what is new, and says nothing to what is in the order", () => {
     const intake = new Intake(limits, executed(1, 1));
     for (const value of [1, 2, 3]) expect(intake.take(requestOf(command(value), "b"))).toBeUndefined();
     expect(intake.nextBatch()).toHaveLength(1);
 
-    expect(intake.close(full)).toMatchObject([2, 3].map((value) => ({ key: command(value), from: "b" })));
+    expect(intake.close(full)).toMatchObject([2, 3].map((value) => ({ keys: [command(value)], from: "b" })));
     expect(intake.take(requestOf(command(1)))).toBeUndefined();
     expect([2, 3, 7].map((value) => intake.take(requestOf(command(value))))).toEqual([full, full, full]);
     intake.onCommitted();
@@ -124,6 +124,44 @@ describe("an intake that is closed", () => {
   });
 });
 
+describe("requests that travel together", () => {
+  const limits = { ...defaultLimits.admission, batchCountMax: 4, queueCountMax: 6 };
+  const bundleOf = (...keys: readonly RequestKey[]) => ({ keys, bytes: new Uint8Array(8), from: "a" });
+
+  test("one that is not in the order yet is enough for all of them, and they are ordered once", () => {
+    const intake = new Intake(limits, executed(1, 1));
+    expect(intake.take(bundleOf(command(1), command(2)))).toBeUndefined();
+    expect(intake.take(bundleOf(command(2), command(3)))).toBeUndefined();
+    // All of it is on its way.
+    expect(intake.take(bundleOf(command(1), command(3)))).toBeUndefined();
+    expect(intake.nextBatch()).toHaveLength(2);
+    expect(intake.nextBatch()).toBeUndefined();
+  });
+
+  test("they are refused only if there is nothing else in them, and then nothing of them is taken", () => {
+    const intake = new Intake(limits, executed(1, 1));
+    expect(intake.take(bundleOf(command(3), command(4)))).toEqual({ code: "GAP", next: 1 });
+    expect(intake.take(bundleOf(command(3), command(1)))).toBeUndefined();
+    expect(intake.take(bundleOf(command(2)))).toBeUndefined();
+
+    intake.close({ code: "DISK_FULL" });
+    expect(intake.take(bundleOf(command(1), command(3)))).toEqual({ code: "DISK_FULL" });
+    intake.close(undefined);
+    for (const value of [1, 2]) expect(intake.take(bundleOf(command(value)))).toBeUndefined();
+  });
+
+  test("limits of batches and of the queue count each of them", () => {
+    const intake = new Intake(limits, executed(1, 1));
+    intake.take(bundleOf(command(1), command(2), command(3)));
+    intake.take(bundleOf(command(4), command(5), command(6)));
+    expect(intake.take(bundleOf(command(7)))).toEqual({ code: "OVERLOADED", queued: 6, limit: 6 });
+
+    expect(intake.nextBatch()).toHaveLength(1);
+    expect(intake.take(bundleOf(command(7)))).toBeUndefined();
+    expect(intake.nextBatch()).toHaveLength(2);
+  });
+});
+
 describe("batches", () => {
   const limits = {
     ...defaultLimits.admission,
@@ -132,7 +170,7 @@ describe("batches", () => {
     queueCountMax: 5,
     queueBytesMax: 100,
   };
-  const sized = (length: number) => ({ key: command(1), bytes: new Uint8Array(length), from: "a" });
+  const sized = (length: number) => ({ keys: [command(1)], bytes: new Uint8Array(length), from: "a" });
 
   test("a batch holds what fits, in order, and at least one", () => {
     const batcher = new Batcher(limits);

@@ -51,6 +51,15 @@ describe("a primary is given up", () => {
     expect(core.saidOf("ViewChange")).toEqual([]);
   });
 
+  test("not for a request that need not be decided any more; its client's next has its own time from then on", () => {
+    const core = new BftCore("c").step({ kind: "request", request: requestOf("x", 1) });
+    core.step({ kind: "request", request: requestOf("x", 2) }).tick(requestTimeoutMs / 2);
+    core.step({ kind: "settled", request: requestOf("x", 1) }).step({ kind: "settled", request: requestOf("y", 1) });
+
+    expect(core.tick(requestTimeoutMs - 1).saidOf("ViewChange")).toEqual([]);
+    expect(core.tick(1).saidOf("ViewChange")).toHaveLength(1);
+  });
+
   test("not by a replica that f + 1 others have left far behind: what waits may be decided. One alone may lie about it", () => {
     const isFarAhead: BftMessage = {
       ...{ kind: "Status", view: 0 as View, isChanging: false, stable: at(0), committed: at(100) },

@@ -9,6 +9,7 @@ import {
   type RequestNumber,
   type SessionId,
 } from "../../../src/model/ids.js";
+import type { RequestKey } from "../../../src/model/request.js";
 import { Freshness } from "../../../src/replica/freshness.js";
 import { QueryAnswers } from "../../../src/replica/query-answers.js";
 import { Reads } from "../../../src/replica/reads.js";
@@ -20,12 +21,14 @@ const command = (value: number) =>
   ({ kind: "command", session, number: requestNumber(value) as RequestNumber }) as const;
 const bytes = new Uint8Array(1);
 const read = { kind: "linearizable" } as const;
+const asked = (key: RequestKey, connection: number, size = 1) => ({ key, size, queued: undefined, connection });
 const query = (id: number, since = 0) => ({ connection: 1, id, name: "get", input: bytes, read, since });
 
 test("a request that is asked twice waits once, for the connection that asked last", () => {
   const waiting = new Waiting();
-  expect(waiting.add({ key: command(1), bytes, connection: 7 })).toBe(true);
-  expect(waiting.add({ key: command(1), bytes, connection: 8 })).toBe(false);
+  const first = asked(command(1), 7);
+  expect(waiting.add(first)).toBeUndefined();
+  expect(waiting.add(asked(command(1), 8))).toBe(first);
 
   expect([waiting.count, waiting.countOf(7), waiting.countOf(8)]).toEqual([1, 0, 1]);
   expect(waiting.take(command(1))?.connection).toBe(8);
@@ -36,14 +39,14 @@ test("a request that is asked twice waits once, for the connection that asked la
 test("a connection's requests are bounded in bytes, whatever others wait for", () => {
   const waiting = new Waiting();
   const limits = { ...defaultLimits.admission, waitingBytesPerConnectionMax: 10 };
-  waiting.add({ key: command(1), bytes: new Uint8Array(9), connection: 7 });
+  waiting.add(asked(command(1), 7, 9));
   expect(waiting.pressure(7, limits)).toBeUndefined();
-  waiting.add({ key: command(2), bytes: new Uint8Array(9), connection: 7 });
+  waiting.add(asked(command(2), 7, 9));
 
   expect(waiting.pressure(7, limits)).toEqual({ code: "OVERLOADED", queued: 18, limit: 10 });
   expect(waiting.pressure(8, limits)).toBeUndefined();
   // Asked again elsewhere: it weighs on the other connection.
-  waiting.add({ key: command(2), bytes: new Uint8Array(9), connection: 8 });
+  waiting.add(asked(command(2), 8, 9));
   expect(waiting.pressure(7, limits)).toBeUndefined();
   waiting.take(command(1));
   waiting.dropConnection(8);
@@ -66,7 +69,7 @@ test("the bytes of queries are counted until they are given back", () => {
 
 test("what waits goes out again in the order in which it came", () => {
   const waiting = new Waiting();
-  for (const value of [1, 2, 3, 4]) waiting.add({ key: command(value), bytes, connection: 7 });
+  for (const value of [1, 2, 3, 4]) waiting.add(asked(command(value), 7));
   waiting.take(command(2));
 
   expect([...waiting.all()].map(({ key }) => key)).toEqual([command(1), command(3), command(4)]);
@@ -76,7 +79,7 @@ test("what ends a number or a session goes out again after the commands that it 
   const waiting = new Waiting();
   const resolve = { kind: "resolve", session, number: requestNumber(1) as RequestNumber } as const;
   for (const key of [{ kind: "close", session } as const, resolve, command(1)]) {
-    waiting.add({ key, bytes, connection: 7 });
+    waiting.add(asked(key, 7));
   }
 
   expect([...waiting.all()].map(({ key }) => key.kind)).toEqual(["command", "resolve", "close"]);
@@ -87,7 +90,7 @@ test("ten thousand connections that close at once while everything waits do not 
   for (let connection = 1; connection <= 10_000; connection += 1) {
     const of = sessionId(connection) as SessionId;
     for (let value = 1; value <= 13; value += 1) {
-      waiting.add({ key: { ...command(value), session: of }, bytes, connection });
+      waiting.add(asked({ ...command(value), session: of }, connection));
     }
   }
   const start = performance.now();
@@ -99,9 +102,9 @@ test("ten thousand connections that close at once while everything waits do not 
 
 test("a connection that closes takes its requests along, and no others", () => {
   const waiting = new Waiting();
-  waiting.add({ key: command(1), bytes, connection: 7 });
-  waiting.add({ key: { kind: "open", nonce: "n" }, bytes, connection: 8 });
-  waiting.add({ key: { kind: "resolve", session, number: requestNumber(1) as RequestNumber }, bytes, connection: 7 });
+  waiting.add(asked(command(1), 7));
+  waiting.add(asked({ kind: "open", nonce: "n" }, 8));
+  waiting.add(asked({ kind: "resolve", session, number: requestNumber(1) as RequestNumber }, 7));
   waiting.dropConnection(7);
 
   expect([...waiting.all()].map(({ connection }) => connection)).toEqual([8]);
