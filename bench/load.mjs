@@ -11,14 +11,14 @@ import { peerOpeners } from "./peer-loads.mjs";
 import { fixedFrames, keyCount, keyOf, replyBytes, requestBytes, value } from "./shape.mjs";
 
 /** A target begins an operation and calls `done(failed)` once, later. */
-async function openQuorate({ endpoints, connections }) {
+async function openQuorate({ endpoints, connections, options }) {
   const { connect } = await import("quorate/client");
   const { kv } = await import("quorate/services/kv");
   const clients = [];
   for (let at = 0; at < connections; at += 1) {
     // Each client knows every replica; they find the leader by themselves.
     const rotated = [...endpoints.slice(at % endpoints.length), ...endpoints.slice(0, at % endpoints.length)];
-    clients.push(await connect(kv, { endpoints: rotated, name: `bench-${at}` }));
+    clients.push(await connect(kv, { endpoints: rotated, name: `bench-${at}`, ...options }));
   }
   return {
     begin(number, done) {

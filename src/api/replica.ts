@@ -192,8 +192,21 @@ export interface ReplicaCounters {
   readonly sessions: number;
   readonly clientConnections: number;
   readonly framesDropped: Readonly<Record<string, number>>;
+  readonly signatures: SignatureCounters;
   readonly peerBytesReceived: number;
   readonly peerBytesSent: number;
+}
+
+/** Under Byzantine faults; all zero under others. Since process start. */
+export interface SignatureCounters {
+  /** Of what this replica says, and of what it asks for its clients. */
+  readonly made: number;
+  /** Of others. */
+  readonly verified: number;
+  /** Of others, in what came again or within a proof: verified before. */
+  readonly known: number;
+  /** Messages that were not taken, by why: `malformed`, `stranger`, `wronglySigned`, `overBudget`, `queueFull`. */
+  readonly refused: Readonly<Record<string, number>>;
 }
 
 /** Where a new member will listen. */

@@ -3,6 +3,7 @@
  *
  * Owns: the two sets. Leaves to others: what they are made of. Given to `host.ts` by whoever opens a replica.
  */
+import type { SignatureCounters } from "../api/replica.js";
 import { orderedAttestation, signedAttestation, type Attestation, type AttestationParts } from "./attestation.js";
 import type { BftLimits } from "../wire/bft-codec.js";
 import { bundleForm, type BundleFormParts } from "./bundle-form.js";
@@ -18,11 +19,15 @@ export interface HostOrdering {
   readonly checkpointsWaitingMax: number;
   /** What another replica says of a checkpoint, of itself or of a request is taken from it. */
   readonly believesPeers: boolean;
+  readonly signatures: () => SignatureCounters;
 }
+
+const noSignatures: SignatureCounters = { made: 0, verified: 0, known: 0, refused: {} };
 
 export function orderedByRaft(): HostOrdering {
   const attestation = orderedAttestation;
-  return { foundation: "", form: plainForm(), attestation, checkpointsWaitingMax: 0, believesPeers: true };
+  const signatures = (): SignatureCounters => noSignatures;
+  return { foundation: "", form: plainForm(), attestation, checkpointsWaitingMax: 0, believesPeers: true, signatures };
 }
 
 export function orderedByPbft(parts: BundleFormParts & { readonly limits: BftLimits }): HostOrdering {
@@ -32,5 +37,6 @@ export function orderedByPbft(parts: BundleFormParts & { readonly limits: BftLim
   const { windowCount, batchBytesMax } = parts.limits;
   const foundation = `;faults=byzantine,window=${windowCount},batch=${batchBytesMax}`;
   // So many entries at most come while the order waits for a checkpoint, and each may be a position of one.
-  return { foundation, form, attestation, checkpointsWaitingMax: windowCount, believesPeers: false };
+  const signatures = (): SignatureCounters => parts.seal.counters;
+  return { foundation, form, attestation, checkpointsWaitingMax: windowCount, believesPeers: false, signatures };
 }

@@ -3,6 +3,7 @@
  *
  * Owns: nothing but the joining. Leaves to others: what is signed and how (`authentication/`). Made by whoever opens a replica.
  */
+import type { SignatureCounters } from "../api/replica.js";
 import { MessageVerifier, type VerifierParts } from "../authentication/message-verifier.js";
 import { Sealer, sealBundle } from "../authentication/sealer.js";
 import type { BftMessage, Signed, Statement } from "../consensus/bft/messages.js";
@@ -20,6 +21,7 @@ export class ReplicaSeal {
   readonly #parts: ReplicaSealParts;
   readonly #sealer: Sealer;
   readonly #verifier: MessageVerifier;
+  #made = 0;
 
   constructor(parts: ReplicaSealParts) {
     this.#parts = parts;
@@ -32,18 +34,21 @@ export class ReplicaSeal {
     return keyNameOf(this.#parts.signer.publicKey);
   }
 
-  get counters(): MessageVerifier["counters"] {
-    return this.#verifier.counters;
+  get counters(): SignatureCounters {
+    const { signatures, known, ...refused } = this.#verifier.counters;
+    return { made: this.#made, verified: signatures, known, refused };
   }
 
   /** What it says comes back within what others prove, so it is known to be good. */
   seal(statement: Statement): Signed {
+    this.#made += 1;
     const signed = this.#sealer.seal(statement);
     this.#verifier.trust(signed);
     return signed;
   }
 
   sealBundle(requests: readonly Uint8Array[]): Uint8Array {
+    this.#made += 1;
     const { domain, signer, hash } = this.#parts;
     return sealBundle(domain.cluster, signer, hash, requests);
   }

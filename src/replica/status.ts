@@ -10,6 +10,7 @@ import type { Identity } from "../transport/gate.js";
 import type { EngineHealth } from "./channel.js";
 import type { EngineFigures } from "./engine-side.js";
 import type { Host } from "./host.js";
+import type { HostOrdering } from "./host-ordering.js";
 import type { StateTransfer } from "./state-transfer.js";
 
 export interface StatusSources {
@@ -29,6 +30,7 @@ export interface StatusSources {
   readonly broken: string | undefined;
   readonly clientConnections: number;
   readonly framesDropped: Readonly<Record<string, number>>;
+  readonly ordering: Pick<HostOrdering, "signatures">;
 }
 
 type CoreStatus = Omit<ReplicaStatus, "quorateVersion" | "incarnation">;
@@ -160,6 +162,7 @@ function countersOf({ host, executor, figures, transfer, ...sources }: StatusSou
     sessions: executor.sessions.count,
     clientConnections: sources.clientConnections,
     framesDropped: sources.framesDropped,
+    signatures: sources.ordering.signatures(),
     peerBytesReceived: figures.traffic.received,
     peerBytesSent: figures.traffic.sent,
   };

@@ -4,6 +4,7 @@
  * Owns: its text, for people and as one line of JSON. The three commands tell a story: write, kill the leader, read it elsewhere.
  */
 import { relative, resolve } from "node:path";
+import type { FaultModel } from "../api/config.js";
 import type { LowLevelMachine } from "../api/low-level.js";
 import type { DevReplicaView } from "./dev-cluster.js";
 import { defaultDataDir } from "./dev-record.js";
@@ -19,6 +20,7 @@ export interface CardParts {
   readonly machine: Pick<LowLevelMachine, "name" | "commandNames" | "queryNames">;
   readonly replicas: readonly DevReplicaView[];
   readonly workingDirectory: string;
+  readonly faults: FaultModel;
 }
 
 export function renderCard(parts: CardParts, paint: Paint): string {
@@ -29,7 +31,7 @@ export function renderCard(parts: CardParts, paint: Paint): string {
   const rows = replicas.map((replica) => rowOf(replica, parts, hasRedis));
   return [
     "",
-    `${paint("bold", `quorate: ${replicas.length} ${replicas.length === 1 ? "replica" : "replicas"} of ${machine.name}`)} on this machine, ${tolerance(replicas)}`,
+    `${paint("bold", `quorate: ${replicas.length} ${replicas.length === 1 ? "replica" : "replicas"} of ${machine.name}`)} on this machine, ${tolerance(parts)}`,
     "",
     indent(renderTable(header, rows, paint)),
     "",
@@ -49,9 +51,9 @@ export function cardAsJson({ clusterId, dataDir, machine, replicas }: CardParts)
   return JSON.stringify({ event: "started", clusterId, dataDir, machine: machine.name, replicas });
 }
 
-function tolerance(replicas: readonly DevReplicaView[]): string {
-  const down = downOf(replicas);
-  const left = lossesLeft(replicas);
+function tolerance(parts: CardParts): string {
+  const down = downOf(parts.replicas);
+  const left = lossesLeft(parts);
   if (down.length > 0) {
     const who = `of which ${down.join(" and ")} ${down.length === 1 ? "is" : "are"} down`;
     return `${who}: ${left > 0 ? `it tolerates the loss of ${left} more` : "one more loss stops it"}`;
@@ -64,9 +66,10 @@ function downOf(replicas: readonly DevReplicaView[]): readonly string[] {
   return replicas.filter(({ role }) => role === "down").map(({ id }) => id);
 }
 
-/** How many more may be lost while a majority is left. */
-function lossesLeft(replicas: readonly DevReplicaView[]): number {
-  return Math.floor((replicas.length - 1) / 2) - downOf(replicas).length;
+/** How many more may be lost while enough are left to decide. */
+function lossesLeft({ replicas, faults }: CardParts): number {
+  const ofAll = faults === "byzantine" ? 3 : 2;
+  return Math.floor((replicas.length - 1) / ofAll) - downOf(replicas).length;
 }
 
 /** `status` looks into the usual directory unless it is told another. */
@@ -95,21 +98,19 @@ function dataLine({ dataDir, ephemeral, workingDirectory, clusterId }: CardParts
 }
 
 /** What to type, and what to watch for. */
-function commandsOf(
-  { machine, replicas, restart }: CardParts,
-  leader: DevReplicaView | undefined,
-): readonly (readonly [string, string])[] {
+function commandsOf(parts: CardParts, leader: DevReplicaView | undefined): readonly (readonly [string, string])[] {
+  const { machine, replicas, restart, faults } = parts;
   const entry = replicas.find(({ role }) => role === "follower") ?? leader ?? replicas[0];
   const other = replicas.find(({ id, role }) => id !== entry?.id && role === "follower") ?? entry;
   const kill = [
     `kill -9 ${leader?.pid ?? 0}`,
-    `kills the leader, ${leader?.id ?? "?"}: ${afterTheKill(lossesLeft(replicas) > 0, restart)}`,
+    `kills the leader, ${leader?.id ?? "?"}: ${afterTheKill(lossesLeft(parts) > 0, restart)}`,
   ] as const;
   if (machine.name === bundledName && entry?.redis !== undefined) {
     return [
       [
         `redis-cli -p ${portOf(entry.redis)} SET greeting hello`,
-        `writes at ${entry.id}; a majority has it on disk before OK is answered. Any Redis client will do`,
+        `writes at ${entry.id}; ${faults === "byzantine" ? "a quorum" : "a majority"} has it on disk before OK is answered. Any Redis client will do`,
       ],
       kill,
       [curl(other?.http, "queries", "get", '"greeting"'), `reads it at ${other?.id ?? "?"}, over HTTP`],

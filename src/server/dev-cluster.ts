@@ -105,6 +105,10 @@ export class DevCluster {
     return this.#record.clusterId;
   }
 
+  get faults(): FaultModel {
+    return this.#record.faults ?? defaultFaultModel;
+  }
+
   get machine(): LowLevelMachine {
     return this.#machine;
   }
@@ -377,7 +381,7 @@ async function placeReplicas(
   const count = options.replicas ?? found?.replicas.length ?? (isByzantine ? byzantineReplicasMin : 3);
   if (isByzantine && count < byzantineReplicasMin) {
     throw usageFailure(
-      `Cannot run ${count} replicas under Byzantine faults: it takes ${byzantineReplicasMin} to tolerate one that lies, and seven to tolerate two`,
+      `Cannot run ${count} replicas under Byzantine faults: it takes four to tolerate one that lies, and seven to tolerate two`,
     );
   }
   const taken = new Set<number>();

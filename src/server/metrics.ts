@@ -179,6 +179,13 @@ const counters: readonly (readonly [string, string, Read])[] = [
     "Connections of Redis clients over the limit.",
     (_status, sources) => sources.redis()?.connectionsRefused ?? 0,
   ],
+  ["signatures_made_total", "Signatures made.", ({ counters }) => counters.signatures.made],
+  ["signatures_verified_total", "Signatures of others verified.", ({ counters }) => counters.signatures.verified],
+  [
+    "signatures_known_total",
+    "Signatures of others that were verified before.",
+    ({ counters }) => counters.signatures.known,
+  ],
   ["redis_commands_total", "Commands of Redis clients.", (_status, sources) => sources.redis()?.commands ?? 0],
   [
     "redis_protocol_errors_total",
@@ -207,6 +214,18 @@ export function openMetrics(sources: MetricSources): Metrics {
     counterOf(registry, { name: prefix + name, help }, (set) => set({}, read(sources.status(), sources)));
   }
   labelledMetrics(registry, sources);
+  counterOf(
+    registry,
+    {
+      name: `${prefix}signed_messages_refused_total`,
+      help: "Signed messages refused, by reason.",
+      labelNames: ["reason"],
+    },
+    (set) => {
+      const { refused } = sources.status().counters.signatures;
+      for (const [reason, count] of Object.entries(refused)) set({ reason }, count);
+    },
+  );
   return {
     contentType: registry.contentType,
     render: async () => (await registry.metrics()) + renderSyncHistogram(sources.status()),
@@ -346,6 +365,7 @@ export const metricNames: readonly string[] = [
     "audit_positions_total",
     "resignations_total",
     "frames_dropped_total",
+    "signed_messages_refused_total",
     "http_answers_total",
     "disk_wal_fsync_duration_seconds",
   ].map((name) => prefix + name),

@@ -95,6 +95,12 @@ test("what is wrongly signed, or signed for another cluster, is not ordered, and
   group.advance(500);
   expect(client.heard.filter(({ kind }) => kind === "reply")).toHaveLength(1);
 
+  const { made, verified, refused } = group.replica("b").core.status().counters.signatures;
+  expect(made).toBeGreaterThan(0);
+  expect(verified).toBeGreaterThan(0);
+  expect(refused["wronglySigned"]).toBeGreaterThan(0);
+  expect((refused["wronglySigned"] ?? 0) + (refused["overBudget"] ?? 0)).toBe(51);
+
   // That connection has used up its budget; the same client over another one is served.
   const again = new Party(group, "b", client.signer);
   expect(await again.ask(add(session, 1, "x"))).toBe("1");

@@ -145,6 +145,7 @@ function cardOf(cluster: DevCluster, given: Given): CardParts {
     machine: cluster.machine,
     replicas: cluster.views(),
     workingDirectory: process.cwd(),
+    faults: cluster.faults,
   };
 }
 

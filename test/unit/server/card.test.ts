@@ -23,6 +23,7 @@ const parts: CardParts = {
     dataDir: `/home/me/project/.quorate/dev/${id}`,
   })),
   workingDirectory: "/home/me/project",
+  faults: "crash",
 };
 
 test("the card names the leader, every address, process and directory, and a command that kills the leader", () => {
@@ -41,6 +42,19 @@ test("the card as JSON is one line with a list of replicas", () => {
   expect(JSON.parse(json)).toMatchObject({
     replicas: [{ id: "a", pid: 100, role: "follower", redis: "127.0.0.1:7370" }, { role: "leader" }, {}],
   });
+});
+
+test("under Byzantine faults a quorum decides, and fewer than a third may be lost", () => {
+  const [first] = parts.replicas;
+  const seven = Array.from({ length: 7 }, (_, at) => ({
+    ...first,
+    id: `r${at}`,
+    role: at === 0 ? "leader" : "follower",
+  }));
+  const card = renderCard({ ...parts, faults: "byzantine", replicas: seven as typeof parts.replicas }, plain);
+  expect(card).toContain("tolerates the loss of any 2");
+  expect(card).toContain("a quorum has it on disk before OK is answered");
+  expect(renderCard(parts, plain)).toContain("a majority has it on disk before OK is answered");
 });
 
 test("one replica says that it tolerates no failure", () => {

@@ -166,6 +166,7 @@ const status: ReplicaStatus = {
     sessions: 12,
     clientConnections: 13,
     framesDropped: { "too long": 14 },
+    signatures: { made: 15, verified: 16, known: 17, refused: { wronglySigned: 18 } },
     peerBytesReceived: 15,
     peerBytesSent: 16,
   },
