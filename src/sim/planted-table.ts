@@ -457,8 +457,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     id: "B17",
     hazard: "a transfer waits for chunks that nobody has any more",
     file: "replica/state-transfer.js",
-    from: 'if (what !== "manifest") this.#abandon(); }',
-    to: 'if (what !== "manifest") this.#putBack(what); }',
+    from: "const fetching = this.#fetching; this.#fetching = undefined;",
+    to: "const fetching = undefined;",
     options: { replicas: 5 },
   },
   {

@@ -28,7 +28,7 @@ const failedOnce = readText("test/simulation/seeds.txt")
   .filter((line) => line.startsWith("seed="));
 
 describe("seeds that failed once", () => {
-  test.each(failedOnce)("%s", { timeout: 120_000 }, (line) => {
+  test.each(failedOnce)("%s", { timeout: 600_000 }, (line) => {
     simulateStandard(optionsOf(line)).assertCorrect();
   });
 });
@@ -36,7 +36,7 @@ describe("seeds that failed once", () => {
 describe("seeds of this suite", () => {
   const runs = [1, 3, 5, 7].flatMap((replicas) => [1, 2, 3].map((seed) => ({ seed: 10 * replicas + seed, replicas })));
 
-  test.each(runs)("seed $seed with $replicas replicas breaks no rule", { timeout: 120_000 }, ({ seed, replicas }) => {
+  test.each(runs)("seed $seed with $replicas replicas breaks no rule", { timeout: 600_000 }, ({ seed, replicas }) => {
     simulateStandard({ seed, replicas, operations: 300 }).assertCorrect();
   });
 
