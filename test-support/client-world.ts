@@ -3,7 +3,7 @@
  *
  * Owns: the order of events. Everything happens in `advance`; nothing waits for a real clock.
  */
-import { ClientCore } from "../src/client/client-core.js";
+import { ClientCore, type ConnectTo } from "../src/client/client-core.js";
 import { defaultClientLimits, type ClientLimits } from "../src/client/limits.js";
 import type { CommandOutcome, OutcomeToken, QueryAnswer, Resolution } from "../src/client/outcome.js";
 import type { ClientMessage } from "../src/model/request.js";
@@ -18,6 +18,7 @@ export interface WorldOptions {
   readonly endpoints?: readonly string[];
   readonly limits?: Partial<ClientLimits>;
   readonly seed?: number;
+  readonly connectTo?: ConnectTo;
   /** Addresses that never answer at all. */
   readonly blackHoles?: readonly string[];
 }
@@ -52,6 +53,7 @@ export class ClientWorld {
       },
       limits: { ...defaultClientLimits, ...options.limits },
       seed: options.seed ?? 1,
+      connectTo: options.connectTo,
       principal: "",
       drawNonce: () => `nonce ${(this.#nonces += 1)}`,
     });

@@ -37,9 +37,14 @@ export interface ClientCoreParts {
   readonly principal: string;
   /** A text that no other opening ever has. */
   readonly drawNonce: () => string;
+  /** Default: the leader. With `any` it stays with whichever serves, and is told of leaders only for what it sends again. */
+  readonly connectTo?: ConnectTo | undefined;
   /** If f + 1 replicas must say the same before an answer is believed. */
   readonly votes?: VotesParts | undefined;
 }
+
+/** Which replica a client talks to in the end. */
+export type ConnectTo = "leader" | "any";
 
 export interface ClientStatus {
   readonly phase: ClientPhase;
@@ -73,6 +78,7 @@ export class ClientCore {
   readonly #queries: QuerySide;
   readonly #resolves: ResolveSide;
   readonly #votes: Votes | undefined;
+  readonly #connectTo: ConnectTo;
   #phase: ClientPhase = "open";
   /** No deadline is before this. */
   #nextDeadline = Infinity;
@@ -81,8 +87,9 @@ export class ClientCore {
   /** Attempts in a row that nobody answered. */
   #stalls = 0;
 
-  constructor({ endpoints, links, limits, seed, principal, drawNonce, votes }: ClientCoreParts) {
+  constructor({ endpoints, links, limits, seed, principal, drawNonce, connectTo, votes }: ClientCoreParts) {
     this.#limits = limits;
+    this.#connectTo = connectTo ?? "leader";
     this.#votes = votes === undefined ? undefined : new Votes(votes, limits, randomStream(seed, "votes"));
     this.#routes = new Routes(endpoints, links, limits, randomStream(seed, "routes"));
     this.#desk = new Desk((message) => {
@@ -279,7 +286,7 @@ export class ClientCore {
         // The first one over a link tells who leads; every further one that this has changed.
         if (this.#knowsLeader) this.#commands.leaderChanged();
         this.#knowsLeader = true;
-        if (message.address !== undefined) this.#routes.hint(message.address, now);
+        if (message.address !== undefined && this.#connectTo === "leader") this.#routes.hint(message.address, now);
         return;
       case "vote":
         this.#desk.counters.lateAnswers += 1;

@@ -12,7 +12,7 @@ import type { Hash } from "../ports/hash.js";
 import type { Network } from "../ports/network.js";
 import type { Signer } from "../ports/signatures.js";
 import { keyNameOf } from "../wire/key-name.js";
-import { ClientCore } from "./client-core.js";
+import { ClientCore, type ConnectTo } from "./client-core.js";
 import type { ClientLimits } from "./limits.js";
 import { NetworkLinks } from "./network-links.js";
 import { ClientTurns } from "./turns.js";
@@ -29,6 +29,7 @@ export interface NetworkedClientOptions {
   readonly clusterId: string;
   /** For the replicas' logs. */
   readonly name: string;
+  readonly connectTo?: ConnectTo | undefined;
   /** An answer is believed once f + 1 of the replicas at `endpoints` have the same. */
   readonly isVoting: boolean;
   /** Replicas may lie: requests are signed with this key, and `clusterId` is that of the cluster. */
@@ -79,6 +80,7 @@ export class NetworkedClient {
       seed: seedOf(entropy.bytes(6)),
       principal: signer === undefined ? "" : keyNameOf(signer.publicKey),
       drawNonce: () => hexOf(entropy.bytes(16)),
+      connectTo: options.connectTo,
       votes: options.isVoting
         ? { links: votes, endpoints: options.endpoints, hash, faults: signer === undefined ? "value" : "byzantine" }
         : undefined,

@@ -63,7 +63,7 @@ export async function connect<M extends LowLevelMachine>(
 }
 
 function checkOptions(options: ConnectOptions): string | undefined {
-  const { endpoints, limits, read, timeoutMs, connectTimeoutMs, faults, clusterId } = options;
+  const { endpoints, limits, read, connectTo, timeoutMs, connectTimeoutMs, faults, clusterId } = options;
   if (endpoints.length === 0) return "Cannot connect: no endpoint is given";
   if (faults === "value" && new Set(endpoints).size < 3)
     return "Cannot tell a wrong answer from a right one: give the endpoints of all replicas, three or more";
@@ -71,6 +71,8 @@ function checkOptions(options: ConnectOptions): string | undefined {
     return "Cannot tell a lie from the truth: give the endpoints of all replicas, four or more";
   if (faults === "byzantine" && (clusterId ?? "") === "")
     return "Cannot sign requests: give the clusterId, since what is signed is signed for one cluster";
+  if (connectTo !== undefined && connectTo !== "leader" && connectTo !== "any")
+    return `Cannot connect to ${String(connectTo)}: connectTo is "leader" or "any"`;
   for (const endpoint of endpoints) {
     try {
       parseAddress(endpoint);

@@ -13,7 +13,7 @@ import { InvalidInput } from "../api/errors.js";
 import type { AdmitOutcome, LowLevelMachine } from "../api/low-level.js";
 import { newSigner } from "./signatures.js";
 import { hexOf } from "../base/bytes.js";
-import type { ClientCore, ClientStatus } from "../client/client-core.js";
+import type { ClientCore, ClientStatus, ConnectTo } from "../client/client-core.js";
 import { defaultClientLimits, type ClientLimits } from "../client/limits.js";
 import { NetworkedClient } from "../client/networked-client.js";
 import type { CommandOutcome, Completion, EventsAsk, QueryAnswer, Resolution } from "../client/outcome.js";
@@ -42,6 +42,11 @@ export interface ConnectOptions {
   readonly clusterId?: string;
   /** For the replicas' logs. */
   readonly name?: string;
+  /**
+   * `leader` (default): finds the leader and follows it, which is the shortest way for commands. `any`: stays with the first replica that serves,
+   * as long as it serves, so that clients that mostly read spread over all replicas; each begins at a random one of its `endpoints`.
+   */
+  readonly connectTo?: ConnectTo;
   /**
    * What replicas may do that must not mislead this client. `crash` (default): stop, so the answer of one is enough. `value`: also compute or
    * remember wrongly, so the outcome of a command is believed once f + 1 replicas have the same: then `endpoints` are all of them, three or more.
@@ -96,6 +101,7 @@ export class RunningClient {
       machine,
       clusterId: options.clusterId ?? "",
       name: options.name ?? `client-${hexOf(nodeEntropy.bytes(4))}`,
+      connectTo: options.connectTo,
       isVoting: options.faults === "value" || options.faults === "byzantine",
       signer: options.faults === "byzantine" ? newSigner() : undefined,
       linkChanged: () => this.#onReady(),

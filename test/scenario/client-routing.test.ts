@@ -127,6 +127,45 @@ describe("the leader", () => {
   });
 });
 
+describe("a client that connects to any replica", () => {
+  test("stays where it begins, whoever leads, and is served there", () => {
+    const homes = new Set<string | undefined>();
+    for (let seed = 1; seed <= 12; seed += 1) {
+      const group = new FakeGroup(three);
+      const world = new ClientWorld(group, { seed, connectTo: "any" });
+      const asked = [world.command("one"), world.query("look")];
+      world.advance(20);
+      const home = world.core.status().connectedTo;
+      homes.add(home);
+
+      for (const leader of ["b:1", "c:1", "a:1"]) {
+        group.lead(leader);
+        asked.push(world.command("more"), world.query("look"));
+        world.advance(20);
+      }
+
+      expect(asked.every(answered)).toBe(true);
+      expect(new Set(world.opened)).toEqual(new Set([home]));
+    }
+    expect([...homes].sort()).toEqual(three);
+  });
+
+  test("goes on at another when its own is lost", () => {
+    const group = new FakeGroup(three);
+    const world = new ClientWorld(group, { connectTo: "any" });
+    world.advance(20);
+    const home = world.core.status().connectedTo ?? "";
+
+    group.crash(home);
+    group.lead(three.find((address) => address !== home));
+    const asked = world.command("one");
+    world.advance(1_000);
+
+    expect(answered(asked)).toBe(true);
+    expect(world.core.status().connectedTo).not.toBe(home);
+  });
+});
+
 describe("a replica", () => {
   test("that falls silent is left for another after the time of an attempt", () => {
     const group = new FakeGroup(three);
