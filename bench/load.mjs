@@ -8,21 +8,31 @@
 import { createHistogram, performance } from "node:perf_hooks";
 import { connect as connectSocket } from "node:net";
 import { peerOpeners } from "./peer-loads.mjs";
-import { fixedFrames, keyCount, keyOf, replyBytes, requestBytes, value } from "./shape.mjs";
+import { fixedFrames, keyFor, replyBytes, requestBytesOf, usualShape } from "./shape.mjs";
 
-/** A target begins an operation and calls `done(failed)` once, later. */
-async function openQuorate({ endpoints, connections, options }) {
+/**
+ * A target begins an operation and calls `done(failed)` once, later. `options` are of `connect`: with `connectTo: "any"` the clients are spread
+ * over the replicas, and each stays at its own.
+ */
+async function openQuorate({ endpoints, connections, options, operation, keys, valueBytes }) {
   const { connect } = await import("quorate/client");
   const { kv } = await import("quorate/services/kv");
   const clients = [];
   for (let at = 0; at < connections; at += 1) {
     // Each client knows every replica; they find the leader by themselves.
     const rotated = [...endpoints.slice(at % endpoints.length), ...endpoints.slice(0, at % endpoints.length)];
-    clients.push(await connect(kv, { endpoints: rotated, name: `bench-${at}`, ...options }));
+    const known = options?.connectTo === "any" ? rotated.slice(0, 1) : rotated;
+    clients.push(await connect(kv, { endpoints: known, name: `bench-${at}`, ...options }));
   }
+  const value = "v".repeat(valueBytes);
+  const operations = {
+    set: (client, key) => client.set({ key, value }),
+    get: (client, key) => client.get(key).then((found) => checkFound(found, valueBytes)),
+  };
+  const operate = operations[operation];
   return {
     begin(number, done) {
-      clients[number % clients.length].set({ key: keyOf((number * 7919) % keyCount), value }).then(
+      operate(clients[number % clients.length], keyFor(number, keys)).then(
         () => done(undefined),
         (failed) => done(failed),
       );
@@ -33,7 +43,14 @@ async function openQuorate({ endpoints, connections, options }) {
   };
 }
 
-async function openRaw({ endpoints, connections }) {
+/** What is read must have been written: an empty answer would be a cheap one. */
+function checkFound(found, valueBytes) {
+  if (found?.value.length !== valueBytes) throw new Error("a key that was written has not its value");
+}
+
+async function openRaw({ endpoints, connections, keys, valueBytes }) {
+  const requestBytes = requestBytesOf(valueBytes);
+  const value = "v".repeat(valueBytes);
   const waiting = new Map();
   const sockets = [];
   for (let at = 0; at < connections; at += 1) {
@@ -67,7 +84,7 @@ async function openRaw({ endpoints, connections }) {
       const bytes = Buffer.allocUnsafe(requestBytes);
       bytes.writeUInt32LE(requestBytes - 4, 0);
       bytes.writeUInt32LE(id, 4);
-      bytes.write(keyOf((number * 7919) % keyCount), 8, "latin1");
+      bytes.write(keyFor(number, keys), 8, "latin1");
       bytes.write(value, 24, "latin1");
       sockets[number % sockets.length].gathered.push(bytes);
       if (!scheduled) {
@@ -130,30 +147,43 @@ class Meter {
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Each of `outstanding` chains begins its next operation when its last one has ended. */
-async function closedLoop(target, { outstanding, warmupSeconds, seconds }, mark) {
+/**
+ * Each of `outstanding` chains begins its next operation when its last one has ended. With `count` it ends after so many, all of which are
+ * counted, instead of after a time.
+ */
+async function closedLoop(target, { outstanding, warmupSeconds, seconds, count = Infinity }, mark) {
   const meter = new Meter();
   let next = 0;
+  let isCounted;
+  const counted = new Promise((resolve) => (isCounted = resolve));
   let running = true;
   let active = 0;
   let drained;
   const begin = () => {
+    if (next >= count) return;
     const begunAt = performance.now();
     active += 1;
     target.begin((next += 1), (failed) => {
       active -= 1;
       meter.ended(begunAt, failed);
+      if (active === 0 && next >= count) isCounted();
       // A refusal comes at once: wait a moment instead of asking in a tight loop.
       if (running && failed !== undefined) setTimeout(begin, 5);
       else if (running) begin();
       else if (active === 0) drained?.();
     });
   };
+  if (count !== Infinity) {
+    await mark("start");
+    meter.start();
+  }
   for (let chain = 0; chain < outstanding; chain += 1) begin();
-  await sleep(warmupSeconds * 1000);
-  await mark("start");
-  meter.start();
-  await sleep(seconds * 1000);
+  if (count === Infinity) {
+    await sleep(warmupSeconds * 1000);
+    await mark("start");
+    meter.start();
+    await sleep(seconds * 1000);
+  } else await counted;
   const result = meter.stop();
   await mark("stop");
   running = false;
@@ -205,8 +235,10 @@ const open = new Map();
 
 /** Targets stay open between jobs: connecting is not what is measured. */
 async function targetOf(job) {
-  const name = `${job.target} ${job.connections}`;
-  if (!open.has(name)) open.set(name, await openers[job.target](job));
+  const { target, endpoints, connections, options, keys, valueBytes, operation } = { ...usualShape, ...job };
+  const how = { endpoints, connections, options, keys, valueBytes, operation };
+  const name = JSON.stringify([target, how]);
+  if (!open.has(name)) open.set(name, await openers[target](how));
   return open.get(name);
 }
 

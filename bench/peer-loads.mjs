@@ -2,14 +2,14 @@
  * Drives the other systems from the same load process as the product: each opener speaks as much of a protocol as one write needs, so
  * that what is measured is the servers and not a client library.
  *
- * Owns: the bytes on the wire. Leaves to others: when an operation begins (`load.mjs`). An operation is the product's: a key of 16 bytes, a
+ * Owns: the bytes on the wire. All of them set; etcd also gets, of as many keys as the job says. Leaves to others: when an operation begins (`load.mjs`). An operation is the product's: a key of 16 bytes, a
  * value of 128. Replies come in the order of the requests (ZooKeeper, Redis) or carry their number (etcd's streams, NATS' inboxes).
  */
 import { connect as connectHttp2 } from "node:http2";
 import { connect as connectSocket } from "node:net";
-import { keyCount, keyOf, value } from "./shape.mjs";
+import { keyCount, keyFor as keyAmong, keyOf, value } from "./shape.mjs";
 
-const keyFor = (number) => keyOf((number * 7919) % keyCount);
+const keyFor = (number) => keyAmong(number, keyCount);
 
 async function openSocket(endpoint) {
   const [host, port] = endpoint.split(":");
@@ -53,31 +53,41 @@ const lengthDelimited = (field, bytes) => {
   return Buffer.concat([Buffer.from([(field << 3) | 2]), length, bytes]);
 };
 
-/** One unary call of etcd's gRPC service: `PutRequest { key = 1, value = 2 }` behind the five bytes of its frame. */
-function openEtcd(endpoint) {
+/**
+ * One unary call of etcd's gRPC service, behind the five bytes of its frame: `PutRequest { key = 1, value = 2 }` or `RangeRequest { key = 1 }`, which
+ * is linearizable unless it says otherwise.
+ */
+function openEtcd(endpoint, { keys, operation }) {
   const session = connectHttp2(`http://${endpoint}`, { settings: { initialWindowSize: 1 << 20 } });
+  // Of a member that is killed; what was under way there is told as failed.
+  session.on("error", () => undefined);
   const headers = {
     ":method": "POST",
-    ":path": "/etcdserverpb.KV/Put",
+    ":path": `/etcdserverpb.KV/${operation === "get" ? "Range" : "Put"}`,
     "content-type": "application/grpc",
     te: "trailers",
   };
-  const valueField = lengthDelimited(2, Buffer.from(value));
+  const valueField = operation === "get" ? Buffer.alloc(0) : lengthDelimited(2, Buffer.from(value));
   return {
     begin(number, done) {
-      const message = Buffer.concat([lengthDelimited(1, Buffer.from(keyFor(number))), valueField]);
+      const message = Buffer.concat([lengthDelimited(1, Buffer.from(keyAmong(number, keys))), valueField]);
       const frame = Buffer.alloc(5 + message.length);
       frame.writeUInt32BE(message.length, 1);
       message.copy(frame, 5);
       const stream = session.request(headers);
       let status;
       stream.on("trailers", (trailers) => (status = trailers["grpc-status"]));
-      stream.on("data", () => undefined);
+      let bytes = 0;
+      stream.on("data", (chunk) => (bytes += chunk.length));
       stream.on("error", (cause) => (status ??= cause.code));
-      stream.once("close", () => done(status === "0" ? undefined : { code: `grpc ${status}` }));
+      stream.once("close", () => {
+        if (status !== "0") done({ code: `grpc ${status}` });
+        // An empty answer to a read would be a cheap one.
+        else done(operation === "get" && bytes < value.length ? { code: "not found" } : undefined);
+      });
       stream.end(frame);
     },
-    close: () => new Promise((resolve) => session.close(resolve)),
+    close: () => session.destroy(),
   };
 }
 
@@ -285,7 +295,7 @@ async function openRedis(endpoint) {
 }
 
 export const peerOpeners = {
-  etcd: (job) => openEach(job, openEtcd),
+  etcd: (job) => openEach(job, (endpoint) => openEtcd(endpoint, job)),
   zookeeper: (job) => openEach(job, openZooKeeper),
   nats: (job) => openEach(job, openNats),
   redis: (job) => openEach(job, openRedis),

@@ -55,10 +55,11 @@ function isListening(port) {
 /** Output goes to a file beside the data, for whoever wants to know why it did not start. */
 async function running(name, directory, commands, clientPorts) {
   mkdirSync(directory, { recursive: true });
-  const children = commands.map(([program, ...words], at) => {
-    const log = openSync(join(directory, `${at}.log`), "w");
+  const start = ([program, ...words], at) => {
+    const log = openSync(join(directory, `${at}.log`), "a");
     return spawn(program, words, { stdio: ["ignore", log, log], cwd: directory });
-  });
+  };
+  const children = commands.map(start);
   const stop = async () => {
     const exits = children.map(
       (child) => new Promise((resolve) => (child.exitCode === null ? child.once("exit", resolve) : resolve())),
@@ -78,7 +79,16 @@ async function running(name, directory, commands, clientPorts) {
   return {
     name,
     endpoints: clientPorts.map((port) => `127.0.0.1:${port}`),
-    pids: children.map(({ pid }) => pid),
+    get pids() {
+      return children.map(({ pid }) => pid);
+    },
+    /** Kills one of them and starts it again at once, with the data that it has. */
+    async restart(at) {
+      const gone = new Promise((resolve) => children[at].once("exit", resolve));
+      children[at].kill("SIGKILL");
+      await gone;
+      children[at] = start(commands[at], at);
+    },
     observe: () => Promise.resolve(unknown),
     resetTurns: () => Promise.resolve(),
     stop,

@@ -2,15 +2,16 @@
  * The processes under test: starting, asking and stopping them, and what the operating system says of them (Linux).
  *
  * Owns: one shape for the product's cluster and the raw baseline: `{ endpoints, pids, observe, resetTurns, stop }`.
- * Called by `run.mjs` and `scripts/soak.mjs`.
+ * Called by `run.mjs`, `goals.mjs` and `scripts/soak.mjs`.
  */
 import { execFileSync, fork, spawn } from "node:child_process";
-import { closeSync, fdatasyncSync, openSync, readFileSync, rmSync, statfsSync, writeSync } from "node:fs";
+import { closeSync, existsSync, fdatasyncSync, openSync, readFileSync, rmSync, statfsSync, writeSync } from "node:fs";
 import { cpus, loadavg, totalmem } from "node:os";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { usualShape } from "./shape.mjs";
 
 const local = (path) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -22,6 +23,13 @@ export function cpuSecondsOf(pid) {
   // The name may hold spaces and brackets: fields are counted after its last bracket, where the third of all comes first.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+}
+
+/** Seconds since a process was started. */
+export function ageSecondsOf(pid) {
+  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+  const startedAt = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]) / ticksPerSecond;
+  return Number(readFileSync("/proc/uptime", "latin1").split(" ")[0]) - startedAt;
 }
 
 export function residentMiBOf(pid) {
@@ -98,12 +106,12 @@ async function statusOf({ http }) {
 }
 
 /** The floor: `raw.mjs` three times. */
-export async function startRaw(directory) {
+export async function startRaw(directory, valueBytes = usualShape.valueBytes) {
   const children = [];
   const start = async (at, followers) => {
     const child = fork(local("./raw.mjs"));
     children.push(child);
-    child.send({ path: join(directory, `raw-${at}`), followers });
+    child.send({ path: join(directory, `raw-${valueBytes}-${at}`), valueBytes, followers });
     return (await once(child)).port;
   };
   const followers = [await start(1, undefined), await start(2, undefined)];
@@ -180,6 +188,23 @@ export function startLoad() {
       await exited;
     },
   };
+}
+
+/**
+ * MiB that each replica keeps alive: heap and buffers after a collection. `scripts/live-memory.mjs` is imported into them, with this directory in
+ * `SOAK_DIRECTORY`.
+ */
+export async function liveMemory(cluster, directory) {
+  const live = [];
+  for (const pid of cluster.pids) {
+    const path = join(directory, `${pid}.json`);
+    rmSync(path, { force: true });
+    process.kill(pid, "SIGUSR2");
+    await until(`replica process ${pid} to tell its memory`, 30_000, () => Promise.resolve(existsSync(path)));
+    const { heapUsed, arrayBuffers } = JSON.parse(readFileSync(path, "utf8"));
+    live.push((heapUsed + arrayBuffers) / 2 ** 20);
+  }
+  return live;
 }
 
 export async function until(what, ms, holds) {

@@ -8,7 +8,7 @@
  */
 import { closeSync, fdatasync, openSync, rmSync, write, writeSync } from "node:fs";
 import { connect, createServer } from "node:net";
-import { fixedFrames, replyBytes, requestBytes } from "./shape.mjs";
+import { fixedFrames, replyBytes, requestBytesOf } from "./shape.mjs";
 
 const fileBytes = 64 * 1024 * 1024;
 const lengthBytes = 4;
@@ -90,7 +90,7 @@ function listen(server) {
 }
 
 /** Answers each batch with the number of operations durable here. */
-async function follow(log) {
+async function follow(log, requestBytes) {
   const server = createServer({ noDelay: true }, (socket) => {
     const gatherer = new Gatherer(log, (count) => {
       const answer = Buffer.alloc(8);
@@ -106,7 +106,7 @@ async function follow(log) {
   return listen(server);
 }
 
-async function lead(log, followers) {
+async function lead(log, requestBytes, followers) {
   const acknowledged = [0, 0];
   // Who waits for an answer, in the order of the log: a socket and the request's id.
   const waiting = [];
@@ -163,9 +163,10 @@ async function lead(log, followers) {
   return listen(server);
 }
 
-async function start({ path, followers }) {
+async function start({ path, valueBytes, followers }) {
   const log = new RawLog(path);
-  const port = followers === undefined ? await follow(log) : await lead(log, followers);
+  const requestBytes = requestBytesOf(valueBytes);
+  const port = followers === undefined ? await follow(log, requestBytes) : await lead(log, requestBytes, followers);
   process.on("message", ({ ask }) => {
     if (ask === "syncs") return process.send({ syncs: log.syncs });
     log.close();

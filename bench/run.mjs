@@ -1,5 +1,5 @@
 /**
- * The benchmark: `npm run bench -- [--outstanding 1,16,64,256,1024] [--rates 1000,5000,20000] [--seconds 5] [--runs 3] [--json]`.
+ * Writes, side by side: `npm run bench:writes -- [--outstanding 1,16,64,256,1024] [--rates 1000,5000,20000] [--seconds 5] [--runs 3] [--json]`.
  *
  * Three durable replicas of the key-value service and the raw baseline run side by side, the idle one waiting; they are measured
  * in turn, so that a slow minute of the machine slows both, and the ratio keeps its meaning. Numbers are medians over the runs.
@@ -10,20 +10,12 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { chart } from "./chart.mjs";
+import { connectionsFor, measure, median, mediansOf, shown } from "./measure.mjs";
 import { peers, whyMissing } from "./peers.mjs";
-import {
-  commitOf,
-  cpuSecondsOf,
-  describeMachine,
-  measureFlush,
-  residentMiBOf,
-  startLoad,
-  startQuorate,
-  startRaw,
-} from "./processes.mjs";
+import { commitOf, describeMachine, measureFlush, startLoad, startQuorate, startRaw } from "./processes.mjs";
 import { keyBytes, valueBytes } from "./shape.mjs";
 
-const usage = `Usage: npm run bench -- [options]
+const usage = `Usage: npm run bench:writes -- [options]
   --outstanding <counts>  closed loops: operations in flight, default 1,16,64,256,1024; "" for none
   --rates <per second>    open loops: operations begun per second, default 1000,5000,20000; "" for none
   --seconds <seconds>     counted time of one measurement, default 5
@@ -78,60 +70,6 @@ function readPlan() {
     throw new Error(`Cannot run the benchmark.\n${usage}`);
   return plan;
 }
-
-/** One connection carries at least 16 operations, up to eight connections. */
-const connectionsFor = (outstanding) => Math.min(8, Math.max(1, Math.ceil(outstanding / 16)));
-
-async function measure(cluster, load, job) {
-  const taken = {};
-  const onMark = async (mark) => {
-    if (mark === "start") await cluster.resetTurns();
-    const cpu = cluster.pids.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0);
-    taken[mark] = { cpu, at: performance.now(), ...(await cluster.observe()) };
-    taken[mark].residentMiB = Math.max(...cluster.pids.map(residentMiBOf));
-  };
-  const result = await load.run(
-    { target: cluster.opener ?? cluster.name, endpoints: cluster.endpoints, ...job },
-    onMark,
-  );
-  const { start, stop } = taken;
-  const seconds = (stop.at - start.at) / 1000;
-  // Counters are read a little outside of the counted time, so they are compared with what was done in their own.
-  const operations = result.throughput * seconds;
-  return {
-    ...result,
-    cpuMicrosPerOperation: ((stop.cpu - start.cpu) * 1e6) / operations,
-    cpuCores: (stop.cpu - start.cpu) / seconds,
-    syncsPerSecond: (stop.syncs - start.syncs) / seconds / cluster.pids.length,
-    batch: operations / (stop.entries - start.entries),
-    residentMiB: stop.residentMiB,
-    longestTurnMs: stop.longestTurnMs,
-    longestTurnWallMs: stop.longestTurnWallMs,
-  };
-}
-
-const median = (values) => {
-  const sorted = values.filter((value) => Number.isFinite(value)).sort((one, other) => one - other);
-  return sorted.length === 0 ? Number.NaN : sorted[Math.floor((sorted.length - 1) / 2)];
-};
-
-/** The median of each number over the runs, but the longest turn of all; failures of all runs together. */
-function mediansOf(runs) {
-  const summary = {};
-  for (const [name, sample] of Object.entries(runs[0])) {
-    if (typeof sample === "number") summary[name] = median(runs.map((run) => run[name]));
-  }
-  // A limit on the longest turn holds for every run, so this is no median.
-  for (const name of ["longestTurnMs", "longestTurnWallMs"]) summary[name] = Math.max(...runs.map((run) => run[name]));
-  summary.failures = {};
-  for (const { failures } of runs) {
-    for (const [code, count] of Object.entries(failures))
-      summary.failures[code] = (summary.failures[code] ?? 0) + count;
-  }
-  return summary;
-}
-
-const shown = (number, digits = 0) => (Number.isFinite(number) ? number.toFixed(digits) : "–");
 
 const columns = [
   ["op/s", ({ throughput }) => shown(throughput)],
@@ -218,7 +156,7 @@ function print(plan, { commit, machine, flush }, measured) {
   const about = {
     date: new Date().toISOString().slice(0, 10),
     commit,
-    command: `npm run bench -- ${process.argv.slice(2).join(" ")}`.trim(),
+    command: `npm run bench:writes -- ${process.argv.slice(2).join(" ")}`.trim(),
     machine,
     flush,
     operation: `set of a ${keyBytes} B key and a ${valueBytes} B value, durable on a majority of three processes`,

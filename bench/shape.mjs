@@ -3,12 +3,12 @@
  *
  * Owns: sizes and the bytes of the raw baseline's frames. Called by everything else in bench/.
  *
- *   request   u32 bytes after this | u32 id | 16 bytes key | 128 bytes value
+ *   request   u32 bytes after this | u32 id | 16 bytes key | value, 128 bytes unless a job says otherwise
  *   reply     u32 bytes after this | u32 id | f64 position
  */
 export const keyBytes = 16;
 export const valueBytes = 128;
-export const requestBytes = 4 + 4 + keyBytes + valueBytes;
+export const requestBytesOf = (bytesOfValue) => 4 + 4 + keyBytes + bytesOfValue;
 export const replyBytes = 4 + 4 + 8;
 /** Keys are drawn from so many; a working set that fits in memory, as a service's would. */
 export const keyCount = 100_000;
@@ -17,6 +17,12 @@ export const keyCount = 100_000;
 export function keyOf(number) {
   return `key:${String(number).padStart(keyBytes - 4, "0")}`;
 }
+
+/** What operations are, where a job says nothing else. */
+export const usualShape = { keys: keyCount, valueBytes, operation: "set" };
+
+/** The key of the n-th operation: neighbours lie far apart, and `keys` operations in a row have each key once (it is no multiple of 7919). */
+export const keyFor = (number, keys) => keyOf((number * 7919) % keys);
 
 export const value = "v".repeat(valueBytes);
 

@@ -6,7 +6,7 @@
  * steady load, and its memory must be flat and no turn of an event loop long. With `--write`, docs/internals/soak.md gets the
  * outcome. Owns: the story and the verdict. Leaves to others: processes (`bench/processes.mjs`). Ends with 1 if a demand fails.
  */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,6 +14,7 @@ import { parseArgs } from "node:util";
 import {
   commitOf,
   describeMachine,
+  liveMemory,
   measureFlush,
   residentMiBOf,
   startLoad,
@@ -193,20 +194,6 @@ async function agreedIndexes(cluster) {
   };
   await until("the replicas to have executed the same entries", 30_000, isEven);
   return { executedIndex: (await cluster.statuses())[0].executedIndex };
-}
-
-/** MiB that each replica keeps alive: heap and buffers after a collection (`live-memory.mjs`). */
-async function liveMemory(cluster, directory) {
-  const live = [];
-  for (const pid of cluster.pids) {
-    const path = join(directory, `${pid}.json`);
-    rmSync(path, { force: true });
-    process.kill(pid, "SIGUSR2");
-    await until(`replica process ${pid} to tell its memory`, 30_000, () => Promise.resolve(existsSync(path)));
-    const { heapUsed, arrayBuffers } = JSON.parse(readFileSync(path, "utf8"));
-    live.push((heapUsed + arrayBuffers) / 2 ** 20);
-  }
-  return live;
 }
 
 async function fill(load, { target, endpoints, connections }) {
