@@ -186,6 +186,11 @@ export interface StorageLimits {
    * of checkpoints. At most half a segment; it should hold what is on its way to one replica beside.
    */
   readonly reserveBytes: number;
+  /**
+   * The last two checkpoints stay on the disk, and the log since the older one, as long as both together take no more bytes than this;
+   * else only the newest. With 1 it is always only the newest.
+   */
+  readonly checkpointsBytesMax: number;
 }
 
 /** Fetching damaged entries from peers (`replica/repair.ts`). */
@@ -340,6 +345,7 @@ export const defaultLimits: Limits = {
     segmentBytes: 16_777_216,
     groupsInFlightMax: 1,
     reserveBytes: 4_194_304,
+    checkpointsBytesMax: 67_108_864,
   },
   repair: {
     requestsInFlightMax: 8,

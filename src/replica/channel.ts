@@ -16,6 +16,12 @@ import type { Instruction, InstructionOutcome } from "../model/instruction.js";
 /** Who speaks with his like at other replicas, over the engine's links. */
 export type Correspondent = "host" | "instruction" | "transfer";
 
+/** Whoever lacks an entry up to `last` may be given a checkpoint of that entry; nothing needs the log up to `unneeded`. */
+export interface Certified {
+  readonly last: EntryId;
+  readonly unneeded: LogIndex;
+}
+
 export type ToEngine =
   /** Make entries of these, if leading; the engine stamps the agreed time. */
   | {
@@ -25,8 +31,8 @@ export type ToEngine =
   | { readonly kind: "readBarrier"; readonly id: number; readonly byLease: boolean }
   /** Executed up to here: the engine may deliver more. */
   | { readonly kind: "appliedUpTo"; readonly index: LogIndex }
-  /** A certified checkpoint of this entry is durable: the log up to it may be given back. */
-  | { readonly kind: "checkpointed"; readonly last: EntryId }
+  /** A certified checkpoint is durable. */
+  | ({ readonly kind: "checkpointed" } & Certified)
   /** A checkpoint of this entry is durable here, with this root; said again until it is certified. Only where the core certifies them. */
   | { readonly kind: "attested"; readonly last: EntryId; readonly root: Uint8Array }
   /** What has waited too long for its place in the order, as it travels, and what was told so and does not wait any more. */

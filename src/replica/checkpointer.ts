@@ -20,6 +20,7 @@ import type { Hash } from "../ports/hash.js";
 import type { CheckpointStore } from "../storage/checkpoint-store.js";
 import { encodeManifest } from "../wire/checkpoint-codec.js";
 import type { Attestation } from "./attestation.js";
+import type { Certified } from "./channel.js";
 
 export interface CheckpointerParts {
   readonly executor: Executor;
@@ -30,8 +31,8 @@ export interface CheckpointerParts {
   readonly attestation: Attestation;
   /** Positions that wait while a checkpoint is taken; one more is passed over. Where the order waits for checkpoints none may be. */
   readonly waitingMax: number;
-  /** It is durable here, with its certificate. */
-  readonly certified: (last: EntryId) => void;
+  /** One is durable here, with its certificate. */
+  readonly certified: (certified: Certified) => void;
   /** This replica's state is not that of the others. */
   readonly diverged: (reason: string) => void;
 }
@@ -197,6 +198,7 @@ export class Checkpointer {
     if (this.#making !== making) return;
     this.#failure = failure.message;
     if (failure.code !== "full") return this.#giveUp(making);
+    this.#parts.store.dropFallback();
     making.isWaiting = true;
     this.#parts.clock.after(writeAgainMs, () => {
       if (this.#making !== making) return;
@@ -218,10 +220,11 @@ export class Checkpointer {
     if (own === undefined || this.#certifying || this.#parts.clock.monotonic() < this.#certifyAt) return;
     if (!equalBytes(own.root, certificate.root)) return diverged(describeDivergence(own, certificate));
     this.#certifying = true;
-    store.certify(certificate, (failure) => {
+    store.certify(certificate, "goesOn", (failure) => {
       this.#certifying = false;
       this.#certifyAt = this.#parts.clock.monotonic() + (failure === undefined ? 0 : writeAgainMs);
-      if (failure === undefined && !this.#stopped) certified(own.last);
+      if (failure === undefined && !this.#stopped)
+        certified({ last: own.last, unneeded: (store.fallback ?? own).last.index });
     });
   }
 }

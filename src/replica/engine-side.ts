@@ -17,7 +17,7 @@ import type { LogStatistics, LogStore } from "../storage/log-store.js";
 import type { Identity, Life } from "../transport/gate.js";
 import type { LinkProofs } from "../transport/link-proofs.js";
 import { Peers, type PeerTraffic } from "../transport/peers.js";
-import type { ToEngine, ToHost } from "./channel.js";
+import type { Certified, ToEngine, ToHost } from "./channel.js";
 import { Engine, type Driver, type DriverWorld, type FollowerFigures } from "./engine.js";
 
 export interface EngineSideParts<Ordering extends Driver> {
@@ -47,7 +47,7 @@ export interface Begun {
   readonly loaded: { readonly last: EntryId; readonly time: AgreedTime } | undefined;
   readonly configuration: Configuration;
   /** The newest checkpoint that is certified. */
-  readonly certified: EntryId | undefined;
+  readonly certified: Certified | undefined;
 }
 
 /** Where what happens on this side is told. */

@@ -9,14 +9,13 @@
  * replica has stepped aside.
  */
 import { unreachable } from "../base/invariant.js";
-import type { EntryId } from "../model/entry.js";
 import type { LogIndex, ReplicaId } from "../model/ids.js";
 import type { Promised } from "../model/log.js";
 import type { Clock } from "../ports/clock.js";
 import type { StorageFailure } from "../storage/log-store.js";
 import type { Standing } from "../transport/gate.js";
 import { Backlog } from "./backlog.js";
-import type { Correspondent, ToEngine, ToHost } from "./channel.js";
+import type { Certified, Correspondent, ToEngine, ToHost } from "./channel.js";
 import { Delivery, type Decided } from "./delivery.js";
 
 /** Types of the messages on a link between replicas. Those that are no correspondent's belong to drivers. */
@@ -106,9 +105,9 @@ export class Engine<Ordering extends Driver> {
   }
 
   /** What the host has loaded from disk at start, and which checkpoint of it others may have. */
-  begin(loaded: InstalledState | undefined, certified: EntryId | undefined): void {
+  begin(loaded: InstalledState | undefined, certified: Certified | undefined): void {
     if (loaded !== undefined) this.#onInstalled({ kind: "installed", ...loaded });
-    if (certified !== undefined) this.driver.handle({ kind: "checkpointed", last: certified });
+    if (certified !== undefined) this.driver.handle({ kind: "checkpointed", ...certified });
   }
 
   tick(): void {

@@ -104,8 +104,8 @@ export class Host {
       chunkBytes,
       attestation: this.#attestation,
       waitingMax,
-      certified: (last) => {
-        toEngine({ kind: "checkpointed", last });
+      certified: (certified) => {
+        toEngine({ kind: "checkpointed", ...certified });
         again();
       },
       diverged: (reason) => {

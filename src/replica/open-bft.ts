@@ -46,10 +46,18 @@ export type BftReplica = OpenedReplica<EngineSide<BftDriver>>;
 
 const replicasMin = 4;
 
-/** The order waits for checkpoints, so they are taken as often as it needs them. */
+/**
+ * The order waits for checkpoints, so they are taken as often as it needs them. The log does not reach back to the last but one, which is not
+ * kept: there are always others that have the newest.
+ */
 function limitsUnderPbft(limits: Limits): Limits {
   const logEntriesMax = Math.min(limits.checkpoints.logEntriesMax, limits.byzantine.checkpointEntries);
-  return { ...limits, checkpoints: { ...limits.checkpoints, logEntriesMax } };
+  const { checkpoints, storage } = limits;
+  return {
+    ...limits,
+    checkpoints: { ...checkpoints, logEntriesMax },
+    storage: { ...storage, checkpointsBytesMax: 0 },
+  };
 }
 
 function settingsOf({ byzantine }: Limits): BftSettings {

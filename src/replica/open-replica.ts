@@ -29,6 +29,7 @@ import {
 import type { OpenedLog } from "../storage/wal.js";
 import type { LogRefused } from "../storage/log-store.js";
 import type { Identity } from "../transport/gate.js";
+import type { Certified } from "./channel.js";
 import type { EngineListener, EngineSide } from "./engine-side.js";
 import { orderedByRaft, type HostOrdering } from "./host-ordering.js";
 import { loadCheckpoint } from "./load-checkpoint.js";
@@ -264,7 +265,7 @@ export function openHost<Ordering extends OrderingEngine>(
     begun: {
       loaded: loaded === undefined ? undefined : { last: loaded.last, time: loaded.time },
       configuration: executor.configuration,
-      certified: checkpoints.certified?.last,
+      certified: certifiedIn(checkpoints),
     },
     seed,
     limits,
@@ -286,6 +287,10 @@ export function openHost<Ordering extends OrderingEngine>(
   return { kind: "opened", core, directory, checkpoints, evidence, loaded, executor };
 }
 
+function certifiedIn({ certified, fallback }: CheckpointStore): Certified | undefined {
+  return certified && { last: certified.last, unneeded: (fallback ?? certified).last.index };
+}
+
 interface LoadedState {
   readonly checkpoints: CheckpointStore;
   readonly unfinished: UnfinishedStore;
@@ -301,7 +306,8 @@ function loadState(
   { ports, directory }: Pick<HostParts, "ports" | "directory">,
 ): LoadedState {
   const { disk, hash } = ports;
-  const checkpoints = new CheckpointStore({ disk, hash, directory: directory.path });
+  const bothBytesMax = limits.storage.checkpointsBytesMax;
+  const checkpoints = new CheckpointStore({ disk, hash, directory: directory.path, bothBytesMax });
   const unfinished = new UnfinishedStore({ disk, hash, directory: directory.path });
   const certified = checkpoints.certified?.last.index ?? noIndex;
   if (ended !== undefined && !unfinished.notes.some(({ at }) => isSamePosition(at, ended.at)))
@@ -313,8 +319,9 @@ function loadState(
   for (const loaded of checkpoints.all) {
     const executor = empty();
     const objection = doAll(loadCheckpoint(executor, checkpoints, loaded));
-    if (objection === undefined || executor.lacksVersion !== undefined)
-      return { checkpoints, unfinished, executor, loaded };
+    if (objection !== undefined && executor.lacksVersion === undefined) continue;
+    if (executor.lacksVersion === undefined) checkpoints.beginWith(loaded);
+    return { checkpoints, unfinished, executor, loaded };
   }
   return { checkpoints, unfinished, executor: empty(), loaded: undefined };
 }

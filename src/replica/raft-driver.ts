@@ -11,7 +11,7 @@ import type { RaftMessage } from "../consensus/raft/messages.js";
 import type { RaftState } from "../consensus/raft/state.js";
 import { step } from "../consensus/raft/step.js";
 import type { Effect, Input, RoleView } from "../consensus/vocabulary.js";
-import { isMadeByCore, type Entry, type EntryId } from "../model/entry.js";
+import { isMadeByCore, type Entry } from "../model/entry.js";
 import { after, before, minIndex, noIndex } from "../model/ids.js";
 import type { LogIndex, ReplicaId } from "../model/ids.js";
 import type { DamagedEntry, Promised } from "../model/log.js";
@@ -21,7 +21,7 @@ import type { LogStore, StorageFailure } from "../storage/log-store.js";
 import type { Standing } from "../transport/gate.js";
 import { decodeRaftMessage, encodeRaftMessage } from "../wire/raft-codec.js";
 import { AgreedTimeSource } from "./agreed-time.js";
-import type { ToEngine } from "./channel.js";
+import type { Certified, ToEngine } from "./channel.js";
 import type { Decided } from "./delivery.js";
 import {
   peerMessageTypes,
@@ -136,6 +136,9 @@ export class RaftDriver implements Driver {
   }
 
   tick(): void {
+    const { log, state } = this.#parts;
+    // A log without space is not kept for the sake of an older checkpoint.
+    if (log.space !== "ample") log.compact(state.checkpoint.index);
     this.#turn({ kind: "tick" });
     this.#repairTurn();
   }
@@ -169,7 +172,7 @@ export class RaftDriver implements Driver {
       case "instruct":
         return this.#turn(message);
       case "checkpointed":
-        return this.#onCheckpointed(message.last);
+        return this.#onCheckpointed(message);
       case "installed":
         return this.#onInstalled(message);
       case "quarantined":
@@ -272,12 +275,12 @@ export class RaftDriver implements Driver {
     });
   }
 
-  #onCheckpointed(last: EntryId): void {
+  #onCheckpointed({ last, unneeded }: Certified): void {
     const { log, state } = this.#parts;
     this.#turn({ kind: "checkpointed", checkpoint: last });
     if (this.#world.isStopped() || state.checkpoint.index < last.index) return;
     this.#repair.forgetUpTo(last.index);
-    log.compact(last.index);
+    log.compact(unneeded);
     this.#afterRepair();
   }
 

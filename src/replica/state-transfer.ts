@@ -259,7 +259,7 @@ export class StateTransfer {
         this.#abandon();
         return dropped("checkpoint", `it could not be published: ${failure.message}`);
       }
-      store.certify(certificate, (notCertified) => {
+      store.certify(certificate, "isReplaced", (notCertified) => {
         this.#fetching = undefined;
         if (notCertified === undefined) {
           this.#fetched += 1;

@@ -103,6 +103,8 @@ const meanings: Meanings = {
     segmentBytes: "Bytes of each new file of the log; 1 MiB to 256 MiB.",
     groupsInFlightMax: "Flushes of the log that may be in flight together.",
     reserveBytes: "Room in the log that commands leave free when the disk is full.",
+    checkpointsBytesMax:
+      "Bytes of the last two checkpoints up to which both are kept, with the log since the older; else only the newest.",
   },
   repair: {
     requestsInFlightMax: "Damaged entries asked for at once.",

@@ -83,7 +83,7 @@ async function publish(
   const by = members.map((member) => member.id);
   const certificate: Certificate = { index: plain.last.index, root, bytes: bytesOf(checkpoint), by };
   await done((then) => store.publish(checkpoint, then));
-  await done((then) => store.certify(certificate, then));
+  await done((then) => store.certify(certificate, "isReplaced", then));
 }
 
 function done(begin: (then: (failed: DiskError | undefined) => void) => void): Promise<void> {

@@ -87,7 +87,7 @@ export function drawPlan(options: PlanOptions): Plan {
   const draw = new Draw(randomStream(seed, "plan"));
   const limits = calm
     ? calmLimits
-    : boundStalls({ ...drawLimits(draw, clients), ...drawCheckpoints(seed), audit: drawAudit(seed) });
+    : boundStalls(drawKept(seed, { ...drawLimits(draw, clients), ...drawCheckpoints(seed), audit: drawAudit(seed) }));
   const opsPerSecond = options.pace ?? draw.spread(20, 2_000);
   const healAtMs = options.untilMs ?? Math.max(2_000, Math.min(60_000, (operations / opsPerSecond) * 1_000));
   const kinds = options.faults.filter((kind) => kind !== "copiedDisk");
@@ -232,7 +232,7 @@ function drawLimits(draw: Draw, clients: number): Limits {
       redialMsMin: draw.pick([5, 20]),
       peerSilenceMsMax: draw.pick([600, 3_000]),
     },
-    storage: { segmentBytes, groupsInFlightMax: draw.pick([1, 2, 4]), reserveBytes: segmentBytes / 8 },
+    storage: drawStorage(draw, segmentBytes),
     repair: {
       requestsInFlightMax: draw.pick([1, 8]),
       readsInFlightMax: draw.pick([1, 16]),
@@ -240,6 +240,11 @@ function drawLimits(draw: Draw, clients: number): Limits {
       replyMsMax: 2_000,
     },
   };
+}
+
+function drawStorage(draw: Draw, segmentBytes: number): Limits["storage"] {
+  const groupsInFlightMax = draw.pick([1, 2, 4]);
+  return { ...defaultLimits.storage, segmentBytes, groupsInFlightMax, reserveBytes: segmentBytes / 8 };
 }
 
 function drawSessions(draw: Draw, clients: number): Limits["sessions"] {
@@ -285,6 +290,12 @@ function drawCheckpoints(seed: number): Pick<Limits, "checkpoints" | "transfer">
       readsInFlightMax: draw.pick([1, 4]),
     },
   };
+}
+
+/** From a stream of its own, too: in a third of the runs only the newest checkpoint is kept. */
+function drawKept(seed: number, limits: Limits): Limits {
+  const draw = new Draw(randomStream(seed, "kept checkpoints"));
+  return { ...limits, storage: { ...limits.storage, checkpointsBytesMax: draw.pick([1, 4_096, 1_048_576]) } };
 }
 
 /** From a stream of its own, too. */

@@ -8,13 +8,15 @@
  *
  *   <hash>.chunk         the bytes
  *   <index>.manifest     CRC-32 u32, then `wire/checkpoint-codec.ts`
- *   certificate          CRC-32 u32, then the certificate: of the newest checkpoint that f + 1 replicas have reported alike
+ *   certificate          CRC-32 u32, then the certificate: of the newest checkpoint that f + 1 replicas have reported alike; then that of the
+ *                        one before, if it is kept
  *
- * Kept: the certified checkpoint and whatever is newer.
+ * Kept: the certified checkpoint, whatever is newer, and the one that was certified before, to begin with if the certified one turns out
+ * damaged: with the log since then, which is why it goes when the log is replaced. It goes too if both take more than `bothBytesMax`.
  */
 import { ByteReader, ByteWriter, equalBytes, hexOf } from "../base/bytes.js";
 import type { Certificate, Checkpoint, ChunkName } from "../model/checkpoint.js";
-import type { LogIndex, ReplicaId } from "../model/ids.js";
+import { noIndex, type LogIndex, type ReplicaId } from "../model/ids.js";
 import { DiskError, type Disk } from "../ports/disk.js";
 import type { Hash } from "../ports/hash.js";
 import { decodeManifest, encodeManifest, readCertificate, writeCertificate } from "../wire/checkpoint-codec.js";
@@ -32,6 +34,8 @@ export interface CheckpointStoreParts {
   readonly hash: Hash;
   /** The data directory. */
   readonly directory: string;
+  /** Bytes of two checkpoints up to which the older one is kept; 0 if not given. */
+  readonly bothBytesMax?: number;
 }
 
 type Done = (failure: DiskError | undefined) => void;
@@ -42,6 +46,8 @@ export class CheckpointStore {
   /** Whose manifests are durable, by index, ascending. */
   #published: Checkpoint[] = [];
   #certificate: Certificate | undefined;
+  /** Of the checkpoint that was certified before, as long as it is kept. */
+  #certificateBefore: Certificate | undefined;
   /** Names of the chunks that are there and whole, as far as anybody has looked. */
   readonly #chunks = new Set<string>();
   /** Chunks that an earlier process left behind without a manifest: some may be torn. */
@@ -69,10 +75,12 @@ export class CheckpointStore {
 
   /** The checkpoint that the certificate is of. */
   get certified(): Checkpoint | undefined {
-    const { index, root } = this.#certificate ?? {};
-    return this.#published.find(
-      ({ last, root: own }) => last.index === index && root !== undefined && equalBytes(own, root),
-    );
+    return this.#of(this.#certificate);
+  }
+
+  /** Certified before that one, and kept beside it. */
+  get fallback(): Checkpoint | undefined {
+    return this.#of(this.#certificateBefore);
   }
 
   /** Newest first. */
@@ -84,8 +92,9 @@ export class CheckpointStore {
     return this.#published.find(({ last }) => last.index === index);
   }
 
+  /** Of the chunks of published checkpoints. */
   get bytes(): number {
-    return this.#published.reduce((sum, { chunks }) => sum + chunks.reduce((of, { bytes }) => of + bytes, 0), 0);
+    return bytesTogether(this.#published);
   }
 
   has({ hash }: ChunkName): boolean {
@@ -94,13 +103,12 @@ export class CheckpointStore {
 
   /** Those of published checkpoints, each once. */
   get named(): readonly ChunkName[] {
-    const named = this.#published.flatMap(({ chunks }) => chunks).map((chunk) => [hexOf(chunk.hash), chunk] as const);
-    return [...new Map(named).values()];
+    return namedBy(this.#published);
   }
 
   /** Published checkpoints name chunks that are not there, or not what they were, as far as anybody has looked. */
   get isDamaged(): boolean {
-    return this.#published.some(({ chunks }) => chunks.some((chunk) => !this.has(chunk)));
+    return !this.#published.every((checkpoint) => this.#isWhole(checkpoint));
   }
 
   /** Whether it is there, perhaps left behind by an earlier process; from now on it stays. */
@@ -150,16 +158,22 @@ export class CheckpointStore {
     });
   }
 
-  /** The checkpoint is published. What is older is removed. */
-  certify(certificate: Certificate, done: Done): void {
+  /**
+   * The checkpoint is published. What is older is removed, but for the one certified before if it is whole, small enough, and the log goes on
+   * from it.
+   */
+  certify(certificate: Certificate, log: "goesOn" | "isReplaced", done: Done): void {
+    const before = log === "goesOn" && this.#fits(certificate) ? this.#certificate : undefined;
     const body = new ByteWriter();
     writeCertificate(body, certificate);
+    if (before !== undefined) writeCertificate(body, before);
     this.#write(`${certificateName}.new`, this.#withChecksum(body.peek()), (failure) => {
       if (failure !== undefined) return done(failure);
       this.#rename(certificateName, (notPublished) => {
         if (notPublished === undefined) {
           this.#certificate = certificate;
-          this.#keepOnly(({ last }) => last.index >= certificate.index);
+          this.#certificateBefore = before;
+          this.#keepNeeded();
         }
         done(notPublished);
       });
@@ -172,15 +186,34 @@ export class CheckpointStore {
     if (before === checkpoint) return;
     if (checkpoint === undefined) this.#given.delete(peer);
     else this.#given.set(peer, checkpoint);
-    const { certified } = this;
-    if (before !== undefined && certified !== undefined)
-      this.#keepOnly(({ last }) => last.index >= certified.last.index);
+    if (before !== undefined && this.certified !== undefined) this.#keepNeeded();
   }
 
   /** Whatever nobody else vouches for is removed. */
   keepCertified(): void {
-    const { certified } = this;
-    this.#keepOnly((each) => each === certified);
+    const { certified, fallback } = this;
+    this.#keepOnly((each) => each === certified || each === fallback);
+  }
+
+  /** Execution begins with this one, since none that is newer can be read: those are as good as not there, and not certified. */
+  beginWith({ last }: Checkpoint): void {
+    const all = this.#published;
+    this.#published = all.filter((each) => each.last.index <= last.index);
+    const kept = new Set(this.named.map(({ hash }) => hexOf(hash)));
+    for (const { hash } of namedBy(all)) {
+      const hex = hexOf(hash);
+      // Nobody knows which of them are whole: each is read before it is used again.
+      if (!kept.has(hex) && this.#chunks.delete(hex)) this.#leftovers.add(hex);
+    }
+    const isLoaded = (each: Certificate | undefined): boolean => each !== undefined && each.index <= last.index;
+    [this.#certificate, this.#certificateBefore] = [this.#certificate, this.#certificateBefore].filter(isLoaded);
+  }
+
+  /** Its space is needed. */
+  dropFallback(): void {
+    if (this.fallback === undefined) return;
+    this.#certificateBefore = undefined;
+    this.#keepNeeded();
   }
 
   /** `done` once nothing is being written any more. Nothing is begun from now on. */
@@ -276,8 +309,12 @@ export class CheckpointStore {
     for (const { chunks } of this.#published) {
       for (const { hash: name } of chunks) if (this.#leftovers.delete(hexOf(name))) this.#chunks.add(hexOf(name));
     }
-    const certificate = names.includes(certificateName) ? this.#readChecked(certificateName) : undefined;
-    if (certificate !== undefined) this.#certificate = readCertificate(new ByteReader(certificate));
+    const certificates = names.includes(certificateName) ? this.#readChecked(certificateName) : undefined;
+    if (certificates !== undefined) {
+      const reader = new ByteReader(certificates);
+      this.#certificate = readCertificate(reader);
+      this.#certificateBefore = reader.remaining > 0 ? readCertificate(reader) : undefined;
+    }
     for (const name of names) if (name.endsWith(".new")) this.#remove(name);
   }
 
@@ -295,6 +332,29 @@ export class CheckpointStore {
     const checksum = reader.u32();
     const content = reader.raw(reader.remaining);
     return reader.failed || checksum !== hash.crc32(content) ? undefined : content;
+  }
+
+  #of(certificate: Certificate | undefined): Checkpoint | undefined {
+    if (certificate === undefined) return undefined;
+    const found = this.at(certificate.index);
+    return found !== undefined && equalBytes(found.root, certificate.root) ? found : undefined;
+  }
+
+  #isWhole({ chunks }: Checkpoint): boolean {
+    return chunks.every((chunk) => this.has(chunk));
+  }
+
+  /** Whether the one that is certified until now may stay beside this one. */
+  #fits({ index }: Certificate): boolean {
+    const [older, newer] = [this.certified, this.at(index)];
+    if (older === undefined || newer === undefined || older.last.index >= index || !this.#isWhole(older)) return false;
+    return bytesTogether([older, newer]) <= (this.#parts.bothBytesMax ?? 0);
+  }
+
+  #keepNeeded(): void {
+    const from = this.#certificate?.index ?? noIndex;
+    const { fallback } = this;
+    this.#keepOnly((each) => each.last.index >= from || each === fallback);
   }
 
   /** Chunks that only removed checkpoints named go with them. A removal that is lost in a crash is made again at the next start. */
@@ -336,6 +396,16 @@ export function* readAll(store: CheckpointStore, chunks: readonly ChunkName[]): 
     if (bytes === undefined) throw new ChunkDamaged(`chunk ${hexOf(chunk.hash)} is damaged or missing`);
     yield bytes;
   }
+}
+
+/** Each once. */
+function namedBy(checkpoints: readonly Checkpoint[]): readonly ChunkName[] {
+  const named = checkpoints.flatMap(({ chunks }) => chunks).map((chunk) => [hexOf(chunk.hash), chunk] as const);
+  return [...new Map(named).values()];
+}
+
+function bytesTogether(checkpoints: readonly Checkpoint[]): number {
+  return namedBy(checkpoints).reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 function nameOf(index: LogIndex): string {

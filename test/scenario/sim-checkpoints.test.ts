@@ -113,6 +113,72 @@ test("S7: a checkpoint that has rotted on one disk comes from the other, and who
   }
 });
 
+/** All chunks that only the newest checkpoint names are other ones on this disk, which nobody uses. */
+function rotNewest(group: Story, id: string): void {
+  const { all } = group.replica(id).opened?.checkpoints ?? { all: [] };
+  const [newest, ...older] = all.map(({ chunks }) => chunks.map(({ hash }) => hexOf(hash)));
+  const alone = (newest ?? []).filter((hex) => !older.flat().includes(hex));
+  group.kill(id);
+  rot(group, id, new RegExp(`^(${alone.join("|")})\\.chunk$`));
+}
+
+test("S7: where the newest checkpoint is damaged on every disk, all begin with the one before it and the log since", () => {
+  const group = groupOf(5, { seed: 12, limits });
+  // Enough for logs of several segments, of which the oldest were given back.
+  for (let round = 0; round < 20; round += 1) append(group, 20);
+  group.untilQuiet().pass(500);
+  const certified = group.replicas.map((id) => group.replica(id).opened?.checkpoints.certified?.last.index);
+  const fallbacks = group.replicas.map((id) => group.replica(id).opened?.checkpoints.fallback?.last.index);
+  for (const id of group.replicas) rotNewest(group, id);
+  group.start(...group.replicas);
+
+  const loaded = group.replicas.map((id) => group.replica(id).opened?.loaded?.last.index);
+  const starts = group.replicas.map((id) => group.replica(id).opened?.log.recovered.start.index ?? 0);
+  expect(loaded).toEqual(fallbacks);
+  expect(new Set(certified)).not.toEqual(new Set(fallbacks));
+  expect(Math.min(...starts)).toBeGreaterThan(0);
+  group.untilQuiet();
+  expect(text(group)).toBe(textOf(405));
+  expect(group.replicas.map((id) => fetched(group, id))).toEqual([0, 0, 0]);
+  // The damage is found, and the next checkpoint is whole.
+  append(group, 25);
+  group.untilQuiet().pass(500);
+  expect(group.replicas.map((id) => group.replica(id).opened?.checkpoints.isDamaged)).toEqual([false, false, false]);
+  group.conclude();
+});
+
+test("S7, S9: whenever a process ends while it exchanges its checkpoints, the older one and the newer one are there with all that they need", () => {
+  const loaded = new Set<string>();
+  const manifests = new Set<number>();
+  for (let operations = 1; operations < 16; operations += 1) {
+    const group = groupOf(45, { seed: 13, limits });
+    group.pass(500);
+    const hurt = group.anyOther(group.untilLeader());
+    const before = group.replica(hurt).opened?.checkpoints.all.map(({ last }) => last.index) ?? [];
+    expect(before.length).toBe(2);
+    group.disk(hurt).crashAfterOperations(operations);
+    append(group, 25);
+    group.pass(500);
+    if (!group.replica(hurt).isUp) manifests.add(filesOf(group, hurt, /\.manifest$/).length);
+    group.disk(hurt).crashAfterOperations(0);
+    if (group.replica(hurt).isUp) group.kill(hurt);
+    group.start(hurt);
+    const newest = group.replica(hurt).opened?.checkpoints.newest?.last.index;
+    rotNewest(group, hurt);
+    group.start(hurt);
+
+    const found = group.replica(hurt).opened?.loaded?.last.index;
+    loaded.add(found === undefined ? "none" : found === newest ? "newest" : "older");
+    group.untilQuiet();
+    expect(fetched(group, hurt)).toBe(0);
+    expect(text(group)).toBe(textOf(70));
+    group.conclude();
+  }
+  // Ended before the oldest was removed, and behind it.
+  expect([...manifests].sort()).toEqual([2, 3]);
+  expect([...loaded]).toEqual(["older"]);
+});
+
 test("S7: a follower is served although the first of its sources has only rotten chunks", () => {
   const group = groupOf(5, { seed: 8, limits });
   const behind = leftBehind(group);
@@ -164,7 +230,9 @@ test("S10: all replicas make the same bytes of the same entry", () => {
 // Damage was found behind the newest own checkpoint, and everybody else had given that entry back: nobody could repair it, and as the log went on
 // from there, nobody sent a checkpoint either (the sweep's seeds 12814 and 14560).
 test("D11, S6: a damaged entry that the others have given back comes as a checkpoint", () => {
-  const group = groupOf(5, { seed: 11, limits, plan: { network: network(4) } });
+  // Where only the newest checkpoint is kept: beside an older one the others would still have the entry.
+  const onlyNewest = { ...limits, storage: { checkpointsBytesMax: 1 } };
+  const group = groupOf(5, { seed: 11, limits: onlyNewest, plan: { network: network(4) } });
   const leader = group.untilLeader();
   const hurt = group.anyOther(leader);
   append(group, 20);

@@ -135,7 +135,7 @@ class World {
   /** Others have reported the checkpoint alike. */
   certify(): void {
     const { last, root } = this.checkpoint;
-    this.store.certify({ index: last.index, root, bytes: 1, by: ["a", "b"] }, () => {});
+    this.store.certify({ index: last.index, root, bytes: 1, by: ["a", "b"] }, "goesOn", () => {});
     this.disk.settle();
   }
 

@@ -201,7 +201,7 @@ test("what a peer fetches is kept until it has asked for nothing for a while, ho
   const newest: Checkpoint = { ...newer, root: testHash.sha256(encodeManifest(newer)) };
   giver.store.publish(newest, () => {});
   giver.disk.settle();
-  giver.store.certify({ index: indexOf(30), root: newest.root, bytes: 1, by: ["b", "c"] }, () => {});
+  giver.store.certify({ index: indexOf(30), root: newest.root, bytes: 1, by: ["b", "c"] }, "isReplaced", () => {});
   giver.disk.settle();
   expect(giver.store.certified).toEqual(newest);
   expect(giver.store.has(first)).toBe(true);

@@ -24,7 +24,8 @@ const certificateOf = ({ last, root }: Checkpoint): Certificate => ({
   bytes: 1,
   by: ["a", "b"],
 });
-const opened = (disk: MemoryDisk): CheckpointStore => new CheckpointStore({ disk, hash: testHash, directory });
+const opened = (disk: MemoryDisk, bothBytesMax = 0): CheckpointStore =>
+  new CheckpointStore({ disk, hash: testHash, directory, bothBytesMax });
 
 function newDisk(): MemoryDisk {
   const disk = new MemoryDisk();
@@ -35,7 +36,8 @@ function newDisk(): MemoryDisk {
 /** Starts everything, and completes nothing. */
 function begin(store: CheckpointStore, checkpoint: Checkpoint, texts: readonly string[]): void {
   const [first, ...rest] = texts;
-  if (first === undefined) return store.publish(checkpoint, () => store.certify(certificateOf(checkpoint), () => {}));
+  if (first === undefined)
+    return store.publish(checkpoint, () => store.certify(certificateOf(checkpoint), "goesOn", () => {}));
   store.adopt(nameOf(first), (isThere) => {
     if (isThere) begin(store, checkpoint, rest);
     else store.writeChunk(nameOf(first), contentOf(first), () => begin(store, checkpoint, rest));
@@ -167,6 +169,82 @@ test("a chunk that is found damaged is not there any more: it is written again, 
   store.look(second, (isWhole) => whole.push(isWhole()));
   disk.settle();
   expect([whole.at(-1), store.isDamaged]).toEqual([false, true]);
+});
+
+test("the one that was certified before stays, and no third, while both take no more than they may", () => {
+  const bytes = contentOf("a").length;
+  const kept = (bothBytesMax: number): readonly (number | undefined)[] => {
+    const disk = newDisk();
+    const store = opened(disk, bothBytesMax);
+    keep(disk, store, 10, ["a", "b"]);
+    keep(disk, store, 20, ["b", "c"]);
+    keep(disk, store, 30, ["c", "d"]);
+    disk.crash("nothing");
+    const again = opened(disk, bothBytesMax);
+    expect(disk.list(path).filter((name) => name.endsWith(".chunk")).length * bytes).toBe(again.bytes);
+    return [again.certified, again.fallback].map((found) => found?.last.index);
+  };
+  expect([kept(3 * bytes), kept(3 * bytes - 1)]).toEqual([
+    [30, 20],
+    [30, undefined],
+  ]);
+});
+
+test("what was never certified does not stay, nor what is damaged, nor what the log does not lead on from", () => {
+  const disk = newDisk();
+  const store = opened(disk, Infinity);
+  keep(disk, store, 10, ["a"]);
+  store.writeChunk(nameOf("b"), contentOf("b"), () => store.publish(checkpointOf(15, ["b"]), () => {}));
+  disk.settle();
+  keep(disk, store, 20, ["c"]);
+  expect(store.all.map(({ last }) => last.index)).toEqual([20, 10]);
+
+  disk.remove(`${path}/${Buffer.from(nameOf("c").hash).toString("hex")}.chunk`);
+  expect(store.readChunkNow(nameOf("c"))).toBeUndefined();
+  keep(disk, store, 30, ["d"]);
+  expect([store.fallback, store.isDamaged]).toEqual([undefined, false]);
+
+  const fetched = checkpointOf(40, ["d"]);
+  store.publish(fetched, () => store.certify(certificateOf(fetched), "isReplaced", () => {}));
+  disk.settle();
+  expect(store.all).toEqual([fetched]);
+});
+
+test("behind a start with the older one the newer one counts for nothing: not as certified, and no chunk of it unread", () => {
+  const disk = newDisk();
+  const store = opened(disk, Infinity);
+  const older = keep(disk, store, 10, ["a", "b"]);
+  keep(disk, store, 20, ["b", "c", "d"]);
+  const file = (text: string): string => `${path}/${Buffer.from(nameOf(text).hash).toString("hex")}.chunk`;
+  for (const text of ["c", "d"]) disk.damage(file(text), (bytes) => bytes.fill(0, 7));
+  const again = opened(disk, Infinity);
+  expect(again.readChunkNow(nameOf("c"))).toBeUndefined();
+  again.beginWith(older);
+
+  expect([again.all, again.certified, again.fallback, again.isDamaged]).toEqual([[older], older, undefined, false]);
+  expect(again.certificate).toEqual(certificateOf(older));
+  const there: boolean[] = [];
+  for (const text of ["b", "c", "d"]) again.adopt(nameOf(text), (isThere) => there.push(isThere));
+  disk.settle();
+  expect(there).toEqual([true, false, false]);
+  // What is executed again makes the newer one again.
+  const newer = keep(disk, again, 20, ["b", "c", "d"]);
+  expect([again.certified, again.fallback, texts(again)]).toEqual([newer, older, ["b", "c", "d"]]);
+});
+
+test("whoever needs the space of the older one has it, and with a damaged manifest the older one is there", () => {
+  const disk = newDisk();
+  const store = opened(disk, Infinity);
+  const older = keep(disk, store, 10, ["a"]);
+  keep(disk, store, 20, ["b"]);
+  const copy = disk.copy();
+  copy.damage(`${path}/${"20".padStart(16, "0")}.manifest`, (bytes) => bytes.fill(0xff, 0, 6));
+  const again = opened(copy, Infinity);
+  expect([again.certified, again.fallback, texts(again)]).toEqual([undefined, older, ["a"]]);
+
+  store.dropFallback();
+  expect([store.fallback, store.has(nameOf("a")), texts(store)]).toEqual([undefined, false, ["b"]]);
+  expect(opened(disk, Infinity).fallback).toBeUndefined();
 });
 
 test("a damaged manifest or certificate is as good as none", () => {
