@@ -15,7 +15,12 @@ import { encodeUtf8 } from "../src/base/bytes.js";
 import { nextBetween, nextFraction, randomStream, type Random } from "../src/base/random.js";
 import { noEntry, type Entry } from "../src/model/entry.js";
 import { logIndex, noTerm, type LogIndex, type ReplicaId } from "../src/model/ids.js";
-import type { Instruction, InstructionOutcome, MembershipChange } from "../src/model/instruction.js";
+import {
+  describeChange,
+  type Instruction,
+  type InstructionOutcome,
+  type MembershipChange,
+} from "../src/model/instruction.js";
 import type { LogWrite } from "../src/model/log.js";
 import type { Member as ModelMember, MemberRole, Membership } from "../src/model/membership.js";
 import { apply, applyTo, termRunsOf, textsOf, type Disk } from "./raft-disk.js";
@@ -127,7 +132,7 @@ export class RaftCluster {
       if (outcome !== undefined && leader !== undefined) asked = this.instruct(leader, { kind: "change", change });
       return false;
     };
-    return this.until(`${change.kind} ${change.id}`, isDone);
+    return this.until(describeChange(change), isDone);
   }
 
   add(...ids: readonly ReplicaId[]): this {

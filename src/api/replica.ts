@@ -228,6 +228,20 @@ export interface MemberChanges {
   remove(id: ReplicaId): Promise<void>;
   /** The same id with a new, empty data directory. */
   replace(member: MemberAddress): Promise<void>;
+  /** All of it at once: the members before decide until those after it do, and no set in between ever counts. At least one. */
+  change(changes: MemberSet): Promise<void>;
+}
+
+/** Made in this order, and each must be possible by itself behind those before it. */
+export interface MemberSet {
+  readonly add?: readonly NewMember[] | undefined;
+  readonly replace?: readonly MemberAddress[] | undefined;
+  readonly promote?: readonly ReplicaId[] | undefined;
+  readonly remove?: readonly ReplicaId[] | undefined;
+}
+
+export interface NewMember extends MemberAddress {
+  readonly learner?: boolean | undefined;
 }
 
 /** Replicas have something different at one position (docs/guides/audits.md). */

@@ -14,6 +14,11 @@ export type Instruction =
   | { readonly kind: "change"; readonly change: MembershipChange };
 
 export type MembershipChange =
+  | MemberChange
+  /** All of them with the same entry, in this order: they count together, or none does. At least one. */
+  | { readonly kind: "several"; readonly changes: readonly MemberChange[] };
+
+export type MemberChange =
   /** `joining` becomes a voter by itself once it lacks little; a learner never does. */
   | {
       readonly kind: "add";
@@ -27,6 +32,16 @@ export type MembershipChange =
   /** A learner becomes a voter, if it lacks little of the log. */
   | { readonly kind: "promote"; readonly id: ReplicaId }
   | { readonly kind: "remove"; readonly id: ReplicaId };
+
+export function changesOf(change: MembershipChange): readonly MemberChange[] {
+  return change.kind === "several" ? change.changes : [change];
+}
+
+export function describeChange(change: MembershipChange): string {
+  return changesOf(change)
+    .map(({ kind, id }) => `${kind} ${id}`)
+    .join(", ");
+}
 
 /** A refusal: nothing was changed. */
 export const instructionRefusals = [

@@ -6,7 +6,7 @@
  */
 import type { EntryId } from "./entry.js";
 import type { ReplicaId } from "./ids.js";
-import type { InstructionRefusal, MembershipChange } from "./instruction.js";
+import { changesOf, type InstructionRefusal, type MemberChange, type MembershipChange } from "./instruction.js";
 
 /**
  * A voter counts towards quorums; a learner receives the log and executes it, and is never counted. One that is joining is a
@@ -73,6 +73,20 @@ export function membersAfter(
   change: MembershipChange,
   incarnation: (id: ReplicaId) => number | undefined,
 ): readonly Member[] | InstructionRefusal {
+  let after = members;
+  for (const each of changesOf(change)) {
+    const made = membersAfterOne(after, each, incarnation);
+    if (typeof made === "string") return made;
+    after = made;
+  }
+  return votersOf(after).length === 0 ? "LAST_VOTER" : after;
+}
+
+function membersAfterOne(
+  members: readonly Member[],
+  change: MemberChange,
+  incarnation: (id: ReplicaId) => number | undefined,
+): readonly Member[] | InstructionRefusal {
   const { id } = change;
   const known = members.find((member) => member.id === id);
   const others = members.filter((member) => member.id !== id);
@@ -84,9 +98,9 @@ export function membersAfter(
   if (known === undefined) return "NOT_A_MEMBER";
   switch (change.kind) {
     case "replace":
-      return noneIfEmpty([...others, replacing(change, known, incarnation(id))]);
+      return [...others, replacing(change, known, incarnation(id))];
     case "remove":
-      return noneIfEmpty(others);
+      return others;
     case "promote":
       return members.map((member) => (member === known ? promoted(member, incarnation(id)) : member));
   }
@@ -127,7 +141,7 @@ function newMember(
 
 /** Of one that is not bound yet the directory that was heard is replaced. */
 function replacing(
-  change: MembershipChange & { readonly kind: "replace" },
+  change: MemberChange & { readonly kind: "replace" },
   known: Member,
   heard: number | undefined,
 ): Member {
@@ -139,8 +153,4 @@ function replacing(
 function promoted({ replaces, ...member }: Member, heard: number | undefined): Member {
   const isBound = member.incarnation !== anyIncarnation || heard === undefined || heard === replaces;
   return { ...member, role: "voter", incarnation: isBound ? member.incarnation : heard };
-}
-
-function noneIfEmpty(members: readonly Member[]): readonly Member[] | InstructionRefusal {
-  return votersOf(members).length === 0 ? "LAST_VOTER" : members;
 }

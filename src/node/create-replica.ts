@@ -19,6 +19,7 @@ import type {
   AuditFinding,
   DivergenceListener,
   MemberChanges,
+  NewMember,
   Replica,
   ReplicaStatus,
   SnapshotStream,
@@ -29,7 +30,7 @@ import { isDivergence, type AuditedPosition } from "../model/audit.js";
 import type { QuarantineState } from "../model/quarantine.js";
 import { isReplicaId, type ReplicaId } from "../model/ids.js";
 import { openSnapshot } from "./snapshot-stream.js";
-import type { Instruction, MembershipChange } from "../model/instruction.js";
+import { describeChange, type Instruction, type MemberChange, type MembershipChange } from "../model/instruction.js";
 import type { Member } from "../model/membership.js";
 import type { Clock } from "../ports/clock.js";
 import type { EngineHealth } from "../replica/channel.js";
@@ -295,13 +296,22 @@ class RunningReplica implements Replica {
 
   get members(): MemberChanges {
     const change = (change: MembershipChange): Promise<void> =>
-      this.#instruct({ kind: "change", change }, `${change.kind} member ${change.id}`);
+      this.#instruct({ kind: "change", change }, `change members (${describeChange(change)})`);
     return {
-      add: ({ id, peer, client }, options = {}) =>
-        change({ kind: "add", id, peer, client, role: options.learner === true ? "learner" : "joining" }),
+      add: (member, { learner } = {}) => change(adding({ ...member, learner })),
       promote: (id) => change({ kind: "promote", id }),
       remove: (id) => change({ kind: "remove", id }),
       replace: ({ id, peer, client }) => change({ kind: "replace", id, peer, client }),
+      change: ({ add = [], replace = [], promote = [], remove = [] }) =>
+        change({
+          kind: "several",
+          changes: [
+            ...add.map(adding),
+            ...replace.map(({ id, peer, client }) => ({ kind: "replace", id, peer, client }) as const),
+            ...promote.map((id) => ({ kind: "promote", id }) as const),
+            ...remove.map((id) => ({ kind: "remove", id }) as const),
+          ],
+        }),
     };
   }
 
@@ -336,6 +346,10 @@ class RunningReplica implements Replica {
       });
     });
   }
+}
+
+function adding({ id, peer, client, learner }: NewMember): MemberChange {
+  return { kind: "add", id, peer, client, role: learner === true ? "learner" : "joining" };
 }
 
 const drainMs = 2_000;

@@ -18,12 +18,20 @@ export interface HttpOperator {
   member(verb: string, request: Request): Promise<HttpAnswer>;
 }
 
-const bodyBytesMax = 4096;
+const bodyBytesMax = 16_384;
 const transferSchema = z.strictObject({ to: z.string().optional() });
 const emptySchema = z.strictObject({});
 const idSchema = z.strictObject({ id: replicaId });
 const placeSchema = z.strictObject({ id: replicaId, peer: hostPort, client: hostPort });
 const addSchema = placeSchema.extend({ learner: z.boolean().optional() });
+const setSchema = z
+  .strictObject({
+    add: z.array(addSchema).optional(),
+    replace: z.array(placeSchema).optional(),
+    promote: z.array(replicaId).optional(),
+    remove: z.array(replicaId).optional(),
+  })
+  .refine((set) => Object.values(set).some((list) => list !== undefined && list.length > 0), "nothing is to change");
 
 export function openHttpOperator(
   replica: Pick<Replica, "transferLeadership" | "members" | "checkpoint" | "snapshot">,
@@ -56,11 +64,13 @@ export function openHttpOperator(
           return answer(request, idSchema, ({ id }) => members.promote(id));
         case "remove":
           return answer(request, idSchema, ({ id }) => members.remove(id));
+        case "change":
+          return answer(request, setSchema, (set) => members.change(set));
         default:
           return refusedAnswer(
             404,
             "NOT_FOUND",
-            "Cannot do that to a member: add, promote, remove and replace are known",
+            "Cannot do that to members: add, promote, remove, replace and change are known",
           );
       }
     },

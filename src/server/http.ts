@@ -134,7 +134,7 @@ POST /v1/checkpoint          takes a checkpoint now, on every replica
 GET  /v1/snapshot            the newest certified checkpoint, as quorate snapshot reads it
 GET  /v1/audit/finding       what was kept when replicas were found to differ, as quorate audit reads it
 POST /v1/transfer            {"to": "b"} or nothing in; leadership is handed over
-POST /v1/members/<verb>      add, promote, remove or replace {"id": "d", …}
+POST /v1/members/<verb>      add, promote, remove or replace {"id": "d", …}; change {"add": […], "remove": ["a"], …}
 `;
 
 function addHealth(app: Hono, parts: HttpParts): void {

@@ -7,7 +7,7 @@
  */
 import { checkpointFiles, mayRestoreOldDisk, maySpoil, mayStartCopy, settledFile, startStale } from "./atlas.js";
 import { isChanging, newestConfiguration } from "../consensus/raft/configuration.js";
-import type { Instruction } from "../model/instruction.js";
+import { describeChange, type Instruction } from "../model/instruction.js";
 import { memberOf, type Member } from "../model/membership.js";
 import { Draw } from "./draw.js";
 import { randomStream } from "../base/random.js";
@@ -196,7 +196,7 @@ function changeableOf(
 }
 
 function describe(instruction: Instruction): string {
-  if (instruction.kind === "change") return `${instruction.change.kind} ${instruction.change.id}`;
+  if (instruction.kind === "change") return describeChange(instruction.change);
   return instruction.kind === "transfer" ? "hand over" : "take a checkpoint";
 }
 

@@ -6,8 +6,10 @@
  *   instruct    u8 1 | varint id | instruction
  *   instructed  u8 2 | varint id | u8 position in `outcomes`
  *   transfer    u8 1 | text to, empty for any
- *   change      u8 2 | u8 position in `changeKinds` | text id | text peer | text client | u8 1 for a learner, else 0
+ *   change      u8 2 | one
  *   checkpoint  u8 3
+ *   several     u8 4 | varint count | as many of one
+ *   one         u8 position in `changeKinds` | text id | text peer | text client | u8 1 for a learner, else 0
  */
 import { ByteReader, ByteWriter } from "../base/bytes.js";
 import { isReplicaId } from "../model/ids.js";
@@ -15,7 +17,7 @@ import {
   instructionRefusals,
   type Instruction,
   type InstructionOutcome,
-  type MembershipChange,
+  type MemberChange,
 } from "../model/instruction.js";
 
 export type InstructionMessage =
@@ -27,8 +29,9 @@ const instructedKind = 2;
 const transferKind = 1;
 const changeKind = 2;
 const checkpointKind = 3;
+const severalKind = 4;
 /** Only ever append. */
-const changeKinds = ["add", "replace", "promote", "remove"] as const satisfies readonly MembershipChange["kind"][];
+const changeKinds = ["add", "replace", "promote", "remove"] as const satisfies readonly MemberChange["kind"][];
 /** Only ever append. */
 const outcomes = ["done", "unknown", ...instructionRefusals] as const satisfies readonly InstructionOutcome[];
 
@@ -61,7 +64,17 @@ function writeInstruction(writer: ByteWriter, instruction: Instruction): void {
   }
   if (instruction.kind === "checkpoint") return writer.u8(checkpointKind);
   const { change } = instruction;
+  if (change.kind === "several") {
+    writer.u8(severalKind);
+    writer.varint(change.changes.length);
+    for (const each of change.changes) writeChange(writer, each);
+    return;
+  }
   writer.u8(changeKind);
+  writeChange(writer, change);
+}
+
+function writeChange(writer: ByteWriter, change: MemberChange): void {
   writer.u8(changeKinds.indexOf(change.kind));
   writer.text(change.id);
   writer.text("peer" in change ? change.peer : "");
@@ -73,12 +86,21 @@ function readInstruction(reader: ByteReader): Instruction {
   const what = reader.u8();
   if (what === checkpointKind) return { kind: "checkpoint" };
   if (what === changeKind) return { kind: "change", change: readChange(reader) };
+  if (what === severalKind) return { kind: "change", change: { kind: "several", changes: readChanges(reader) } };
   if (what !== transferKind) reader.fail();
   const to = reader.text();
   return { kind: "transfer", to: to === "" ? undefined : to };
 }
 
-function readChange(reader: ByteReader): MembershipChange {
+function readChanges(reader: ByteReader): readonly MemberChange[] {
+  const count = reader.varint();
+  const changes: MemberChange[] = [];
+  while (changes.length < count && !reader.failed) changes.push(readChange(reader));
+  if (changes.length === 0) reader.fail();
+  return changes;
+}
+
+function readChange(reader: ByteReader): MemberChange {
   const kind = changeKinds[reader.u8()];
   const id = reader.text();
   const peer = reader.text();

@@ -65,8 +65,11 @@ test("a cluster under writes gains d, loses a, and counts exactly", { timeout: 2
   expect(await quorate("member", "add", flagOf(d), ...endpointFlags(founders))).toMatchObject({ code: 1 });
   expect(await quorate("transfer", "a", ...endpointFlags([d]))).toMatchObject({ code: 0 });
   await goOn();
-  const removed = await quorate("member", "remove", "a", ...endpointFlags([b, c, d]));
-  expect(removed).toMatchObject({ code: 0, out: "a was removed\n" });
+  // All or nothing: d is a member already.
+  const twice = await quorate("member", "change", "--remove", "b", "--add", flagOf(d), ...endpointFlags([b, c, d]));
+  expect(twice).toMatchObject({ code: 1, err: expect.stringContaining("it is a member already") });
+  const removed = await quorate("member", "change", "--remove", "a", ...endpointFlags([b, c, d]));
+  expect(removed).toMatchObject({ code: 0, out: "the members were changed\n" });
   await goOn();
   running.get("a")?.kill("SIGTERM");
   await untilReady([b, c, d]);

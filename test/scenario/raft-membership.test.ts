@@ -56,6 +56,39 @@ describe("a change of members", () => {
     expect(cluster.executed("f")).toEqual(["with d", "with e", "with f", "end"]);
   });
 
+  test("exchanges several at once: no set in between ever counts, and it is all or nothing", () => {
+    const cluster = new RaftCluster({ replicas: 3, seed: 9 });
+    const leader = cluster.untilLeader();
+    cluster.join("d", "e");
+    for (const id of ["d", "e"])
+      cluster.change({ kind: "add", id, peer: `${id}:1`, client: `${id}:2`, role: "learner" });
+    cluster.submit(leader, "early").untilExecuted("early");
+    const [gone = "", kept = ""] = others(cluster, leader).filter((id) => "abc".includes(id));
+    const lastVoters = [leader, gone, kept].map((id) => ({ kind: "remove", id }) as const);
+    const unknown = [{ kind: "remove", id: gone } as const, { kind: "promote", id: "z" } as const];
+    const refused = [lastVoters, unknown].map((changes) =>
+      cluster.instruct(leader, { kind: "change", change: { kind: "several", changes } }),
+    );
+    expect(refused.map((id) => cluster.outcomes.get(id))).toEqual(["LAST_VOTER", "NOT_A_MEMBER"]);
+    expect(cluster.members(leader)).toMatch(/^a b c\b/);
+
+    cluster.change({
+      kind: "several",
+      changes: [
+        { kind: "promote", id: "d" },
+        { kind: "promote", id: "e" },
+        { kind: "remove", id: gone },
+        { kind: "remove", id: leader },
+      ],
+    });
+    cluster.crash(gone).crash(leader);
+    cluster.submit(cluster.untilLeader(), "late").untilExecuted("late");
+    expect(cluster.members(cluster.untilLeader())).toBe([kept, "d", "e"].sort().join(" "));
+    const configurations = cluster.durable(kept).filter(isConfiguration);
+    // Two for each learner, and two for all of the exchange.
+    expect(configurations).toHaveLength(6);
+  });
+
   test("survives the restart of everybody", () => {
     const cluster = new RaftCluster({ replicas: 3, seed: 2, tailCount: 1 });
     cluster.untilLeader();

@@ -6,7 +6,7 @@
  */
 import { unreachable } from "../../base/invariant.js";
 import type { Entry, EntryId } from "../../model/entry.js";
-import type { Instruction } from "../../model/instruction.js";
+import { describeChange, type Instruction } from "../../model/instruction.js";
 import type { Member, Membership } from "../../model/membership.js";
 import type { LogWrite } from "../../model/log.js";
 import type { AppendOutcome, RaftMessage } from "./messages.js";
@@ -124,7 +124,7 @@ function describeMembers({ members, before }: Membership): string {
 
 function describeInstruction(instruction: Instruction): string {
   if (instruction.kind === "transfer") return `transfer to ${instruction.to ?? "anyone"}`;
-  return instruction.kind === "checkpoint" ? "checkpoint" : `${instruction.change.kind} ${instruction.change.id}`;
+  return instruction.kind === "checkpoint" ? "checkpoint" : describeChange(instruction.change);
 }
 
 /** Entry 7 of term 3 is written 7@3; 0@0 is the place before the first entry. */

@@ -12,7 +12,7 @@
  */
 import { invariant } from "../../base/invariant.js";
 import { after, type ReplicaId } from "../../model/ids.js";
-import type { InstructionRefusal, MembershipChange } from "../../model/instruction.js";
+import { changesOf, type InstructionRefusal, type MembershipChange } from "../../model/instruction.js";
 import { encodeMembership } from "../../model/membership-codec.js";
 import { memberOf, membersAfter, voterSetsOf, type Member, type Membership } from "../../model/membership.js";
 import { isMajority } from "../quorum.js";
@@ -74,9 +74,12 @@ function tryChange(leading: Leading, change: MembershipChange): InstructionRefus
   if (!isSettled(state) || isChanging(state) || role.transfer !== undefined) return "BUSY";
   const members = membersAfter(membership.members, change, (id) => state.incarnations.get(id));
   if (typeof members === "string") return members;
-  const member = memberOf(membership, change.id);
-  if (change.kind === "promote" && member?.role === "voter") return "done";
-  if (change.kind === "promote" && (member === undefined || !isClose(leading, member))) return "NOT_CLOSE";
+  const changes = changesOf(change);
+  const isVoter = (id: ReplicaId): boolean => memberOf(membership, id)?.role === "voter";
+  const promotions = changes.filter(({ kind, id }) => kind === "promote" && !isVoter(id));
+  if (promotions.length === 0 && changes.every(({ kind }) => kind === "promote")) return "done";
+  const promoted = promotions.map(({ id }) => memberOf(membership, id));
+  if (promoted.some((member) => member === undefined || !isClose(leading, member))) return "NOT_CLOSE";
   const joint = { members, before: membership.members };
   if (!isMajority(voterSetsOf(joint), (id) => isHeard(leading, id))) return "NO_QUORUM";
   appendMembership(leading, joint);

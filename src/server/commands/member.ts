@@ -1,7 +1,7 @@
 /**
  * `quorate member`: who takes part in a running cluster, and changing that.
  *
- * Owns: the five verbs, the table, waiting until a new member votes. Leaves to others: giving the instruction (`instruct.ts`).
+ * Owns: the six verbs, the table, waiting until new members vote. Leaves to others: giving the instruction (`instruct.ts`).
  */
 import { Command } from "commander";
 import { z } from "zod";
@@ -9,6 +9,7 @@ import { answerMsMax, endpointsOf, faultOf, withEndpoints } from "../endpoints.j
 import { CommandFailure, exitCodes, usageFailure } from "../exit-codes.js";
 import { instruct } from "../instruct.js";
 import { paintFor, renderTable } from "../paint.js";
+import { openProgress } from "../progress.js";
 import { placeOf } from "../settings.js";
 import type { Exit } from "./exit.js";
 
@@ -26,6 +27,9 @@ const statusSchema = z.looseObject({
       matchIndex: z.number().optional(),
     }),
   ),
+  checkpoint: z.looseObject({
+    fetching: z.looseObject({ bytes: z.number(), bytesDone: z.number() }).optional(),
+  }),
 });
 
 type Status = z.infer<typeof statusSchema>;
@@ -57,7 +61,29 @@ export function memberCommand(exit: Exit): Command {
   withWait(
     verb("replace <id>", "the same id with a new, empty data directory; elsewhere: id=host:port,host:port", replace),
   );
+  withWait(verb("change", "several of these at once: either all of it counts, or nothing", changeSeveral))
+    .option(`--add ${place}`, "add a replica; may be given again", listed)
+    .option(`--replace ${place}`, "a new, empty data directory for this id; may be given again", listed)
+    .option("--promote <id>", "make a voter of a learner; may be given again", listed)
+    .option("--remove <id>", "remove a replica; may be given again", listed);
   return command;
+}
+
+function listed(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
+}
+
+async function changeSeveral(command: Command): Promise<void> {
+  const given = command.opts<Partial<Record<"add" | "replace" | "promote" | "remove", readonly string[]>>>();
+  const [add, replace] = [given.add?.map(placeOf), given.replace?.map(placeOf)];
+  const { promote, remove } = given;
+  if ([add, replace, promote, remove].every((list) => list === undefined))
+    throw usageFailure("Cannot change the members: give at least one of --add, --replace, --promote and --remove");
+  await instruct(endpointsOf(command), "/v1/members/change", { add, replace, promote, remove });
+  process.stdout.write("the members were changed\n");
+  const joining = [...(add ?? []), ...(replace ?? [])];
+  for (const { id, peer } of joining) process.stdout.write(`${id}: start it at ${peer} with --join\n`);
+  for (const { id } of joining) await untilItVotes(command, id);
 }
 
 async function list(command: Command): Promise<void> {
@@ -103,45 +129,87 @@ async function change(command: Command, verb: "promote" | "remove", body: { read
   process.stdout.write(`${body.id} was ${verb}d\n`);
 }
 
-/** Tells how far it is whenever that changes. */
+/** Shows how far it is: a bar at a terminal, elsewhere a line whenever that changes. */
 async function untilItVotes(command: Command, id: string): Promise<void> {
   const seconds = Number(command.opts<{ wait: string }>().wait);
   if (!(seconds >= 0)) throw usageFailure(`Cannot wait "${command.opts<{ wait: string }>().wait}" seconds`);
   const end = performance.now() + seconds * 1000;
+  const screen = openProgress(process.stderr);
   let told = "";
   for (;;) {
-    const { members, lastIndex } = await lookAtLeader(endpointsOf(command));
-    const member = members.find((each) => each.id === id);
-    const isAway = member?.connected !== true || member.matchIndex === undefined;
-    const progress = isAway ? "is not connected" : `has ${member.matchIndex} of ${lastIndex} entries`;
-    if (member?.role === "voter") return void process.stdout.write(`${id} votes\n`);
-    if (progress !== told) process.stderr.write(`${id} ${progress}\n`);
-    told = progress;
+    const { text, share, votes } = joinedSoFar(await lookAtAll(endpointsOf(command)), id);
+    if (votes || performance.now() > end) screen.end();
+    if (votes) return void process.stdout.write(`${id} votes\n`);
     if (performance.now() > end) {
-      throw new CommandFailure(
-        exitCodes.failure,
-        `${id} does not vote yet: it ${progress}; it will once it has nearly all`,
-        {},
-      );
+      const message = `${id} does not vote yet: it ${text}; it will once it has nearly all`;
+      throw new CommandFailure(exitCodes.failure, message, {});
     }
+    if (process.stderr.isTTY) screen.show(`${id} ${text}`, share);
+    else if (text !== told) process.stderr.write(`${id} ${text}\n`);
+    told = text;
     await new Promise((resolve) => setTimeout(resolve, lookMs));
   }
 }
 
+interface Joined {
+  readonly text: string;
+  /** From 0 to 1. */
+  readonly share: number;
+  readonly votes: boolean;
+}
+
+/** By what the leader says of its log, and itself of the checkpoint that it fetches, if it is among those who are asked. */
+export function joinedSoFar(statuses: readonly Status[], id: string): Joined {
+  const { members, lastIndex } = leaderOf(statuses);
+  const member = members.find((each) => each.id === id);
+  const votes = member?.role === "voter";
+  const fetching = statuses.find((status) => status.id === id)?.checkpoint.fetching;
+  if (fetching !== undefined) {
+    const { bytesDone, bytes } = fetching;
+    return {
+      text: `has ${mebibytes(bytesDone)} of ${mebibytes(bytes)} MiB of a checkpoint`,
+      ...shareOf(bytesDone, bytes),
+      votes,
+    };
+  }
+  if (member?.connected !== true || member.matchIndex === undefined)
+    return { text: "is not connected", share: 0, votes };
+  return { text: `has ${member.matchIndex} of ${lastIndex} entries`, ...shareOf(member.matchIndex, lastIndex), votes };
+}
+
+function shareOf(done: number, all: number): { readonly share: number } {
+  return { share: all > 0 ? Math.min(1, done / all) : 1 };
+}
+
+function mebibytes(bytes: number): string {
+  return (bytes / 1_048_576).toFixed(1);
+}
+
 /** The status of the leader, or of any replica if none of these leads. */
 async function lookAtLeader(endpoints: readonly string[]): Promise<Status> {
+  return leaderOf(await lookAtAll(endpoints));
+}
+
+function leaderOf(statuses: readonly Status[]): Status {
+  const [first] = statuses;
+  if (first === undefined) throw new Error("somebody has answered");
+  return statuses.find(({ role }) => role === "leader") ?? first;
+}
+
+/** Of those who answer: at least one. */
+async function lookAtAll(endpoints: readonly string[]): Promise<readonly Status[]> {
   const faults: string[] = [];
-  let any: Status | undefined;
-  for (const endpoint of endpoints) {
+  const look = async (endpoint: string): Promise<readonly Status[]> => {
     try {
       const response = await fetch(`http://${endpoint}/v1/status`, { signal: AbortSignal.timeout(answerMsMax) });
-      const status = statusSchema.parse(await response.json());
-      if (status.role === "leader") return status;
-      any ??= status;
+      return [statusSchema.parse(await response.json())];
     } catch (cause) {
       faults.push(`${endpoint}: ${cause instanceof z.ZodError ? "not a quorate replica" : faultOf(cause)}`);
+      return [];
     }
-  }
-  if (any !== undefined) return any;
-  throw new CommandFailure(exitCodes.failure, `Cannot reach the cluster: ${faults.join("; ")}`, {});
+  };
+  const statuses = (await Promise.all(endpoints.map(look))).flat();
+  if (statuses.length === 0)
+    throw new CommandFailure(exitCodes.failure, `Cannot reach the cluster: ${faults.join("; ")}`, {});
+  return statuses;
 }

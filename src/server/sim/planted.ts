@@ -9,7 +9,7 @@ import { exitCodes, type ExitCode } from "../exit-codes.js";
 import { paintFor, renderTable, type Cell } from "../paint.js";
 import { plantTree } from "./planted-tree.js";
 import { Pool } from "./pool.js";
-import { openProgress, silentProgress, type Progress } from "./progress.js";
+import { openProgress, silentProgress, type Progress } from "../progress.js";
 import { usualShape, type GivenShape, type Shape } from "./setting.js";
 import type { Ran } from "./tasks.js";
 

@@ -8,7 +8,7 @@ import type { Cut } from "../../sim/shrink.js";
 import { exitCodes, type ExitCode } from "../exit-codes.js";
 import { paintFor } from "../paint.js";
 import { Pool, workerUrl } from "./pool.js";
-import { openProgress, silentProgress } from "./progress.js";
+import { openProgress, silentProgress } from "../progress.js";
 import { renderFailed, renderFailure, renderTally, renderTrace } from "./report-text.js";
 import type { Setting } from "./setting.js";
 import { Tally, tallyAsJson } from "./tally.js";

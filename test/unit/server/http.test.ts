@@ -210,6 +210,7 @@ function serve(changes: { readonly callMsMax?: number; readonly status?: Partial
         remove: async () => {
           throw new InstructionRefused("remove", "BUSY");
         },
+        change: async (set) => void told.push(["change", set]),
       },
     }),
     audit: openHttpAudit({ status: () => now, finding: () => undefined }),
@@ -525,15 +526,19 @@ test("an operator changes the members, and what is no member's address is refuse
     ["remove", { id: "d" }],
     ["add", { ...place, peer: "nowhere" }],
     ["paint", { id: "d" }],
+    ["change", { add: [place], promote: ["e"], remove: ["a", "b"] }],
+    ["change", { add: [] }],
+    ["change", { remove: "a" }],
   ] as const;
   const codes = [];
   for (const [verb, body] of asked) codes.push((await post(`/v1/members/${verb}`, JSON.stringify(body))).status);
 
-  expect(codes).toEqual([200, 200, 200, 200, 503, 400, 404]);
+  expect(codes).toEqual([200, 200, 200, 200, 503, 400, 404, 200, 400, 400]);
   expect(told).toEqual([
     ["add", place, { learner: false }],
     ["add", place, { learner: true }],
     ["replace", place],
     ["promote", "d"],
+    ["change", { add: [place], promote: ["e"], remove: ["a", "b"] }],
   ]);
 });

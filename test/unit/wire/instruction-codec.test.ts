@@ -20,6 +20,20 @@ test("what is encoded is decoded to the same", () => {
     { kind: "instruct", id: 6, instruction: { kind: "change", change: { ...placed, kind: "replace" } } },
     { kind: "instruct", id: 7, instruction: { kind: "change", change: { kind: "promote", id: "d" } } },
     { kind: "instruct", id: 8, instruction: { kind: "change", change: { kind: "remove", id: "d" } } },
+    {
+      kind: "instruct",
+      id: 9,
+      instruction: {
+        kind: "change",
+        change: {
+          kind: "several",
+          changes: [
+            { ...added, role: "joining" },
+            { kind: "remove", id: "a" },
+          ],
+        },
+      },
+    },
     ...(["done", "unknown", ...instructionRefusals] as const).map(
       (outcome) => ({ kind: "instructed", id: 3, outcome }) as const,
     ),

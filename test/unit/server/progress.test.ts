@@ -1,6 +1,6 @@
 /** Progress is drawn at a terminal and told now and then elsewhere. */
 import { expect, test } from "vitest";
-import { openProgress } from "../../../../src/server/sim/progress.js";
+import { openProgress } from "../../../src/server/progress.js";
 
 function screen(isTTY: boolean) {
   const written: string[] = [];

@@ -1,7 +1,7 @@
 /**
  * How far a long command is, on stderr: a bar that is drawn anew at a terminal, otherwise a line now and then.
  *
- * Owns: how often, and the bar. Called by `sweep.ts` and `planted.ts`.
+ * Owns: how often, and the bar. Called by the verbs `member` and `sim`.
  */
 
 export interface Progress {
