@@ -121,9 +121,11 @@ describe("one replica of three, alone", () => {
       const status = (await (await fetch(`http://${lost.http}/v1/status`)).json()) as ReplicaStatus;
       return status.counters.proposalsPending > 0 ? true : undefined;
     });
+    const heard = () => lost.log.filter(({ msg }) => msg === "asked to stop").length;
     await until("the end", async () => {
+      const before = heard();
       lost.child.kill("SIGTERM");
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await until("the signal to be heard", async () => lost.child.exitCode !== null || heard() > before || undefined);
       return lost.child.exitCode ?? undefined;
     });
 
