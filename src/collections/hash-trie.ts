@@ -210,12 +210,17 @@ export class HashTrie {
     const { position } = leaf;
     // A flipped bit must not lead the walk back.
     if (!(position >= this.#scrubbedBelow && position < positionCount)) return false;
-    for (const entry of leaf.kind === "entry" ? [leaf] : leaf.entries) {
-      const isInPlace = positionOf(entry.key) === position && entry.position === position;
-      if (!isInPlace || this.#at(position, entry.key) !== entry) return false;
-      this.#scrubbed.add(fingerprintOfEntry(entry.key, entry.value));
-    }
+    if (leaf.kind === "entry") {
+      if (!this.#scrubEntry(leaf, position)) return false;
+    } else for (const entry of leaf.entries) if (!this.#scrubEntry(entry, position)) return false;
     this.#scrubbedBelow = position + 1;
+    return true;
+  }
+
+  #scrubEntry(entry: TrieEntry, position: number): boolean {
+    const isInPlace = positionOf(entry.key) === position && entry.position === position;
+    if (!isInPlace || this.#at(position, entry.key) !== entry) return false;
+    this.#scrubbed.add(fingerprintOfEntry(entry.key, entry.value));
     return true;
   }
 

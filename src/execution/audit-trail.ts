@@ -69,6 +69,12 @@ export class AuditTrail {
     this.#places[at] = this.#contents.keep(payload, answers);
   }
 
+  /** Of the last entry that was executed; nothing before the first. */
+  get newest(): Pick<TrailEntry, "output" | "state"> {
+    const at = 4 * (this.#last % entriesMax);
+    return { output: this.#digestAt(at), state: this.#digestAt(at + 2) };
+  }
+
   /** This index is a position that is compared. */
   position(index: LogIndex, machine: MachineInstance): void {
     if (this.#waiting.length < statesMax) this.#waiting.push({ index, fork: machine.fork() });

@@ -337,9 +337,10 @@ export class Executor {
 
   /** Equal for equal replicated states: index, agreed time, machine, sessions, keys, limits. 32 bytes. Costs a walk through the tables. */
   digest(): Uint8Array {
-    const fork = this.fork();
-    const digest = digestOf(this.#hash, this.#rules, fork);
-    fork.release();
+    checkWhole(this.#midEntry || this.#unfinished !== undefined);
+    const tables = this.#freeze();
+    const digest = digestOf(this.#hash, this.#rules, { ...tables.parts, machine: this.#machine });
+    tables.release();
     return digest;
   }
 
@@ -365,24 +366,36 @@ export class Executor {
   fork(): ExecutorFork {
     checkWhole(this.#midEntry || this.#unfinished !== undefined);
     const machine = this.#machine.fork();
+    const tables = this.#freeze();
+    return {
+      ...tables.parts,
+      machine,
+      release: () => {
+        machine.release();
+        tables.release();
+      },
+    };
+  }
+
+  /** Everything but the machine. */
+  #freeze(): { readonly parts: Omit<ExecutorFork, "machine" | "release">; readonly release: () => void } {
     const sessions = freezeSessions(this.#sessions);
     const keys = freezeKeys(this.#keys);
-    return {
+    const parts = {
       index: this.#index,
       time: this.#time,
-      machine,
       sessions: sessions.chunks,
       keys: keys.chunks,
       reports: this.#reports.encode(),
       members: encodeConfiguration(this.#configuration),
       audits: this.#audits.encode(),
       versions: this.#versions.encode(),
-      release: () => {
-        machine.release();
-        sessions.release();
-        keys.release();
-      },
     };
+    const release = (): void => {
+      sessions.release();
+      keys.release();
+    };
+    return { parts, release };
   }
 
   /**

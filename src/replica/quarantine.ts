@@ -135,6 +135,7 @@ export class Quarantine {
     const own = named.find(({ replica, incarnation }) => replica === this.#self && incarnation === this.#incarnation);
     if (own !== undefined && own.to > this.#goneUpTo)
       return { at: index, to: own.to, isSpared: isSpared(named, membership, this.#self) };
+    if (this.#accusations.size === 0) return undefined;
     const accusations = [...this.#accusations].filter(([, { to }]) => to > this.#goneUpTo);
     const by = new Map(accusations);
     const voterSets = voterSetsOf(membership);

@@ -25,8 +25,8 @@ const missedMsMax = 50;
 const restFactor = 49;
 /** Work that seems to have taken longer was held up: it looks at the time after each step. */
 const workMsMax = 5;
-/** A new cycle begins no sooner after the last did. */
-const cycleMsMin = 500;
+/** A new cycle begins no sooner after the last did: with its own time no flipped bit waits for longer than a second. */
+const cycleMsMin = 900;
 
 export class Scrubber {
   readonly #parts: ScrubberParts;

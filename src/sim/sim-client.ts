@@ -150,11 +150,9 @@ export class SimClient {
     if (client === undefined) return undefined;
     const input = admit(machine, name, value);
     const read = this.#levelOf(asked ?? "linearizable");
-    const operation = judge.begin({
-      ...{ client: this.id, kind, name, value, input, read },
-      isVotedOn: isVoting && kind === "command",
-      calledAt: scheduler.now,
-    });
+    const isVotedOn = isVoting && kind === "command";
+    const calledAt = scheduler.now;
+    const operation = judge.begin({ client: this.id, kind, name, value, input, read, isVotedOn, calledAt });
     this.#outstanding.add(operation);
     trace.addOften(
       this.id,

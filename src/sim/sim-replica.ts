@@ -304,7 +304,7 @@ export class SimReplica {
         executed: (entry, executed) => {
           const { executor } = this.#opened ?? {};
           if (entry.kind === "time") markers.reach("an entry only moved the time");
-          if (executor !== undefined) judge.onExecuted(this.id, entry, executed, () => executor.digest());
+          if (executor !== undefined) judge.onExecuted(this.id, entry, executed, executor);
         },
         forbidden: (use) => this.#parts.threw(this.id, new RuleBroken("V25", describeUse(use))),
       },

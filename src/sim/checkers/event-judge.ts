@@ -105,14 +105,25 @@ export class EventJudge {
       }
       // Where the oldest is depends on when it was asked for.
       const start = from ?? answer.events[0]?.position ?? answer.next;
-      const expected = events.filter(
-        ({ position }) => comparePositions(start, position) <= 0 && comparePositions(position, answer.next) < 0,
-      );
+      const expected = events.slice(countBelow(events, start), countBelow(events, answer.next));
       must(equalPlain(expected, answer.events), "V21", () => {
         return `${who} is told that ${name} from ${textOf(start)} up to ${textOf(answer.next)} is ${listOf(answer.events)}, and the order has ${listOf(expected)}`;
       });
     }
   }
+}
+
+/** Events before this position. They are in order. */
+function countBelow(events: readonly StoredEvent[], position: EventPosition): number {
+  let low = 0;
+  let high = events.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const event = events[middle];
+    if (event !== undefined && comparePositions(event.position, position) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function listOf(events: readonly StoredEvent[]): string {

@@ -5,6 +5,7 @@
  * told (`client-judge.ts`). Called by each simulated replica as things happen, in simulated time.
  */
 import { equalBytes, hexOf } from "../../base/bytes.js";
+import { equalFingerprints, type Fingerprint } from "../../base/fingerprint.js";
 import { isMajority } from "../../consensus/quorum.js";
 import { configurationAt } from "../../consensus/raft/configuration.js";
 import { isHardStateDurable, type RaftState } from "../../consensus/raft/state.js";
@@ -46,11 +47,27 @@ export interface OrderJudgeParts {
   readonly reference: Executor | undefined;
 }
 
-/** The digest of the whole state is compared at every index that is a multiple of this. */
-const digestEvery = 64;
+/** What the judge asks of whoever has just executed an entry. */
+export type Executing = Pick<Executor, "audits" | "audited" | "digest">;
+
+/**
+ * The digest of the whole state is compared at every index that is a multiple of this, and at the end. At every index the fingerprints of the
+ * machine and of all outputs are; of a machine that has none, the digest so often.
+ */
+const digestEvery = 512;
+const digestWithoutFingerprintEvery = 64;
+
+/** What somebody had behind an entry. */
+interface KnownState {
+  readonly output: Fingerprint;
+  readonly state: Fingerprint;
+  readonly by: ReplicaId;
+}
 
 export class OrderJudge {
   readonly decided: Decided[] = [];
+  /** By index less one. */
+  readonly #states: (KnownState | undefined)[] = [];
   readonly #positions = new Map<string, Position>();
   readonly #leaders = new Map<number, ReplicaId>();
   /** By term and voter: the candidate that counted its vote. */
@@ -83,8 +100,7 @@ export class OrderJudge {
     return this.#positions.get(`${session}:${number}`);
   }
 
-  /** `digest` is asked for only where states are compared. */
-  onExecuted(by: ReplicaId, entry: Entry, executed: readonly Executed[], digest: () => Uint8Array): void {
+  onExecuted(by: ReplicaId, entry: Entry, executed: readonly Executed[], executor: Executing): void {
     const known = this.decided[entry.index - 1];
     const isExcused = this.#memory?.isExcused(by) === true;
     if (known === undefined) this.#decide(by, entry, this.#reference?.execute(entry) ?? executed);
@@ -92,7 +108,20 @@ export class OrderJudge {
     if (decided?.executed !== executed && decided !== undefined && !isExcused)
       this.#compare(decided, by, entry, executed);
     if (isExcused) return;
-    if (entry.index % digestEvery === 0) this.compareDigest(by, entry.index, digest());
+    this.#compareState(by, entry.index, executor);
+  }
+
+  #compareState(by: ReplicaId, index: LogIndex, executor: Executing): void {
+    const { output, state } = executor.audits.trail.newest;
+    const known = this.#states[index - 1];
+    if (known === undefined) this.#states[index - 1] = { output, state, by };
+    else {
+      const isSame = equalFingerprints(known.state, state) && equalFingerprints(known.output, output);
+      must(isSame, "V6", () => differing(index, known.by, by));
+    }
+    if (index % digestWithoutFingerprintEvery !== 0) return;
+    if (index % digestEvery === 0 || executor.audited.machine.fingerprint === undefined)
+      this.compareDigest(by, index, executor.digest());
   }
 
   compareDigest(by: ReplicaId, index: LogIndex, bytes: Uint8Array): void {
@@ -100,7 +129,7 @@ export class OrderJudge {
     const known = this.#digests.get(index);
     if (known === undefined) return void this.#digests.set(index, { digest, by });
     this.#digestsCompared += 1;
-    must(known.digest === digest, "V6", () => `after entry ${index} the states of ${known.by} and ${by} differ`);
+    must(known.digest === digest, "V6", () => differing(index, known.by, by));
   }
 
   /** `raft` has just become leader of its term. */
@@ -154,6 +183,7 @@ export class OrderJudge {
     this.#checkDurable(by, entry);
     const term = this.#replicas.find(({ id }) => id === by)?.raft?.term ?? entry.term;
     this.decided.push({ entry, executed, by, term, at: this.#now() });
+    this.#states.push(undefined);
     executed.forEach((each, ordinal) => this.#place(entry.index, ordinal, each));
   }
 
@@ -194,6 +224,10 @@ export class OrderJudge {
       return `${by} executes entry ${index}, which only ${holders.join(", ") || "nobody"} has on disk`;
     });
   }
+}
+
+function differing(index: LogIndex, one: ReplicaId, other: ReplicaId): string {
+  return `after entry ${index} the states of ${one} and ${other} differ`;
 }
 
 /** As `equalPlain`, for what is compared on every replica. */
