@@ -1,5 +1,7 @@
 import { defineConfig } from "vitest/config";
 
+import { FileOrder } from "./test-support/file-order.js";
+
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
@@ -7,5 +9,6 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     maxWorkers: 2,
+    sequence: { sequencer: FileOrder },
   },
 });
