@@ -17,6 +17,7 @@ import type { Network } from "../src/ports/network.js";
 import { createDoor } from "../src/node/create-door.js";
 import { bftLimitsOf, openBftReplica, type BftReplica } from "../src/replica/open-bft.js";
 import { ReplicaSeal } from "../src/replica/replica-seal.js";
+import type { SaidReport } from "../src/wire/signed-report.js";
 import { SimKeys } from "../src/sim/sim-signatures.js";
 import type { BftLimits } from "../src/wire/bft-codec.js";
 import type { Liar, LiarTools } from "./bft-cluster.js";
@@ -46,6 +47,8 @@ export interface BftGroupOptions {
   readonly liar?: Liar;
   /** What the first replica does not hear. */
   readonly isDeafTo?: (from: string, type: number) => boolean;
+  /** What a replica reports of itself in place of what is right. */
+  readonly reportOf?: (id: string, said: SaidReport) => SaidReport;
   /** How far a replica's clock is ahead, in milliseconds. */
   readonly clockAhead?: (id: string) => number;
   readonly byzantine?: Partial<ByzantineLimits>;
@@ -61,6 +64,9 @@ export class BftGroup {
   readonly broken: string[] = [];
   readonly dropped: string[] = [];
   readonly evidence: string[] = [];
+  /** What audits have found, and who was set aside: what each replica was told. */
+  readonly found: string[] = [];
+  readonly quarantines: string[] = [];
   /** What each has executed: index, time and payload as text. */
   readonly executed = new Map<string, string[]>();
   readonly #keys = new SimKeys();
@@ -114,8 +120,8 @@ export class BftGroup {
       {
         roleChanged: () => {},
         healthChanged: () => {},
-        found: () => {},
-        quarantineChanged: () => {},
+        found: ({ kind, differing }) => this.found.push(`${id}: ${kind} ${differing.join(", ")}`),
+        quarantineChanged: (state) => this.quarantines.push(`${id}: ${state}`),
         broken: (reason) => this.broken.push(`${id}: ${reason}`),
         dropped: (reason, detail) => this.dropped.push(`${id}: ${reason}: ${detail}`),
         peerChanged: () => {},
@@ -199,7 +205,8 @@ export class BftGroup {
 
   #sealOf(id: string): ReplicaSeal {
     const { clock } = this;
-    return new ReplicaSeal({
+    const { reportOf } = this.#options;
+    const seal = new ReplicaSeal({
       self: id,
       signer: this.#keys.signerOf(id),
       domain,
@@ -209,6 +216,9 @@ export class BftGroup {
       clock,
       settings: verifierDefaults,
     });
+    const sealReport = seal.sealReport.bind(seal);
+    if (reportOf !== undefined) seal.sealReport = (said) => sealReport(reportOf(id, said));
+    return seal;
   }
 
   #proofsOf(id: string): LinkProofs {

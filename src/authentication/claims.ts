@@ -8,7 +8,8 @@ import { batchIn, signedIn, type BftMessage, type Signed, type Statement } from 
 import type { ReplicaId } from "../model/ids.js";
 import type { Claim } from "../ports/signatures.js";
 import { bundleSignatures } from "../wire/signed-batch.js";
-import { signedBytesOf, signedBytesOfBundle, type Domain } from "./domain.js";
+import { decodeReports, type SignedReport } from "../wire/signed-report.js";
+import { signedBytesOf, signedBytesOfBundle, signedBytesOfReport, type Domain } from "./domain.js";
 
 /** All clients are one signer here: there may be any number of them. */
 export const clients = "clients/";
@@ -32,6 +33,13 @@ export function claimsOf(domain: Domain, keys: PublicKeys, message: BftMessage):
     claims.push({ signer: by, publicKey, signature, bytes: last.bytes });
   }
   const batch = batchIn(message);
+  if (batch?.proposal.kind === "report") {
+    for (const report of decodeReports(batch.proposal.payload) ?? []) {
+      const claim = claimOfReport(domain, keys, report);
+      if (claim === undefined) return undefined;
+      claims.push(claim);
+    }
+  }
   if (batch?.proposal.kind !== "batch") return claims;
   for (const [at, { key, signature }] of bundleSignatures(batch.proposal.payload).entries()) {
     const id = batch.requests[at]?.id;
@@ -48,4 +56,11 @@ export function claimOf(
 ): SignerClaim | undefined {
   const publicKey = keys.get(by);
   return publicKey && { signer: by, publicKey, signature, bytes: signedBytesOf(domain, statement) };
+}
+
+/** Signed by the replica that the report names. */
+export function claimOfReport(domain: Domain, keys: PublicKeys, report: SignedReport): SignerClaim | undefined {
+  const { by, signature } = report;
+  const publicKey = keys.get(by);
+  return publicKey && { signer: by, publicKey, signature, bytes: signedBytesOfReport(domain, report) };
 }

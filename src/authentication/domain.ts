@@ -6,6 +6,7 @@
  *
  *   statement  text "quorate statement 1" | text cluster | varint epoch | statement (`wire/bft-statements.ts`)
  *   bundle     text "quorate requests 1" | text cluster | SHA-256 of the bundle's body (`wire/signed-batch.ts`)
+ *   report     text "quorate report 1" | text cluster | varint epoch | varint executed index | report (`wire/signed-report.ts`)
  *
  * Clients do not know epochs: what a client asked for is asked for whoever the members are, and is executed once by its session.
  */
@@ -14,9 +15,11 @@ import { invariant } from "../base/invariant.js";
 import type { Digest, Statement } from "../consensus/bft/messages.js";
 import { decodeStatement, encodeStatement } from "../wire/bft-codec.js";
 import { readText } from "../wire/bounded.js";
+import type { SaidReport } from "../wire/signed-report.js";
 
 const statementLabel = "quorate statement 1";
 const bundleLabel = "quorate requests 1";
+const reportLabel = "quorate report 1";
 const clusterBytesMax = 4096;
 const anyLimits = { windowCount: 1_000_000, batchBytesMax: 0, batchRequestsMax: 0 };
 
@@ -58,5 +61,15 @@ export function signedBytesOfBundle(cluster: string, id: Digest): Uint8Array {
   writer.text(bundleLabel);
   writer.text(cluster);
   writer.raw(digest);
+  return writer.finish();
+}
+
+export function signedBytesOfReport({ cluster, epoch }: Domain, { executed, report }: SaidReport): Uint8Array {
+  const writer = new ByteWriter(64 + cluster.length + report.length);
+  writer.text(reportLabel);
+  writer.text(cluster);
+  writer.varint(epoch);
+  writer.varint(executed);
+  writer.raw(report);
   return writer.finish();
 }

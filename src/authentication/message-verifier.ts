@@ -16,7 +16,8 @@ import type { Clock } from "../ports/clock.js";
 import type { Hash } from "../ports/hash.js";
 import type { SignatureVerifier } from "../ports/signatures.js";
 import type { Bundle } from "../wire/signed-batch.js";
-import { claimOf, claimsOf, clients, type PublicKeys, type SignerClaim } from "./claims.js";
+import type { SignedReport } from "../wire/signed-report.js";
+import { claimOf, claimOfReport, claimsOf, clients, type PublicKeys, type SignerClaim } from "./claims.js";
 import { Credit, type CreditSettings } from "./credit.js";
 import { signedBytesOfBundle, type Domain } from "./domain.js";
 import { KnownSignatures } from "./known-signatures.js";
@@ -122,10 +123,24 @@ export class MessageVerifier {
 
   /** `from`: who sent it and pays for it, which need not be who signed it. */
   check(message: BftMessage, from: ReplicaId, done: () => void): void {
+    const { domain, keys } = this.#parts;
+    this.#check(from, () => claimsOf(domain, keys, message), done);
+  }
+
+  /** As `check`. */
+  checkReport(report: SignedReport, from: ReplicaId, done: () => void): void {
+    const { domain, keys } = this.#parts;
+    const claims = (): readonly SignerClaim[] | undefined => {
+      const claim = claimOfReport(domain, keys, report);
+      return claim && [claim];
+    };
+    this.#check(from, claims, done);
+  }
+
+  #check(from: ReplicaId, claimsIn: () => readonly SignerClaim[] | undefined, done: () => void): void {
     if (!this.isOpenTo(from)) return;
     const sender = this.#replicas.get(from);
-    const { domain, keys } = this.#parts;
-    const claims = claimsOf(domain, keys, message);
+    const claims = claimsIn();
     if (sender !== undefined && claims !== undefined) return this.#accept(sender, claims, done);
     this.counters.stranger += 1;
     sender?.credit.spend(this.#now());

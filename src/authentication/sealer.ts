@@ -9,7 +9,8 @@ import type { ReplicaId } from "../model/ids.js";
 import type { Hash } from "../ports/hash.js";
 import type { Signer } from "../ports/signatures.js";
 import { digestOfBody, encodeBundle, encodeBundleBody } from "../wire/signed-batch.js";
-import { signedBytesOf, signedBytesOfBundle, type Domain } from "./domain.js";
+import { encodeSignedReport, type SaidReport } from "../wire/signed-report.js";
+import { signedBytesOf, signedBytesOfBundle, signedBytesOfReport, type Domain } from "./domain.js";
 
 export class Sealer {
   readonly #domain: Domain;
@@ -26,6 +27,11 @@ export class Sealer {
     const signature = this.#signer.sign(signedBytesOf(this.#domain, statement));
     return { statement, by: this.#self, signature };
   }
+}
+
+/** What a replica reports of itself. */
+export function sealReport(domain: Domain, signer: Signer, said: SaidReport): Uint8Array {
+  return encodeSignedReport({ ...said, signature: signer.sign(signedBytesOfReport(domain, said)) });
 }
 
 /** Everything that a client's connection has to ask now, encoded, under one signature. */

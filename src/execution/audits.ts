@@ -17,6 +17,7 @@ import {
 import type { Entry } from "../model/entry.js";
 import { noIndex, type AgreedTime, type LogIndex } from "../model/ids.js";
 import type { Configuration } from "../model/membership.js";
+import { crashRules, type ReportRules } from "../model/report-rules.js";
 import { mixReply } from "./age-fingerprint.js";
 import { decodeAudits, encodeAudits } from "./audit-table-codec.js";
 import { AuditTable, newAuditState } from "./audit-table.js";
@@ -59,8 +60,11 @@ export class Audits {
   #isAsked = false;
   #members: { readonly of: Configuration; readonly members: AuditMembers } | undefined;
 
-  constructor(limits: AuditLimits) {
+  readonly #rules: ReportRules;
+
+  constructor(limits: AuditLimits, rules: ReportRules = crashRules) {
     this.table = new AuditTable(limits);
+    this.#rules = rules;
   }
 
   /** Set if the last executed entry is a position that is compared. */
@@ -106,7 +110,9 @@ export class Audits {
   executed(entry: Entry, replies: TrailContent["answers"], audited: Audited): void {
     if (replies.length > 0) this.#mixOutputs(entry, replies);
     const members = this.membersOf(audited.configuration);
-    const known = audited.configuration.index > noIndex ? members : undefined;
+    // Founders are in no entry, and a replica that joins does not know them.
+    const isKnown = audited.configuration.index > noIndex || !this.#rules.believesPeers;
+    const known = isKnown ? members : undefined;
     const isDue = this.table.executed(entry, this.#weightOf(entry, replies.length, audited), known);
     this.#due = isDue ? { output: this.#outputs, state: this.#stateOf(entry, audited), members } : undefined;
     if (isDue) this.#isDamageCompared = true;

@@ -35,13 +35,11 @@ import { decodeMembership } from "../model/membership-codec.js";
 import type { Configuration, Membership } from "../model/membership.js";
 import { isInNameOf, keyOf } from "../model/request.js";
 import type { CommandRequest, Reply, Request, RequestKey } from "../model/request.js";
+import { crashRules, type ReportRules } from "../model/report-rules.js";
 import type { Unfinished } from "../model/skip.js";
 import type { Hash } from "../ports/hash.js";
-import { decodeAuditReport } from "../wire/audit-codec.js";
-import { decodeReport } from "../wire/checkpoint-codec.js";
 import { decodeAttributed } from "../wire/request-codec.js";
-import { decodeSkipReport } from "../wire/skip-codec.js";
-import { decodeOffer, decodeVersionChange } from "../wire/version-codec.js";
+import { decodeVersionChange } from "../wire/version-codec.js";
 import { Audits, type Audited } from "./audits.js";
 import { CheckpointPace } from "./checkpoint-pace.js";
 import { IdempotencyTable } from "./idempotency-table.js";
@@ -50,6 +48,7 @@ import { decodeConfiguration, encodeConfiguration } from "./member-codec.js";
 import { newRunning, refused, replyOf, settledReply } from "./replies.js";
 import type { Kept, Running } from "./replies.js";
 import { ReportTable } from "./report-table.js";
+import { reportsIn } from "./reported.js";
 import { ControlCheck, scrubbing } from "./scrub.js";
 import { freezeKeys, freezeSessions, readKeys, readSessions } from "./session-codec.js";
 import { SessionTable } from "./session-table.js";
@@ -71,6 +70,8 @@ export interface ExecutorParts {
   readonly limits: ReplicatedLimits;
   /** The members before the first `configuration` entry; none at a replica that joins. */
   readonly founders: Membership;
+  /** Of crash faults, if none are given. */
+  readonly reportRules?: ReportRules | undefined;
   /** Told of each entry and what its requests are answered, once it is executed: it only looks. */
   readonly executed?: ((entry: Entry, executed: readonly Executed[]) => void) | undefined;
   /** See `MachineEnvironment`. */
@@ -138,9 +139,10 @@ export class Executor {
   readonly #limits: ReplicatedLimits;
   /** Of the limits by which this replica executes: where they differ, states will. */
   readonly #rules: Uint8Array;
+  readonly reportRules: ReportRules;
   readonly #sessions: SessionTable;
   readonly #keys: IdempotencyTable;
-  readonly #reports = new ReportTable();
+  readonly #reports: ReportTable;
   #configuration: Configuration;
   readonly #control = new ControlCheck();
   #installs = 0;
@@ -162,13 +164,15 @@ export class Executor {
   #commandsExecuted = 0;
   #commandsRepeated = 0;
 
-  constructor({ machine, hash, limits, founders, executed, forbidden, watch }: ExecutorParts) {
+  constructor({ machine, hash, limits, founders, reportRules, executed, forbidden, watch }: ExecutorParts) {
     this.#observe = executed;
+    this.reportRules = reportRules ?? crashRules;
+    this.#reports = new ReportTable(this.reportRules);
     this.#founders = founders;
     this.#configuration = { ...noEntry, membership: founders };
     this.#pace = new CheckpointPace(limits.checkpoints);
-    this.#versions = new Versions(machine, { hash, limits: limits.machine, forbidden, watch });
-    this.#audits = new Audits(limits.audit);
+    this.#versions = new Versions(machine, { hash, limits: limits.machine, forbidden, watch }, this.reportRules);
+    this.#audits = new Audits(limits.audit, this.reportRules);
     this.#hash = hash;
     this.#limits = limits;
     this.#rules = hash.sha256(encodeUtf8(fingerprintOf(limits)));
@@ -416,7 +420,7 @@ export class Executor {
     if (sessions === undefined) return "Cannot install a checkpoint: its sessions are malformed.";
     const keys = yield* readKeys(this.#limits.idempotency, state.time, state.keys);
     if (keys === undefined) return "Cannot install a checkpoint: its keys are malformed.";
-    const reports = new ReportTable();
+    const reports = new ReportTable(this.reportRules);
     if (!reports.install(state.reports)) return "Cannot install a checkpoint: its reports are malformed.";
     const configuration = decodeConfiguration(state.members);
     if (configuration === undefined) return "Cannot install a checkpoint: its members are malformed.";
@@ -452,7 +456,7 @@ export class Executor {
     this.#versions.restart();
     this.#sessions.become(new SessionTable(sessions));
     this.#keys.become(new IdempotencyTable(idempotency));
-    this.#reports.become(new ReportTable());
+    this.#reports.become(new ReportTable(this.reportRules));
     this.#configuration = { ...noEntry, membership: this.#founders };
     this.#audits.restart();
     this.#installs += 1;
@@ -479,7 +483,7 @@ export class Executor {
       case "batch":
         return this.#versions.beforeRequests() ?? this.#batch(payload) ?? unknownForm(entry);
       case "report":
-        return this.#report(payload) ?? unknownForm(entry);
+        return this.#report(entry) ?? unknownForm(entry);
       case "configuration":
         return this.#configure(entry, decodeMembership(payload)) ?? unknownForm(entry);
       case "version":
@@ -497,16 +501,27 @@ export class Executor {
     return batch?.requests;
   }
 
-  #report(payload: Uint8Array): readonly Request[] | undefined {
-    const audit = decodeAuditReport(payload);
-    const report = audit === undefined ? decodeReport(payload) : undefined;
-    const offer = decodeOffer(payload);
-    const skip = decodeSkipReport(payload);
-    if (audit !== undefined) this.#audits.add(audit);
-    else if (report !== undefined) this.#changeControl(() => this.#reports.add(report));
-    else if (offer !== undefined) this.#versions.offer(offer, this.#configuration);
-    else if (skip !== undefined) this.#changeControl(() => this.#reports.addSkip(skip));
-    else return undefined;
+  #report({ payload, index }: Entry): readonly Request[] | undefined {
+    const reports = reportsIn(payload, this.reportRules, this.#configuration);
+    if (reports === undefined) return undefined;
+    for (const { kind, report, executed } of reports) {
+      switch (kind) {
+        case "audit":
+          this.#audits.add(report);
+          break;
+        case "checkpoint":
+          this.#changeControl(() => this.#reports.add(report));
+          break;
+        case "offer":
+          this.#versions.offer(report, this.#configuration, { executed, index });
+          break;
+        case "skip":
+          this.#changeControl(() => this.#reports.addSkip(report));
+          break;
+        default:
+          unreachable(kind);
+      }
+    }
     return [];
   }
 

@@ -12,9 +12,11 @@ import { ByteReader, ByteWriter, equalBytes } from "../base/bytes.js";
 import { reportsNeeded, type Certificate, type Report } from "../model/checkpoint.js";
 import type { Entry } from "../model/entry.js";
 import type { LogIndex, ReplicaId } from "../model/ids.js";
+import type { Configuration } from "../model/membership.js";
+import { crashRules, type ReportRules } from "../model/report-rules.js";
 import type { SkipReport, Unfinished } from "../model/skip.js";
 import { decodeReport, encodeReport, readCertificate, writeCertificate } from "../wire/checkpoint-codec.js";
-import { decodeSkipReport } from "../wire/skip-codec.js";
+import { reportsIn } from "./reported.js";
 import { SkipTable } from "./skip-table.js";
 
 const version = 1;
@@ -25,7 +27,13 @@ export class ReportTable {
   #certificate: Certificate | undefined;
   /** Of checkpoints that are not certified, in the order in which they came. */
   #reports: Report[] = [];
-  #skips = new SkipTable();
+  readonly #rules: ReportRules;
+  #skips: SkipTable;
+
+  constructor(rules: ReportRules = crashRules) {
+    this.#rules = rules;
+    this.#skips = new SkipTable(rules);
+  }
 
   get certificate(): Certificate | undefined {
     return this.#certificate;
@@ -40,13 +48,16 @@ export class ReportTable {
     return report.at.index <= (this.#certificate?.index ?? 0) ? undefined : this.#skips.add(report);
   }
 
-  /** Counts the report in an entry that is not executed yet, if there is one. Answers the step that is skipped from now on, if it decides it. */
-  look({ kind, payload }: Pick<Entry, "kind" | "payload">): Unfinished | undefined {
-    if (kind !== "report") return undefined;
-    const report = decodeReport(payload);
-    if (report !== undefined) this.add(report);
-    const skip = report === undefined ? decodeSkipReport(payload) : undefined;
-    return skip === undefined ? undefined : this.addSkip(skip);
+  /** Counts the reports in an entry that is not executed yet, if it has some. Answers the steps that are skipped from now on, as they decide. */
+  look({ kind, payload }: Pick<Entry, "kind" | "payload">, configuration: Configuration): readonly Unfinished[] {
+    if (kind !== "report") return [];
+    const skipped: Unfinished[] = [];
+    for (const reported of reportsIn(payload, this.#rules, configuration) ?? []) {
+      if (reported.kind === "checkpoint") this.add(reported.report);
+      const decided = reported.kind === "skip" ? this.addSkip(reported.report) : undefined;
+      if (decided !== undefined) skipped.push(decided);
+    }
+    return skipped;
   }
 
   add(report: Report): void {
@@ -89,7 +100,7 @@ export class ReportTable {
     if (reader.u8() !== version) return false;
     const certificate = reader.u8() === 1 ? readCertificate(reader) : undefined;
     const reports: Report[] = [];
-    const skips = new SkipTable();
+    const skips = new SkipTable(this.#rules);
     while (reader.remaining > 0) {
       const bytes = reader.bytes();
       const report = decodeReport(bytes);

@@ -11,6 +11,7 @@ import type { Steps } from "../base/steps.js";
 import type { Configuration, Member } from "../model/membership.js";
 import { anyIncarnation, membersOf } from "../model/membership.js";
 import { noIndex, type LogIndex, type ReplicaId } from "../model/ids.js";
+import { crashRules, type ReportRules } from "../model/report-rules.js";
 import {
   firstVersion,
   versionAfter,
@@ -24,6 +25,7 @@ import { decodeVersionState, encodeVersionState } from "../wire/version-codec.js
 /** What became of an entry: `cannot` is why this replica cannot go on, for whoever operates it. */
 export type VersionOutcome = "started" | "failed" | "void" | { readonly cannot: string };
 
+const unsigned = { executed: noIndex, index: noIndex };
 const untouched: VersionState = { active: firstVersion, since: noIndex, hasBegun: false, offers: [], failed: [] };
 
 export class Versions {
@@ -31,10 +33,12 @@ export class Versions {
   readonly #machines: readonly LowLevelMachine[];
   readonly #oldest: LowLevelMachine;
   readonly #environment: MachineEnvironment;
+  readonly #rules: ReportRules;
   #state: VersionState = untouched;
   #instance: MachineInstance;
 
-  constructor(machine: LowLevelMachine, environment: MachineEnvironment) {
+  constructor(machine: LowLevelMachine, environment: MachineEnvironment, rules: ReportRules = crashRules) {
+    this.#rules = rules;
     this.#machines = versionsOf(machine);
     this.#oldest = this.#machines[0] ?? machine;
     this.#environment = environment;
@@ -90,11 +94,16 @@ export class Versions {
     return version === undefined ? "void" : this.#migrate(version, at);
   }
 
-  offer(offer: VersionOffer, { index, membership }: Configuration): void {
-    const isMember = index === noIndex || membersOf(membership).some(({ id }) => id === offer.replica);
+  offer(offer: VersionOffer, { index, membership }: Configuration, said = unsigned): void {
+    const isUnknown = index === noIndex && this.#rules.believesPeers;
+    const isMember = isUnknown || membersOf(membership).some(({ id }) => id === offer.replica);
     if (!isMember) return;
-    const others = this.#state.offers.filter(({ replica }) => replica !== offer.replica);
-    const offers = [...others, offer].sort((left, right) => (left.replica < right.replica ? -1 : 1));
+    const known = this.#state.offers.find(({ replica }) => replica === offer.replica);
+    // Its replica has said something else since: somebody repeats what was taken back.
+    if (said.executed < (known?.at ?? noIndex)) return;
+    const others = this.#state.offers.filter((other) => other !== known);
+    const at = this.#rules.believesPeers ? noIndex : said.index;
+    const offers = [...others, { ...offer, at }].sort((left, right) => (left.replica < right.replica ? -1 : 1));
     this.#state = { ...this.#state, offers };
   }
 
@@ -145,7 +154,8 @@ export class Versions {
   }
 
   #begin(version: number, index: LogIndex): VersionOutcome {
-    if (this.#state.hasBegun) return "void";
+    // Nobody has signed it, so a primary could make it up, and no replica could run what it says.
+    if (this.#state.hasBegun || !this.#rules.believesPeers) return "void";
     const state = { ...this.#state, active: version, since: index, hasBegun: true };
     const machine = this.#of(version);
     if (machine === undefined) return { cannot: this.#cannotRun(state) };
@@ -162,7 +172,8 @@ export class Versions {
       return offer !== undefined && versionAfter(from, offer.versions) === version;
     });
     const isTimely = from === active && start.configuration === configuration.index;
-    if (!isTimely || !isOffered || failed.some((one) => one.version === version)) return "void";
+    const areMembers = this.#rules.believesPeers || areAll(members, configuration);
+    if (!isTimely || !areMembers || !isOffered || failed.some((one) => one.version === version)) return "void";
     return this.#migrate(version, at);
   }
 
@@ -219,8 +230,20 @@ export interface Prepared {
   readonly install: (chunks: Iterable<Uint8Array>) => Steps<MachineInstance>;
 }
 
+/** Not whoever orders says who must have offered it. */
+function areAll(ids: readonly ReplicaId[], { membership }: Configuration): boolean {
+  return (
+    String(ids.toSorted()) ===
+    String(
+      membersOf(membership)
+        .map(({ id }) => id)
+        .toSorted(),
+    )
+  );
+}
+
 /** All that a machine has, oldest first. */
-function versionsOf(machine: LowLevelMachine): readonly LowLevelMachine[] {
+export function versionsOf(machine: LowLevelMachine): readonly LowLevelMachine[] {
   return machine.previous === undefined ? [machine] : [...versionsOf(machine.previous), machine];
 }
 

@@ -6,7 +6,8 @@
  */
 import type { NamedReplica } from "./audit.js";
 import type { LogIndex, ReplicaId } from "./ids.js";
-import { quorumOf, voterSetsOf, type Membership } from "./membership.js";
+import { voterSetsOf, type Membership } from "./membership.js";
+import { crashRules, type ReportRules } from "./report-rules.js";
 
 /**
  * `sound`: in service. `rebuilding`: its state was thrown away, and is made again from a certified checkpoint and the log. `rejoining`:
@@ -28,14 +29,19 @@ export interface Accusation {
 }
 
 /**
- * Of those who are named as many may be set aside as are no majority, in the order in which they first differed. A learner is always
+ * Of those who are named as many may be set aside as leave a quorum, in the order in which they first differed. A learner is always
  * spared: nothing is decided by it.
  */
-export function isSpared(named: readonly NamedReplica[], membership: Membership, replica: ReplicaId): boolean {
+export function isSpared(
+  named: readonly NamedReplica[],
+  membership: Membership,
+  replica: ReplicaId,
+  { quorum }: ReportRules = crashRules,
+): boolean {
   const sorted = named.toSorted((left, right) => left.from - right.from || (left.replica < right.replica ? -1 : 1));
   return voterSetsOf(membership).every((voters) => {
     if (!voters.includes(replica)) return true;
     const place = sorted.filter((each) => voters.includes(each.replica)).findIndex((each) => each.replica === replica);
-    return place < voters.length - quorumOf(voters.length);
+    return place < voters.length - quorum(voters.length);
   });
 }

@@ -16,6 +16,11 @@ export interface VersionOffer {
   readonly versions: readonly number[];
 }
 
+export interface KnownOffer extends VersionOffer {
+  /** The entry that has it, where offers are signed: what was signed before that entry was executed is older. Otherwise 0. */
+  readonly at: LogIndex;
+}
+
 /** What an entry of kind `version` holds. */
 export type VersionChange =
   /** The log has no request yet, and is of this version. */
@@ -46,7 +51,7 @@ export interface VersionState {
   /** There was a request, or an entry that says with which version the log begins. */
   readonly hasBegun: boolean;
   /** By replica, sorted. Whoever offers nothing can run what is active, and no more. */
-  readonly offers: readonly VersionOffer[];
+  readonly offers: readonly KnownOffer[];
   readonly failed: readonly FailedVersion[];
 }
 

@@ -13,6 +13,7 @@ import { after, before, maxIndex, noIndex, noTerm, type AgreedTime, type LogInde
 import type { Hash } from "../ports/hash.js";
 import type { BatchLimits } from "../wire/signed-batch.js";
 import { decodeBundles, plainBatch } from "../wire/signed-batch.js";
+import { decodeReports, plainReports } from "../wire/signed-report.js";
 import type { Decided } from "./delivery.js";
 
 export interface BftDecidedParts {
@@ -57,8 +58,7 @@ export class BftDecided implements Decided {
       const batch = batchAt(state, index);
       const time = this.#times.get(index);
       invariant(batch !== undefined && time !== undefined, "what is decided and not long stable is in memory");
-      const { kind, payload } = batch.proposal;
-      const entry = { index, term: noTerm, kind, time, payload: kind === "batch" ? this.#plain(payload) : payload };
+      const entry = { index, term: noTerm, kind: batch.proposal.kind, time, payload: this.#plain(batch) };
       bytes += entryBytes(entry);
       if (entries.length > 0 && bytes > bytesMax) break;
       entries.push(entry);
@@ -104,8 +104,11 @@ export class BftDecided implements Decided {
     for (const index of this.#times.keys()) if (index < start) this.#times.delete(index);
   }
 
-  #plain(payload: Uint8Array): Uint8Array {
+  /** What the executor is given: who has signed, and no signatures. */
+  #plain({ proposal: { kind, payload } }: Batch): Uint8Array {
     const { limits, hash } = this.#parts;
+    if (kind === "report") return plainReports(decodeReports(payload) ?? []);
+    if (kind !== "batch") return payload;
     const bundles = decodeBundles(payload, limits, hash);
     invariant(bundles !== undefined, "what was decided was decoded before");
     return plainBatch(bundles);

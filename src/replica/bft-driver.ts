@@ -3,7 +3,8 @@
  *
  * Owns: performing effects in their order, signing what is said once it is durable (C1), and what of a proposal's time is taken. Leaves to
  * others: every decision (`consensus/bft/`), signatures (`authentication/`), records on disk (`bft-journal.ts`), what is decided as entries
- * (`bft-decided.ts`). Called by `engine.ts` in turns.
+ * (`bft-decided.ts`), marks and reports on their way (`bft-marks.ts`, `bft-reports.ts`). Called by `engine.ts` in turns. The reason for its
+ * length: everything that is an input of the core, or an effect of it, passes here, and the next proposal is chosen from all of it.
  */
 import { invariant, unreachable } from "../base/invariant.js";
 import { bytesOfHex, hexOf } from "../base/bytes.js";
@@ -32,6 +33,7 @@ import { batchOf, decodeBundle, encodeBundles } from "../wire/signed-batch.js";
 import { BftDecided } from "./bft-decided.js";
 import { BftJournal } from "./bft-journal.js";
 import { BftMarks } from "./bft-marks.js";
+import { BftReports } from "./bft-reports.js";
 import { healthy, type ToEngine } from "./channel.js";
 import { peerMessageTypes, type Driver, type DriverWorld, type FollowerFigures, type ToDriver } from "./engine.js";
 import { ProposalTime } from "./proposal-time.js";
@@ -65,6 +67,10 @@ type Persist = Extract<BftEffect, { readonly kind: "persist" }>;
 const noPayload = new Uint8Array(0);
 /** Whoever sends more has so many watched already: if they are not decided, the primary is given up for them. */
 const marksWatchedMax = 1_024;
+const ownTypes: readonly number[] = [peerMessageTypes.bft, peerMessageTypes.mark, peerMessageTypes.report];
+/** A quarter of the window, or so many entries if that is less. */
+const reservedPart = 4;
+const reservedMax = 32;
 
 export class BftDriver implements Driver {
   readonly #parts: BftDriverParts;
@@ -73,6 +79,7 @@ export class BftDriver implements Driver {
   readonly #journal: BftJournal;
   readonly #time: ProposalTime;
   readonly #marks: BftMarks;
+  readonly #reports: BftReports;
   readonly decided: BftDecided;
   readonly believesPeers = false;
   readonly followers: ReadonlyMap<ReplicaId, FollowerFigures> = new Map();
@@ -108,6 +115,7 @@ export class BftDriver implements Driver {
     this.#time = new ProposalTime(clockBoundMs, loaded?.time ?? 0);
     for (const { proposal } of this.#state.batches.values()) this.#time.observe(proposal.time);
     this.#marks = this.#createMarks();
+    this.#reports = this.#createReports();
     this.decided = new BftDecided({ ...parts, state: this.#state });
   }
 
@@ -155,10 +163,14 @@ export class BftDriver implements Driver {
 
   receive(peer: ReplicaId, type: number, payload: Uint8Array): boolean {
     const { seal, limits, hash } = this.#parts;
-    if (type !== peerMessageTypes.bft && type !== peerMessageTypes.mark) return false;
+    if (!ownTypes.includes(type)) return false;
     if (!seal.isOpenTo(peer)) return true;
     // What is kept of it is a view. Not `slice`, which copies nothing of a Buffer.
     const bytes = new Uint8Array(payload);
+    if (type === peerMessageTypes.report) {
+      this.#reports.hear(peer, bytes);
+      return true;
+    }
     if (type === peerMessageTypes.mark) {
       const mark = decodeBundle(bytes, limits, hash);
       if (mark === undefined) seal.malformed(peer);
@@ -194,9 +206,11 @@ export class BftDriver implements Driver {
         return this.#watch(message);
       case "installed":
         return this.#onInstalled(message.last.index, message.time);
+      case "report":
+        return this.#reports.say(message);
       case "checkpointed":
       case "quarantined":
-        // The log follows the stable checkpoint; audits are not ordered yet.
+        // The log follows the stable checkpoint, and no vote rests on what was executed. A primary that is set aside proposes nothing for clients.
         return;
       default:
         return unreachable(message);
@@ -218,6 +232,21 @@ export class BftDriver implements Driver {
       send: (bytes, isOverdue) => this.#sendMark(bytes, isOverdue),
       passed: (id, index) => toHost({ kind: "barrierPassed", id, index }),
       failed: (id) => toHost({ kind: "barrierFailed", id }),
+    });
+  }
+
+  #createReports(): BftReports {
+    const { seal, limits } = this.#parts;
+    return new BftReports({
+      seal,
+      payloadBytesMax: limits.batchBytesMax,
+      isPrimary: () => this.isLeading && !this.#world.isStopped(),
+      toPrimary: (report) => {
+        const { primary, isChanging } = this.#role ?? {};
+        if (primary === undefined || isChanging === true) return;
+        this.#world.send(primary, peerMessageTypes.report, report);
+      },
+      again: () => this.#turn(),
     });
   }
 
@@ -285,12 +314,14 @@ export class BftDriver implements Driver {
   #propose(kind: EntryKind, payload: Uint8Array): void {
     if (!this.isLeading) return;
     const { limits, hash } = this.#parts;
-    const proposal: Proposal = { kind, payload, time: this.#time.offer(this.#world.clock.wall()) };
-    // What nobody signs has no place in the order: audits, offers of versions.
-    if (kind === "report" || kind === "version") return;
+    const proposal: Proposal = { kind, payload, time: this.#offeredTime() };
     const batch = batchOf(proposal, limits, hash);
     if (batch === undefined) return this.#world.dropped("proposal", `a ${kind} entry cannot be ordered under PBFT`);
     this.#proposals.push(batch);
+  }
+
+  #offeredTime(): AgreedTime {
+    return this.#time.offer(this.#world.clock.wall());
   }
 
   /** Takes every step that waits, each behind all that the one before has asked for. */
@@ -312,10 +343,28 @@ export class BftDriver implements Driver {
       this.#propose("batch", encodeBundles(this.#marksAsked.splice(0)));
     }
     const room = roomOf(this.#state);
-    if (room === 0 || this.#proposals.length === 0) return undefined;
-    const batches = this.#proposals.splice(0, room);
+    const batches = room === 0 ? [] : [...this.#nextReports(), ...this.#proposals.splice(0, this.#roomForOthers(room))];
+    if (batches.length === 0) return undefined;
     this.#entriesProposed += batches.length;
     return { kind: "propose", batches };
+  }
+
+  #nextReports(): readonly Batch[] {
+    const { limits, hash } = this.#parts;
+    const payload = this.#reports.next(this.#world.clock.monotonic());
+    if (payload === undefined) return [];
+    const batch = batchOf({ kind: "report", payload, time: this.#offeredTime() }, limits, hash);
+    invariant(batch !== undefined, "reports that were decoded before can be ordered");
+    return [batch];
+  }
+
+  /**
+   * The end of the window is for reports. If no replica can finish a command, no checkpoint is taken behind it until they have said so, and until
+   * then the window does not move.
+   */
+  #roomForOthers(room: number): number {
+    const { windowCount } = this.#parts.limits;
+    return Math.max(0, room - Math.min(reservedMax, Math.floor(windowCount / reservedPart)));
   }
 
   #perform(effect: BftEffect): void {
@@ -416,6 +465,7 @@ export class BftDriver implements Driver {
     this.#marksOrdered.clear();
     for (const request of this.#marksWatched.values()) this.#inputs.push({ kind: "settled", request });
     this.#marksWatched.clear();
+    this.#reports.restart();
     for (const id of this.#checkpointsAsked.splice(0)) this.#instructed(id, "unknown");
     this.#tellRole(role);
     if (!role.isChanging) this.#marks.restart(this.#world.clock.monotonic());

@@ -37,6 +37,8 @@ export type ToEngine =
   | { readonly kind: "attested"; readonly last: EntryId; readonly root: Uint8Array }
   /** What has waited too long for its place in the order, as it travels, and what was told so and does not wait any more. */
   | { readonly kind: "overdue"; readonly requests: readonly Uint8Array[]; readonly ended: readonly Uint8Array[] }
+  /** Of this replica, to be signed and brought into the order; made when so much was executed. Only where replicas are not believed. */
+  | { readonly kind: "report"; readonly report: Uint8Array; readonly executed: LogIndex }
   /** A fetched checkpoint has taken the place of the host's state. */
   | {
       readonly kind: "installed";

@@ -49,13 +49,20 @@ export class Divergence {
 
   constructor(parts: DivergenceParts) {
     this.#parts = parts;
-    this.#quarantine = new Quarantine(parts.self, parts.incarnation, parts.limits);
+    this.#quarantine = new Quarantine(parts.self, parts.incarnation, parts.limits, parts.executor.reportRules);
     this.#findings = parts.executor.audits.table.state.findings;
     this.#told = this.#findings.map(({ index }) => index);
   }
 
   get quarantine(): Quarantine {
     return this.#quarantine;
+  }
+
+  /** What is said only as long as this replica is not set aside. */
+  whileServing<Said>(say: (said: Said) => void): (said: Said) => void {
+    return (said) => {
+      if (this.#quarantine.isServing) say(said);
+    };
   }
 
   /** A replica says that it has executed this. */
@@ -81,14 +88,14 @@ export class Divergence {
   }
 
   /**
-   * Its checkpoint is not the one that f + 1 have reported alike. False if the group cannot do without this replica: then nobody can say
+   * Its checkpoint is not the one that enough others have. False if the group cannot do without this replica: then nobody can say
    * that the others are right.
    */
   disproved(): boolean {
     const { executor, clock, self, incarnation } = this.#parts;
     const { executedIndex: index, configuration } = executor;
     const named = [{ replica: self, incarnation, from: index, to: index }];
-    if (!isSpared(named, configuration.membership, self)) return false;
+    if (!isSpared(named, configuration.membership, self, executor.reportRules)) return false;
     this.#follow(this.#quarantine.disproved({ now: clock.monotonic(), index }));
     return true;
   }
@@ -107,7 +114,7 @@ export class Divergence {
         incarnation,
         to,
         at: executor.executedIndex,
-        isSpared: isSpared(named, membership, replica),
+        isSpared: isSpared(named, membership, replica, executor.reportRules),
       };
       const payload = encodeHostMessage({ kind: "accusation", accusation });
       toEngine({ kind: "forward", as: "host", to: replica, payload });

@@ -19,7 +19,16 @@ import type { Certified, Correspondent, ToEngine, ToHost } from "./channel.js";
 import { Delivery, type Decided } from "./delivery.js";
 
 /** Types of the messages on a link between replicas. Those that are no correspondent's belong to drivers. */
-export const peerMessageTypes = { raft: 1, host: 2, repair: 3, transfer: 4, instruction: 5, bft: 6, mark: 7 } as const;
+export const peerMessageTypes = {
+  raft: 1,
+  host: 2,
+  repair: 3,
+  transfer: 4,
+  instruction: 5,
+  bft: 6,
+  mark: 7,
+  report: 8,
+} as const;
 const correspondents: ReadonlyMap<number, Correspondent> = new Map(
   (["host", "instruction", "transfer"] as const).map((as) => [peerMessageTypes[as], as]),
 );
@@ -153,6 +162,7 @@ export class Engine<Ordering extends Driver> {
       case "checkpointed":
       case "attested":
       case "overdue":
+      case "report":
       case "quarantined":
         if (this.#broken === undefined) this.driver.handle(message);
         return;

@@ -15,7 +15,7 @@ import type { Requests } from "./requests.js";
 export interface ForwardedParts {
   readonly self: ReplicaId;
   readonly form: RequestForm;
-  /** Otherwise nothing is taken from them but requests that their clients signed. */
+  /** Otherwise nothing is taken from them but requests that their clients signed, and accusations, of which it takes more than half. */
   readonly believesPeers: boolean;
   readonly leader: () => ReplicaId | undefined;
   readonly requests: Pick<Requests, "refuse">;
@@ -31,8 +31,8 @@ export interface ForwardedParts {
 export function receiveForwarded(parts: ForwardedParts, from: ReplicaId, payload: Uint8Array): void {
   const message = decodeHostMessage(payload);
   if (message === undefined) return parts.dropped("malformed host message", `from ${from}`);
-  if (!parts.believesPeers && message.kind !== "requests")
-    return parts.dropped("hearsay", `${message.kind} from ${from}`);
+  const isHearsay = message.kind === "refused" || message.kind === "report";
+  if (!parts.believesPeers && isHearsay) return parts.dropped("hearsay", `${message.kind} from ${from}`);
   switch (message.kind) {
     case "refused": {
       // Only the leader of now may say no: to an earlier one the request may have gone as well, and be ordered by the next.

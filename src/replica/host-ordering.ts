@@ -5,6 +5,7 @@
  */
 import type { SignatureCounters } from "../api/replica.js";
 import { orderedAttestation, signedAttestation, type Attestation, type AttestationParts } from "./attestation.js";
+import { byzantineRules, crashRules, type ReportRules } from "../model/report-rules.js";
 import type { BftLimits } from "../wire/bft-codec.js";
 import { bundleForm, type BundleFormParts } from "./bundle-form.js";
 import type { ToEngine } from "./channel.js";
@@ -17,9 +18,8 @@ export interface HostOrdering {
   readonly attestation: (parts: AttestationParts, toEngine: (message: ToEngine) => void) => Attestation;
   /** See `CheckpointerParts`. */
   readonly checkpointsWaitingMax: number;
-  /** What another replica says of a checkpoint, of itself or of a request is taken from it. */
-  readonly believesPeers: boolean;
   readonly signatures: () => SignatureCounters;
+  readonly reportRules: ReportRules;
 }
 
 const noSignatures: SignatureCounters = { made: 0, verified: 0, known: 0, refused: {} };
@@ -27,7 +27,14 @@ const noSignatures: SignatureCounters = { made: 0, verified: 0, known: 0, refuse
 export function orderedByRaft(): HostOrdering {
   const attestation = orderedAttestation;
   const signatures = (): SignatureCounters => noSignatures;
-  return { foundation: "", form: plainForm(), attestation, checkpointsWaitingMax: 0, believesPeers: true, signatures };
+  return {
+    foundation: "",
+    form: plainForm(),
+    attestation,
+    checkpointsWaitingMax: 0,
+    reportRules: crashRules,
+    signatures,
+  };
 }
 
 export function orderedByPbft(parts: BundleFormParts & { readonly limits: BftLimits }): HostOrdering {
@@ -38,5 +45,5 @@ export function orderedByPbft(parts: BundleFormParts & { readonly limits: BftLim
   const foundation = `;faults=byzantine,window=${windowCount},batch=${batchBytesMax}`;
   // So many entries at most come while the order waits for a checkpoint, and each may be a position of one.
   const signatures = (): SignatureCounters => parts.seal.counters;
-  return { foundation, form, attestation, checkpointsWaitingMax: windowCount, believesPeers: false, signatures };
+  return { foundation, form, attestation, checkpointsWaitingMax: windowCount, reportRules: byzantineRules, signatures };
 }

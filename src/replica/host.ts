@@ -83,19 +83,18 @@ export class Host {
     // reads them is slower.
     const { self, incarnation, executor, checkpoints, hash, clock, chunkBytes, admission, execution } = parts;
     const { toEngine, answer, isCongested, again, dropped } = parts;
-    const { form, attestation, believesPeers, checkpointsWaitingMax: waitingMax } = parts.ordering;
+    const { form, attestation, checkpointsWaitingMax: waitingMax } = parts.ordering;
+    const { believesPeers } = executor.reportRules;
     const leader = (): ReplicaId | undefined => this.#role?.leader;
     const isLeading = (): boolean => this.#isLeading();
     // Also one that cannot execute what earlier leaders have promised: reports may be about that.
     const isLeader = (): boolean => this.#role?.role === "leader";
-    const reports = new OrderedReports({ self, leader, isLeading: isLeader, toEngine, again });
+    const reports = new OrderedReports({ self, executor, leader, isLeading: isLeader, toEngine, again });
     const order = (report: Uint8Array): void => reports.order(report);
     const divergence = this.#createDivergence();
     this.#divergence = divergence;
-    const orderIfServing = (report: Uint8Array): void => {
-      if (divergence.quarantine.isServing) order(report);
-    };
-    this.#attestation = attestation({ self, incarnation, executor, order: orderIfServing }, toEngine);
+    const attested = divergence.whileServing(toEngine);
+    this.#attestation = attestation({ self, incarnation, executor, order: divergence.whileServing(order) }, attested);
     this.#checkpointer = new Checkpointer({
       executor,
       store: checkpoints,

@@ -9,9 +9,11 @@ import type { LowLevelMachine } from "../api/low-level.js";
 import type { BftMessage } from "../consensus/bft/messages.js";
 import type { BftSettings } from "../consensus/bft/state.js";
 import type { Evidence } from "../consensus/bft/turn.js";
+import { versionsOf } from "../execution/versions.js";
 import { noEntry } from "../model/entry.js";
 import { noIndex, noTerm, type ReplicaId } from "../model/ids.js";
 import { requestLimits } from "../model/request-limits.js";
+import { firstVersion } from "../model/version.js";
 import type { Hash } from "../ports/hash.js";
 import { KnownStore, readKnown } from "../storage/known-store.js";
 import { openLog, type OpenedLog } from "../storage/wal.js";
@@ -174,8 +176,9 @@ function refusalOf(machine: LowLevelMachine, { id, members }: OpenBftOptions): O
   });
   if (members.length < replicasMin)
     return refused(`it takes ${replicasMin} replicas to tolerate one, and there are ${members.length}`);
-  // A later version starts with an entry that says so, and nobody signs one yet.
-  if (machine.version !== 1)
-    return refused(`the machine has version ${machine.version}, and only the first can run so far`);
+  // A log that begins with a later one says so in an entry that nobody could check.
+  const oldest = versionsOf(machine)[0]?.version;
+  if (oldest !== firstVersion)
+    return refused(`its log begins with version ${firstVersion}, and the oldest that the machine has is ${oldest}`);
   return undefined;
 }

@@ -241,7 +241,8 @@ export function openHost<Ordering extends OrderingEngine>(
   begin: (start: EngineStart, listener: EngineListener) => Ordering,
 ): OpenedReplica<Ordering> | OpenRefused {
   const { id, limits } = options;
-  const { executor, checkpoints, unfinished, loaded } = loadState(machine, options, { ports, directory });
+  const { reportRules } = ordering;
+  const { executor, checkpoints, unfinished, loaded } = loadState(machine, options, { ports, directory, reportRules });
   const refusal = refusalOfVersion(options, executor) ?? refusalOfMembers(options, directory, { executor, found });
   if (refusal !== undefined) return refusal;
   const { entropy, disk } = ports;
@@ -303,7 +304,7 @@ interface LoadedState {
 function loadState(
   machine: LowLevelMachine,
   { limits, members, executed, forbidden, watch, unfinished: ended }: OpenReplicaOptions,
-  { ports, directory }: Pick<HostParts, "ports" | "directory">,
+  { ports, directory, reportRules }: Pick<HostParts, "ports" | "directory"> & Pick<HostOrdering, "reportRules">,
 ): LoadedState {
   const { disk, hash } = ports;
   const bothBytesMax = limits.storage.checkpointsBytesMax;
@@ -315,7 +316,8 @@ function loadState(
   // What it has taken behind a step that was skipped later is of a state that nobody else has.
   if (unfinished.notes.some(({ at, what }) => what === "passed" && at.index > certified)) checkpoints.keepCertified();
   const founders = membershipOf(directory, members);
-  const empty = (): Executor => new Executor({ machine, hash, limits, founders, executed, forbidden, watch });
+  const empty = (): Executor =>
+    new Executor({ machine, hash, limits, founders, reportRules, executed, forbidden, watch });
   for (const loaded of checkpoints.all) {
     const executor = empty();
     const objection = doAll(loadCheckpoint(executor, checkpoints, loaded));

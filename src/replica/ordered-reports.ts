@@ -1,18 +1,17 @@
 /**
  * Gets reports into the order: this replica's own, and those that others hand to the leader.
  *
- * Owns: the way there. Leaves to others: what is reported (`checkpointer.ts`, `auditor.ts`, `version-keeper.ts`), and making again what is lost on its way.
+ * Owns: the way there. Where replicas are not believed the engine signs this one's own, and brings it there. Leaves to others: what is reported (`checkpointer.ts`, `auditor.ts`, `version-keeper.ts`), and making again what is lost on its way.
  */
+import type { Executor } from "../execution/executor.js";
 import type { ReplicaId } from "../model/ids.js";
-import { decodeAuditReport } from "../wire/audit-codec.js";
-import { decodeReport } from "../wire/checkpoint-codec.js";
 import { encodeHostMessage } from "../wire/host-codec.js";
-import { decodeSkipReport } from "../wire/skip-codec.js";
-import { decodeOffer } from "../wire/version-codec.js";
+import { decodeAnyReport } from "../wire/report-codec.js";
 import type { ToEngine } from "./channel.js";
 
 export interface OrderedReportsParts {
   readonly self: ReplicaId;
+  readonly executor: Pick<Executor, "executedIndex" | "reportRules">;
   readonly leader: () => ReplicaId | undefined;
   readonly isLeading: () => boolean;
   readonly toEngine: (message: ToEngine) => void;
@@ -29,9 +28,10 @@ export class OrderedReports {
 
   /** This replica's own. */
   order(report: Uint8Array): void {
-    const { self, leader, isLeading, toEngine, again } = this.#parts;
+    const { self, executor, leader, isLeading, toEngine, again } = this.#parts;
     const to = leader();
-    if (isLeading()) toEngine({ kind: "propose", entries: [{ kind: "report", payload: report }] });
+    if (!executor.reportRules.believesPeers) toEngine({ kind: "report", report, executed: executor.executedIndex });
+    else if (isLeading()) toEngine({ kind: "propose", entries: [{ kind: "report", payload: report }] });
     else if (to !== undefined && to !== self) {
       toEngine({ kind: "forward", as: "host", to, payload: encodeHostMessage({ kind: "report", report }) });
     }
@@ -40,8 +40,6 @@ export class OrderedReports {
 
   /** Another's, of whom the bytes are. What no replica could execute is not ordered. */
   forwarded(report: Uint8Array): void {
-    const forms = [decodeReport, decodeAuditReport, decodeOffer, decodeSkipReport];
-    const isKnown = forms.some((decode) => decode(report) !== undefined);
-    if (this.#parts.isLeading() && isKnown) this.order(report.slice());
+    if (this.#parts.isLeading() && decodeAnyReport(report) !== undefined) this.order(report.slice());
   }
 }

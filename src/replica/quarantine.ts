@@ -20,6 +20,7 @@ import type { NamedReplica } from "../model/audit.js";
 import { maxIndex, noIndex, type LogIndex, type ReplicaId } from "../model/ids.js";
 import { voterSetsOf, type Membership } from "../model/membership.js";
 import { isSpared, type Accusation, type QuarantineState } from "../model/quarantine.js";
+import { crashRules, type ReportRules } from "../model/report-rules.js";
 
 export interface QuarantineLimits {
   readonly rebuildsMax: number;
@@ -46,6 +47,7 @@ export class Quarantine {
   readonly #self: ReplicaId;
   readonly #incarnation: number;
   readonly #limits: QuarantineLimits;
+  readonly #rules: ReportRules;
   #state: QuarantineState = "sound";
   readonly #accusations = new Map<ReplicaId, Accusation>();
   /** Positions up to here were reported with a state that is gone. */
@@ -57,7 +59,8 @@ export class Quarantine {
   #rebuilds: readonly number[] = [];
   #count = 0;
 
-  constructor(self: ReplicaId, incarnation: number, limits: QuarantineLimits) {
+  constructor(self: ReplicaId, incarnation: number, limits: QuarantineLimits, rules: ReportRules = crashRules) {
+    this.#rules = rules;
     this.#self = self;
     this.#incarnation = incarnation;
     this.#limits = limits;
@@ -134,7 +137,7 @@ export class Quarantine {
   #finding({ index, named, membership }: Executed): Finding | undefined {
     const own = named.find(({ replica, incarnation }) => replica === this.#self && incarnation === this.#incarnation);
     if (own !== undefined && own.to > this.#goneUpTo)
-      return { at: index, to: own.to, isSpared: isSpared(named, membership, this.#self) };
+      return { at: index, to: own.to, isSpared: isSpared(named, membership, this.#self, this.#rules) };
     if (this.#accusations.size === 0) return undefined;
     const accusations = [...this.#accusations].filter(([, { to }]) => to > this.#goneUpTo);
     const by = new Map(accusations);

@@ -5,12 +5,13 @@
  */
 import type { SignatureCounters } from "../api/replica.js";
 import { MessageVerifier, type VerifierParts } from "../authentication/message-verifier.js";
-import { Sealer, sealBundle } from "../authentication/sealer.js";
+import { Sealer, sealBundle, sealReport } from "../authentication/sealer.js";
 import type { BftMessage, Signed, Statement } from "../consensus/bft/messages.js";
 import type { ReplicaId } from "../model/ids.js";
 import type { Signer } from "../ports/signatures.js";
 import { keyNameOf } from "../wire/key-name.js";
 import type { Bundle } from "../wire/signed-batch.js";
+import type { SaidReport, SignedReport } from "../wire/signed-report.js";
 
 export interface ReplicaSealParts extends VerifierParts {
   readonly self: ReplicaId;
@@ -47,6 +48,11 @@ export class ReplicaSeal {
     return signed;
   }
 
+  sealReport(said: SaidReport): Uint8Array {
+    const { domain, signer } = this.#parts;
+    return sealReport(domain, signer, said);
+  }
+
   sealBundle(requests: readonly Uint8Array[]): Uint8Array {
     this.#made += 1;
     const { domain, signer, hash } = this.#parts;
@@ -68,6 +74,10 @@ export class ReplicaSeal {
 
   checkBundle(bundle: Bundle, from: string, done: () => void): void {
     this.#verifier.checkBundle(bundle, from, done);
+  }
+
+  checkReport(report: SignedReport, from: ReplicaId, done: () => void): void {
+    this.#verifier.checkReport(report, from, done);
   }
 
   forget(from: string): void {

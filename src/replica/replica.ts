@@ -11,6 +11,7 @@ import type { RoleView } from "../consensus/vocabulary.js";
 import type { AuditFinding } from "../api/replica.js";
 import type { Executor } from "../execution/executor.js";
 import type { AuditedPosition } from "../model/audit.js";
+import type { Certificate } from "../model/checkpoint.js";
 import type { LogIndex, ReplicaId } from "../model/ids.js";
 import type { QuarantineState } from "../model/quarantine.js";
 import type { Instruction, InstructionOutcome } from "../model/instruction.js";
@@ -96,6 +97,8 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
   readonly #parts: ReplicaParts<Ordering>;
   readonly #engine: Ordering;
   readonly #host: Host;
+  /** The newest, as the core has told. */
+  #certified: Certificate | undefined;
   readonly #instructions: Instructions;
   readonly #transfer: StateTransfer;
   readonly #evidence: EvidenceKeeper;
@@ -146,7 +149,7 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
       broken: (reason, isDisowned) => this.#break(reason, isDisowned),
       dropped: (reason, detail) => this.#drop(reason, detail),
       unfinished: parts.unfinished,
-      wantCheckpoint: (index) => this.#transfer.want(index),
+      wantCheckpoint: (index) => this.#wantCheckpoint(index),
       askForCheckpoint: () => this.instruct({ kind: "checkpoint" }, () => undefined),
     });
     this.#instructions = new Instructions({
@@ -277,7 +280,7 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
       store: checkpoints,
       hash,
       limits: limits.transfer,
-      believesPeers: this.#parts.ordering.believesPeers,
+      believesPeers: this.#parts.executor.reportRules.believesPeers,
       peers: () => this.#engine.connected,
       send: (to, payload) => {
         this.#toEngine.push({ kind: "forward", as: "transfer", to, payload });
@@ -289,6 +292,13 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
       },
       dropped: (reason, detail) => this.#drop(reason, detail),
     });
+  }
+
+  /** Where peers are not believed only what is certified can be fetched. */
+  #wantCheckpoint(index: LogIndex): void {
+    if (this.#parts.executor.reportRules.believesPeers) return this.#transfer.want(index);
+    const certified = this.#certified;
+    if (certified !== undefined && certified.index >= index) this.#transfer.want(certified.index, certified.root);
   }
 
   #onClientMessage(connection: number, type: number, payload: Uint8Array): void {
@@ -334,6 +344,7 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
 
   #handle(message: ToHost): void {
     if (message.kind === "health") return this.#onHealth(message.health);
+    if (message.kind === "certified") this.#certified = message.certificate;
     if (message.kind === "instructed") return this.#instructions.instructed(message.id, message.outcome);
     if (message.kind === "fetchCheckpoint") {
       if (message.index > this.#host.execution.coming) this.#transfer.want(message.index, message.root);

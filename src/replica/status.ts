@@ -96,7 +96,7 @@ function machineOf({ machine, machineVersion }: Identity, executor: Executor): R
     active,
     since,
     versions: runnable,
-    offers,
+    offers: offers.map(({ replica, incarnation, versions }) => ({ replica, incarnation, versions })),
     failed,
     timerFailure: executor.machineStatistics?.lastTimerFailure,
   };

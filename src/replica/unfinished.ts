@@ -58,7 +58,7 @@ export class StepsUnfinished {
   readonly #order: (report: Uint8Array) => void;
   readonly #then: Consequences;
   /** As far as entries are delivered. */
-  #ahead = new ReportTable();
+  #ahead: ReportTable;
   #waiting: Unfinished | undefined;
   #reportedAt = -Infinity;
   #askedAt = 0;
@@ -68,6 +68,7 @@ export class StepsUnfinished {
     this.#parts = parts;
     this.#order = order;
     this.#then = then;
+    this.#ahead = new ReportTable(parts.executor.reportRules);
     this.restarted();
   }
 
@@ -83,17 +84,18 @@ export class StepsUnfinished {
   deliver(entries: readonly Entry[]): void {
     const ahead = this.#ahead;
     for (const entry of entries) {
-      // Everything begins again, and is delivered again.
-      if (this.#ahead !== ahead) return;
-      const skipped = ahead.look(entry);
-      if (skipped !== undefined) this.#decided(skipped);
+      for (const skipped of ahead.look(entry, this.#parts.executor.configuration)) {
+        // Everything begins again, and is delivered again.
+        if (this.#ahead !== ahead) return;
+        this.#decided(skipped);
+      }
     }
   }
 
   /** A checkpoint is in the place of what was executed; these wait behind it. */
   installed(waiting: readonly Entry[]): void {
     this.#waiting = undefined;
-    this.#ahead = new ReportTable();
+    this.#ahead = new ReportTable(this.#parts.executor.reportRules);
     this.#ahead.install(this.#parts.executor.reports.encode());
     this.deliver(waiting);
   }

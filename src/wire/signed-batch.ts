@@ -6,15 +6,17 @@
  * Called by the codecs of messages and records, by clients and primaries, and by whoever verifies a batch.
  *
  *   content   u8 0: the null request
- *             u8 1 batch, 2 time, 3 checkpoint | varint time | payload up to the end
+ *             u8 1 batch, 2 time, 3 checkpoint, 4 report, 5 version | varint time | payload up to the end
  *   payload   of a batch: u8 2 (version) | varint count | bundles
+ *             of a report: `signed-report.ts`; of a version: its start (`version-codec.ts`)
  *   bundle    signature 64 | body
  *   body      key 32 | varint count | for each request: varint length, request (`request-codec.ts`)
  *
  * A **bundle** is what a client had to ask at one time, under one signature. It is ordered whole or not at all: whoever has it can
  * prove each request in it, and no proof has to be cut out of it. Its name is the SHA-256 of its body, so that it is the same under
- * whichever signature. A batch's digest is the SHA-256 of its content; the null request has none. `configuration`, `report` and
- * `version` entries are refused, since nothing in them is signed by whom they speak of.
+ * whichever signature. A batch's digest is the SHA-256 of its content; the null request has none. `configuration` entries are refused,
+ * and so is whatever says with which version a log begins. That a version starts need not be signed: it does only if all members have
+ * signed that they can run it.
  */
 import { ByteReader, ByteWriter, hexOf } from "../base/bytes.js";
 import { invariant } from "../base/invariant.js";
@@ -25,12 +27,20 @@ import { requestLimits } from "../model/request-limits.js";
 import type { Hash } from "../ports/hash.js";
 import { keyNameOf, publicKeyBytes } from "./key-name.js";
 import { decodeRequest, encodeAttributedBatch, peekRequest } from "./request-codec.js";
+import { decodeReports } from "./signed-report.js";
+import { decodeVersionChange } from "./version-codec.js";
 
 export const signatureBytes = 64;
 
 const contentNull = 0;
 /** Positions behind the null request are the codes: only ever append. */
-const contentKinds = ["batch", "time", "checkpoint"] as const satisfies readonly Proposal["kind"][];
+const contentKinds = [
+  "batch",
+  "time",
+  "checkpoint",
+  "report",
+  "version",
+] as const satisfies readonly Proposal["kind"][];
 const signedBatchVersion = 2;
 /** Version and count. */
 const payloadHeadBytesMax = 9;
@@ -189,8 +199,23 @@ export function decodeContent(bytes: Uint8Array, limits: BatchLimits, hash: Hash
   // A copy, as it is kept for a window, and `bytes` may be a part of much more.
   const payload = new Uint8Array(reader.raw(reader.remaining));
   const requests = kind === "batch" ? decodeBundles(payload, limits, hash)?.map(({ name }) => name) : [];
-  if (requests === undefined || (kind !== "batch" && payload.length > 0)) return undefined;
+  if (requests === undefined || !isPayloadOf(kind, payload)) return undefined;
   return { digest: hexOf(hash.sha256(bytes)), proposal: { kind, time, payload }, requests };
+}
+
+/** Of batches it is looked at before. */
+function isPayloadOf(kind: (typeof contentKinds)[number], payload: Uint8Array): boolean {
+  switch (kind) {
+    case "batch":
+      return true;
+    case "report":
+      return decodeReports(payload) !== undefined;
+    case "version":
+      return decodeVersionChange(payload)?.kind === "start";
+    case "time":
+    case "checkpoint":
+      return payload.length === 0;
+  }
 }
 
 function nullBatchCopy(): Batch {

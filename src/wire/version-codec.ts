@@ -5,16 +5,17 @@
  *
  *   change  form u8 (1), what u8: 1 begin (version varint) or 2 start (from, version, configuration varint, names)
  *   offer   form u8 (3), replica text, incarnation varint, versions
- *   state   form u8 (1), active, since varint, has begun u8, count varint of offers, offers as above, count varint of failed, per one:
- *           version, index varint, message text
+ *   state   form u8 (1, or 4 if offers are signed), active, since varint, has begun u8, count varint of offers, offers as above, each with its
+ *           entry varint in form 4, count varint of failed, per one: version, index varint, message text
  *   versions, names  count varint, then each: varint, text
  */
 import { ByteReader, ByteWriter } from "../base/bytes.js";
 import { isReplicaId, logIndex, noIndex, type ReplicaId } from "../model/ids.js";
-import type { FailedVersion, VersionChange, VersionOffer, VersionState } from "../model/version.js";
+import type { FailedVersion, KnownOffer, VersionChange, VersionOffer, VersionState } from "../model/version.js";
 
 const form = 1;
 const offerForm = 3;
+const signedForm = 4;
 const beginKind = 1;
 const startKind = 2;
 
@@ -63,12 +64,16 @@ export function decodeOffer(report: Uint8Array): VersionOffer | undefined {
 
 export function encodeVersionState({ active, since, hasBegun, offers, failed }: VersionState): Uint8Array {
   const writer = new ByteWriter(64);
-  writer.u8(form);
+  const areSigned = offers.some(({ at }) => at > noIndex);
+  writer.u8(areSigned ? signedForm : form);
   writer.varint(active);
   writer.varint(since);
   writer.u8(hasBegun ? 1 : 0);
   writer.varint(offers.length);
-  for (const offer of offers) writeOffer(writer, offer);
+  for (const offer of offers) {
+    writeOffer(writer, offer);
+    if (areSigned) writer.varint(offer.at);
+  }
   writer.varint(failed.length);
   for (const { version, index, message } of failed) {
     writer.varint(version);
@@ -80,11 +85,16 @@ export function encodeVersionState({ active, since, hasBegun, offers, failed }: 
 
 export function decodeVersionState(bytes: Uint8Array): VersionState | undefined {
   const reader = new ByteReader(bytes);
-  if (reader.u8() !== form) return undefined;
+  const areSigned = bytes[0] === signedForm;
+  if (reader.u8() !== form && !areSigned) return undefined;
   const active = reader.varint();
   const since = logIndex(reader.varint());
   const hasBegun = reader.u8() === 1;
-  const offers = readEach(reader, () => readOffer(reader));
+  const offers = readEach(reader, (): KnownOffer | undefined => {
+    const offer = readOffer(reader);
+    const at = areSigned ? logIndex(reader.varint()) : noIndex;
+    return offer === undefined || at === undefined ? undefined : { ...offer, at };
+  });
   const failed = readEach(reader, (): FailedVersion => ({
     version: reader.varint(),
     index: logIndex(reader.varint()) ?? noIndex,

@@ -162,12 +162,13 @@ export class Replayer {
   /** What was skipped is said behind it. */
   async #lookAhead(): Promise<void> {
     const executor = this.#executor;
-    if (executor?.reports === undefined) return;
+    if (executor?.reports === undefined || executor.configuration === undefined) return;
     const ahead = new ReportTable();
     ahead.install(executor.reports.encode());
     for await (const entry of this.#parts.source.entries(after(this.index))) {
-      const skipped = ahead.look(entry);
-      if (skipped !== undefined && skipped.at.index > this.index) executor.hold?.(skipped, true);
+      for (const skipped of ahead.look(entry, executor.configuration)) {
+        if (skipped.at.index > this.index) executor.hold?.(skipped, true);
+      }
     }
   }
 

@@ -15,7 +15,7 @@ import type { Checkpoint } from "../../model/checkpoint.js";
 import type { Entry } from "../../model/entry.js";
 import { after, noIndex, type AgreedTime, type LogIndex } from "../../model/ids.js";
 import type { Unfinished } from "../../model/skip.js";
-import type { Membership } from "../../model/membership.js";
+import type { Configuration, Membership } from "../../model/membership.js";
 import { readingDisk } from "../../node/disk.js";
 import { holderOf } from "../../node/disk-lock.js";
 import { nodeHash } from "../../node/hash.js";
@@ -80,6 +80,7 @@ export interface ReplayExecutor {
   readonly unfinished?: Unfinished | undefined;
   /** With `hold`, for what the log says is skipped. */
   readonly reports?: { encode(): Uint8Array[] };
+  readonly configuration?: Configuration;
   hold?(unfinished: Unfinished, isSkipped: boolean): void;
 }
 

@@ -120,8 +120,7 @@ export class ClientJudge {
     const executor = new Executor(parts);
     const reports = new ReportTable();
     for (const { entry } of this.#order.decided) {
-      const skipped = reports.look(entry);
-      if (skipped !== undefined) executor.hold(skipped, true);
+      for (const skipped of reports.look(entry, executor.configuration)) executor.hold(skipped, true);
     }
     const queries = new Map<number, Operation[]>();
     for (const operation of this.operations) {

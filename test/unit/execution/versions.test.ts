@@ -314,7 +314,7 @@ describe("bytes", () => {
     active: 2,
     since: 9 as LogIndex,
     hasBegun: true,
-    offers: [offer],
+    offers: [{ ...offer, at: noIndex }],
     failed: [{ version: 3, index: 12 as LogIndex, message: "no" }],
   };
   const start: VersionChange = { kind: "start", from: 1, version: 2, configuration: noIndex, members: ["a", "b"] };
