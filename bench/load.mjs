@@ -8,6 +8,7 @@
 import { createHistogram, performance } from "node:perf_hooks";
 import { connect as connectSocket } from "node:net";
 import { peerOpeners } from "./peer-loads.mjs";
+import { openRawBft } from "./raw-bft.mjs";
 import { fixedFrames, keyFor, replyBytes, requestBytesOf, usualShape } from "./shape.mjs";
 
 /**
@@ -99,7 +100,7 @@ async function openRaw({ endpoints, connections, keys, valueBytes }) {
   };
 }
 
-const openers = { quorate: openQuorate, raw: openRaw, ...peerOpeners };
+const openers = { quorate: openQuorate, raw: openRaw, rawBft: openRawBft, ...peerOpeners };
 
 /** What is counted between `start` and `stop`; before it the caches warm up, after it the rest is drained. */
 class Meter {

@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { bftReplicas } from "./raw-bft.mjs";
 import { usualShape } from "./shape.mjs";
 
 const local = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -74,6 +75,9 @@ export async function startQuorate(directory, environment, options = []) {
       return {
         syncs: known.reduce((sum, { counters }) => sum + counters.logSyncs, 0),
         entries: Math.max(...known.map(({ counters }) => counters.entriesProposed)),
+        made: known.reduce((sum, { counters }) => sum + counters.signatures.made, 0),
+        verified: known.reduce((sum, { counters }) => sum + counters.signatures.verified, 0),
+        view: Math.max(...known.map(({ term }) => term)),
         longestTurnMs: Math.max(...known.flatMap(loopsOf).map(({ longestTurnCpuMs }) => longestTurnCpuMs)),
         longestTurnWallMs: Math.max(...known.flatMap(loopsOf).map(({ longestTurnWallMs }) => longestTurnWallMs)),
       };
@@ -108,17 +112,37 @@ async function statusOf({ http }) {
 /** The floor: `raw.mjs` three times. */
 export async function startRaw(directory, valueBytes = usualShape.valueBytes) {
   const children = [];
-  const start = async (at, followers) => {
-    const child = fork(local("./raw.mjs"));
+  const start = starter("./raw.mjs", children);
+  const orderOf = (at, followers) => ({ path: join(directory, `raw-${valueBytes}-${at}`), valueBytes, followers });
+  const followers = [await start(orderOf(1)), await start(orderOf(2))];
+  const leader = await start(orderOf(0, followers));
+  return baseline("raw", children, [leader]);
+}
+
+/** The floor of three phases with MACs: `raw-bft.mjs` four times. */
+export async function startRawBft(directory) {
+  const children = [];
+  const start = starter("./raw-bft.mjs", children);
+  const ports = [];
+  for (let self = 0; self < bftReplicas; self += 1) {
+    ports.push(await start({ path: join(directory, `raw-bft-${self}`), self, others: [...ports] }));
+  }
+  return baseline("rawBft", children, ports);
+}
+
+function starter(script, children) {
+  return async (order) => {
+    const child = fork(local(script));
     children.push(child);
-    child.send({ path: join(directory, `raw-${valueBytes}-${at}`), valueBytes, followers });
+    child.send(order);
     return (await once(child)).port;
   };
-  const followers = [await start(1, undefined), await start(2, undefined)];
-  const leader = await start(0, followers);
+}
+
+function baseline(name, children, ports) {
   return {
-    name: "raw",
-    endpoints: [`127.0.0.1:${leader}`],
+    name,
+    endpoints: ports.map((port) => `127.0.0.1:${port}`),
     pids: children.map(({ pid }) => pid),
     async observe() {
       const answers = children.map((child) => {
@@ -126,8 +150,10 @@ export async function startRaw(directory, valueBytes = usualShape.valueBytes) {
         child.send({ ask: "syncs" });
         return answer;
       });
-      const syncs = (await Promise.all(answers)).reduce((sum, answer) => sum + answer.syncs, 0);
-      return { syncs, entries: Number.NaN, longestTurnMs: Number.NaN, longestTurnWallMs: Number.NaN };
+      const told = await Promise.all(answers);
+      const syncs = told.reduce((sum, answer) => sum + answer.syncs, 0);
+      const entries = told[0].entries ?? Number.NaN;
+      return { syncs, entries, longestTurnMs: Number.NaN, longestTurnWallMs: Number.NaN };
     },
     resetTurns: () => Promise.resolve(),
     async stop() {

@@ -37,6 +37,12 @@ export class Batcher {
     return this.count >= this.#limits.queueCountMax || this.#bytes >= this.#limits.queueBytesMax;
   }
 
+  /** More would not go into one entry. */
+  get holdsWholeBatch(): boolean {
+    const { batchCountMax, batchBytesMax } = this.#limits;
+    return this.count >= batchCountMax || this.#bytes >= batchBytesMax;
+  }
+
   add(request: QueuedRequest): void {
     this.#queue.push(request);
     this.#count += request.keys.length;

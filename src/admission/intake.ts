@@ -13,14 +13,17 @@ import { Batcher, type QueuedRequest } from "./batcher.js";
 
 export class Intake {
   readonly #limits: AdmissionLimits;
+  readonly #eagerMax: number;
   readonly #table: AdmissionTable;
   readonly #batcher: Batcher;
   /** Entries proposed and not committed. */
   #pipeline = 0;
   #closed: AdmissionRefusal | undefined;
 
-  constructor(limits: AdmissionLimits, sessions: SessionView) {
+  /** With `eagerMax` entries on their way only whole batches are proposed. */
+  constructor(limits: AdmissionLimits, sessions: SessionView, eagerMax = Infinity) {
     this.#limits = limits;
+    this.#eagerMax = eagerMax;
     this.#table = new AdmissionTable(sessions);
     this.#batcher = new Batcher(limits);
   }
@@ -83,6 +86,7 @@ export class Intake {
   nextBatch(): readonly Uint8Array[] | undefined {
     if (this.#closed !== undefined || this.#batcher.count === 0 || this.#pipeline >= this.#limits.pipelineMax)
       return undefined;
+    if (this.#pipeline >= this.#eagerMax && !this.#batcher.holdsWholeBatch) return undefined;
     this.#pipeline += 1;
     return this.#batcher.take().map(({ bytes }) => bytes);
   }

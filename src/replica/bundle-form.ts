@@ -20,9 +20,13 @@ export interface BundleFormParts {
   readonly overdueMs: number;
 }
 
+/** Each entry takes two signatures of each replica, which most others verify: some milliseconds of processor time in all. */
+const eagerMax = 1;
+
 export function bundleForm({ seal, limits, hash, overdueMs }: BundleFormParts): RequestForm {
   return {
     overdueMs,
+    eagerMax,
     wrap: (requests) =>
       cutIntoBundles(requests.map((request) => inNameOf(seal.clientName, request))).map((bundle) => ({
         keys: bundle.map(({ key }) => key),

@@ -41,8 +41,8 @@ export class Proposals {
 
   constructor(parts: ProposalsParts) {
     this.#parts = parts;
-    const { self, executor, admission, toEngine, refuse } = parts;
-    this.#intake = new Intake(admission, executor.sessions);
+    const { self, executor, admission, form, toEngine, refuse } = parts;
+    this.#intake = new Intake(admission, executor.sessions, form.eagerMax);
     this.#outgoing = new Outgoing({ self, admission, intake: this.#intake, toEngine, refuse });
   }
 

@@ -33,6 +33,8 @@ export interface RequestForm {
   left(from: string): void;
   /** The payload of an entry. */
   batch(wrapped: readonly Uint8Array[]): Uint8Array;
+  /** Entries on their way beyond which only whole batches are proposed: what an entry costs is shared by more requests. */
+  readonly eagerMax: number;
   /** A client's request that waits for so long is told to all replicas, so that they watch the leader: the order does not rest on one. */
   readonly overdueMs: number | undefined;
 }
@@ -46,6 +48,7 @@ export function plainForm(): RequestForm {
     },
     left: () => {},
     batch: (requests) => encodeBatch(requests),
+    eagerMax: Infinity,
     overdueMs: undefined,
   };
 }

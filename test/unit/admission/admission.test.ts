@@ -86,6 +86,27 @@ describe("admission", () => {
   });
 });
 
+describe("an intake whose entries are dear", () => {
+  const requestOf = (value: number) => ({ keys: [command(value)], bytes: new Uint8Array(8), from: "a" });
+
+  test("gathers while one is on its way, and goes on with whole batches alone", () => {
+    const limits = { ...defaultLimits.admission, batchCountMax: 3, pipelineMax: 2 };
+    const intake = new Intake(limits, executed(1, 1), 1);
+    intake.take(requestOf(1));
+    expect(intake.nextBatch()).toHaveLength(1);
+    for (const value of [2, 3]) intake.take(requestOf(value));
+    expect(intake.nextBatch()).toBeUndefined();
+    for (const value of [4, 5]) intake.take(requestOf(value));
+    expect(intake.nextBatch()).toHaveLength(3);
+    expect(intake.nextBatch()).toBeUndefined();
+
+    intake.onCommitted();
+    expect(intake.nextBatch()).toBeUndefined();
+    intake.onCommitted();
+    expect(intake.nextBatch()).toHaveLength(1);
+  });
+});
+
 describe("an intake that is closed", () => {
   const limits = { ...defaultLimits.admission, batchCountMax: 1, pipelineMax: 1 };
   const full = { code: "DISK_FULL" } as const;
