@@ -337,8 +337,9 @@ export class ByteReader {
     }
   }
 
-  text(): string {
-    const length = this.varint();
+  /** A longer one than `bytesMax` is not read. */
+  text(bytesMax = Infinity): string {
+    const length = this.#lengthUpTo(bytesMax);
     if (!this.#take(length)) return "";
     const text = readUtf8(this.#bytes, this.#at - length, this.#at);
     if (text === undefined) this.fail();
@@ -346,12 +347,18 @@ export class ByteReader {
   }
 
   /** As `text`, of one that was probably read before. */
-  name(): string {
-    const length = this.varint();
+  name(bytesMax = Infinity): string {
+    const length = this.#lengthUpTo(bytesMax);
     if (!this.#take(length)) return "";
     const name = readName(this.#bytes, this.#at - length, this.#at);
     if (name === undefined) this.fail();
     return name ?? "";
+  }
+
+  #lengthUpTo(bytesMax: number): number {
+    const length = this.varint();
+    if (length > bytesMax) this.fail();
+    return length;
   }
 
   #take(length: number): boolean {

@@ -28,10 +28,11 @@ class PositionContext implements SweepContext {
   readonly version: number;
   readonly #library: Library;
   readonly #ordinal: number;
-  readonly #stream: string;
+  /** Names its own source of randomness; a command's is named by its ordinal. */
+  readonly #stream: string | undefined;
   #random: Random | undefined;
 
-  constructor(at: Position, library: Library, ordinal: number, stream: string) {
+  constructor(at: Position, library: Library, ordinal: number, stream: string | undefined) {
     this.now = at.time;
     this.index = at.index;
     this.version = library.version;
@@ -65,7 +66,7 @@ class PositionContext implements SweepContext {
   /** Most commands never draw. */
   #draws(): Random {
     this.#library.drawn();
-    this.#random ??= randomStream(this.index, this.#stream);
+    this.#random ??= randomStream(this.index, this.#stream ?? `command ${this.#ordinal}`);
     return this.#random;
   }
 }
@@ -89,7 +90,7 @@ class CommandContext extends PositionContext implements Context {
   readonly session: number;
 
   constructor(at: Position, library: Library, command: Command) {
-    super(at, library, command.ordinal, `command ${command.ordinal}`);
+    super(at, library, command.ordinal, undefined);
     this.ordinal = command.ordinal;
     this.session = command.session;
   }

@@ -150,9 +150,13 @@ export class TypedInstance implements MachineInstance {
     const before = this.#executed.length;
     const outcomes: Outcome[] = [];
     const others: (() => void)[] = [];
-    this.#stepsOf(batch).forEach((step, number) => {
+    const at = { index: batch.index, time: batch.time };
+    const steps = this.#stepsOf(batch);
+    for (let number = 0; number < steps.length; number += 1) {
+      const step = steps[number];
+      if (step === undefined) continue;
       const held = batch.held?.get(number);
-      const performed: Performed = { step, at: { index: batch.index, time: batch.time }, held };
+      const performed: Performed = { step, at, held };
       watch?.begin(batch.index, number);
       const outcome = held === undefined || held.isSkipped ? this.#perform(performed) : held.reason;
       watch?.end();
@@ -170,7 +174,7 @@ export class TypedInstance implements MachineInstance {
         this.#executedBytes += step.command.input.length;
       } else others.push(() => this.#note(step, outcome, batch));
       this.#environment.stepped?.(stepOf(step, outcome));
-    });
+    }
     for (const note of others) note();
     return outcomes;
   }

@@ -3,17 +3,17 @@
  *
  * Owns: the helpers that every codec of requests and replies shares. A length beyond its limit fails the reader.
  */
-import { decodeUtf8 } from "../base/bytes.js";
 import type { ByteReader } from "../base/bytes.js";
 
 const none = new Uint8Array(0);
 
 export function readText(reader: ByteReader, bytesMax: number): string {
-  const length = reader.varint();
-  if (length === 0) return "";
-  const text = length > bytesMax ? undefined : decodeUtf8(reader.raw(length));
-  if (text === undefined) reader.fail();
-  return text ?? "";
+  return reader.text(bytesMax);
+}
+
+/** As `readText`, of one that was probably read before. */
+export function readName(reader: ByteReader, bytesMax: number): string {
+  return reader.name(bytesMax);
 }
 
 /** A view, not a copy. */

@@ -248,15 +248,13 @@ export function isPlainObject(value: object): value is Readonly<Record<string, u
   return prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
+/** ES2024 has it, and V8 answers at once where each unit is a byte; the types name ES2023. */
+interface WellFormedText {
+  isWellFormed(): boolean;
+}
+
 export function isWellFormed(text: string): boolean {
-  for (let at = 0; at < text.length; at += 1) {
-    const unit = text.charCodeAt(at);
-    if (unit < 0xd800 || unit > 0xdfff) continue;
-    const low = unit < 0xdc00 ? text.charCodeAt(at + 1) : 0;
-    if (!(low >= 0xdc00 && low <= 0xdfff)) return false;
-    at += 1;
-  }
-  return true;
+  return (text as unknown as WellFormedText).isWellFormed();
 }
 
 function refuse(path: Path, depth: number, reason: string): never {

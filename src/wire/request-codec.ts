@@ -23,7 +23,7 @@ import type { RequestNumber, SessionId } from "../model/ids.js";
 import { requestLimits } from "../model/request-limits.js";
 import { keyOf } from "../model/request.js";
 import type { CommandRequest, IdempotencyKey, Request, RequestKey } from "../model/request.js";
-import { readBytes, readText, skipBytes, skipText } from "./bounded.js";
+import { readBytes, readName, readText, skipBytes, skipText } from "./bounded.js";
 
 const kindOpen = 1;
 const kindCommand = 2;
@@ -220,7 +220,7 @@ function readCommand(reader: ByteReader): CommandRequest | undefined {
     reader.fail();
     return undefined;
   }
-  const name = readText(reader, requestLimits.nameBytesMax);
+  const name = readName(reader, requestLimits.nameBytesMax);
   const input = readBytes(reader, requestLimits.requestBytesMax);
   const idempotency = readIdempotency(reader);
   return { kind: "command", session, number, acknowledgedBelow, name, input, idempotency };
