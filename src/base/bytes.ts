@@ -185,10 +185,23 @@ export class ByteWriter {
     return true;
   }
 
+  /** Overwrites a byte written before. */
+  patchU8(at: number, value: number): void {
+    invariant(at < this.length, "a patch stays within what was written");
+    this.#bytes[this.#from + at] = value;
+  }
+
   /** Overwrites four bytes written before, for a length that is known only at the end. */
   patchU32(at: number, value: number): void {
     invariant(at + 4 <= this.length, "a patch stays within what was written");
     putU32(this.#bytes, this.#from + at, value);
+  }
+
+  /** Whether exactly these bytes were written. */
+  has(bytes: Uint8Array): boolean {
+    if (bytes.length !== this.length) return false;
+    for (let at = 0; at < bytes.length; at += 1) if (bytes[at] !== this.#bytes[this.#from + at]) return false;
+    return true;
   }
 
   /** What was written, in a buffer of its own. */

@@ -25,12 +25,17 @@ class WriteRefused extends Error {
   override readonly name = "WriteRefused";
 }
 
+/** A longer journal is let go. */
+const journalKept = 64;
+
 export class Scope {
   readonly #limits: CommandLimits;
   readonly #copier: PlainCopier;
   #mode: "closed" | "reading" | "writing" | "migrating" = "closed";
   #operations = 0;
-  #journal: Undo[] = [];
+  /** Its first `#changes` are of this command: the array itself stays, since a new one would grow again with each command. */
+  #journal: (Undo | undefined)[] = [];
+  #changes = 0;
   #isChanging = false;
 
   constructor(limits: CommandLimits) {
@@ -61,7 +66,7 @@ export class Scope {
 
   /** Takes it back, the last change first. */
   rollback(): void {
-    for (let at = this.#journal.length - 1; at >= 0; at -= 1) this.#journal[at]?.undo();
+    for (let at = this.#changes - 1; at >= 0; at -= 1) this.#journal[at]?.undo();
     this.#end();
   }
 
@@ -121,7 +126,10 @@ export class Scope {
 
   /** Right after it was changed. */
   record(undo: Undo): void {
-    if (this.#mode !== "migrating") this.#journal.push(undo);
+    if (this.#mode !== "migrating") {
+      this.#journal[this.#changes] = undo;
+      this.#changes += 1;
+    }
     this.#isChanging = false;
   }
 
@@ -132,6 +140,8 @@ export class Scope {
 
   #end(): void {
     this.#mode = "closed";
-    if (this.#journal.length > 0) this.#journal = [];
+    if (this.#journal.length > journalKept) this.#journal = [];
+    else for (let at = 0; at < this.#changes; at += 1) this.#journal[at] = undefined;
+    this.#changes = 0;
   }
 }

@@ -84,7 +84,10 @@ const whyUnfinished: Readonly<Record<UnfinishedReason, string>> = {
   crash: "it ends the process that executes it",
 };
 
-const done: Outcome = { status: "ok", output: new Uint8Array(0) };
+const done = { status: "ok", output: new Uint8Array(0) } as const;
+
+/** A longer output is copied in less time than it is compared. */
+const sharedBytesMax = 64;
 
 /** Of what an entry does not ask for. */
 const noStep = -1;
@@ -109,6 +112,8 @@ export class TypedInstance implements MachineInstance {
   #forbiddenUses = 0;
   /** Makes the state be that of the last mark again. */
   #goBack: (() => void) | undefined;
+  /** Of the last command. Those of one entry are often the same, and are kept for their sessions: one array serves for all. */
+  #output: Uint8Array = done.output;
   /** Since the mark. */
   #executed: Performed[] = [];
   #executedBytes = 0;
@@ -325,15 +330,14 @@ export class TypedInstance implements MachineInstance {
   }
 
   #execute(step: Step, at: Position): StepOutcome {
-    const { commands, sweep, limits } = this.#parts;
+    const { commands, sweep } = this.#parts;
     const { state } = this.#store;
     switch (step.kind) {
       case "command": {
         const { command } = step;
         const run = commands.get(command.name);
         if (run === undefined) return unknownName(this.#parts, command.name);
-        const context = createCommandContext(at, this.#library, command);
-        return this.#write(step, at, () => outcomeOf(run(state, decodeInput(command.input), context), limits));
+        return this.#run(run, command, at);
       }
       case "timer":
         return this.#fire(step, at);
@@ -365,27 +369,50 @@ export class TypedInstance implements MachineInstance {
     });
   }
 
-  /** Runs what may write, and keeps what it wrote or takes it back. */
-  #write(step: Step, at: Position, run: () => Outcome): StepOutcome {
-    const { scope } = this.#store;
+  /** As `#write`: nearly all that is executed is a command, and a closure of each costs more than this. */
+  #run(run: Run, command: Command, at: Position): StepOutcome {
+    const { scope, state } = this.#store;
+    const context = createCommandContext(at, this.#library, command);
     scope.begin("writing");
-    if (step.kind === "command") enterGuard("command", step.command.name);
-    else if (step.kind === "timer") enterGuard("timer", step.name);
+    enterGuard("command", command.name);
+    try {
+      const output = run(state, decodeInput(command.input), context);
+      const outcome = outcomeOf(output, this.#parts.limits, this.#output);
+      if (outcome.status === "ok" && outcome.output.length <= sharedBytesMax) this.#output = outcome.output;
+      return this.#kept(outcome);
+    } catch (cause) {
+      return this.#takenBack(cause, at.index);
+    }
+  }
+
+  /** Runs what may write, and keeps what it wrote or takes it back. */
+  #write(step: Exclude<Step, { readonly kind: "command" }>, at: Position, run: () => Outcome): StepOutcome {
+    this.#store.scope.begin("writing");
+    if (step.kind === "timer") enterGuard("timer", step.name);
     else enterGuard("sweep of", this.#parts.name);
     try {
-      const outcome = run();
-      scope.checkBudgets();
-      throwForbidden();
-      if (scope.isTorn) throw new StackOverflow();
-      scope.commit();
-      return outcome;
+      return this.#kept(run());
     } catch (cause) {
-      leaveGuard();
-      if (isOverflow(cause) || scope.isTorn) return "stack";
-      if (isOutOfMemory(cause)) return "memory";
-      scope.rollback();
-      return this.#failure(cause, at.index);
+      return this.#takenBack(cause, at.index);
     }
+  }
+
+  #kept(outcome: Outcome): Outcome {
+    const { scope } = this.#store;
+    scope.checkBudgets();
+    throwForbidden();
+    if (scope.isTorn) throw new StackOverflow();
+    scope.commit();
+    return outcome;
+  }
+
+  #takenBack(cause: unknown, index: LogIndex): StepOutcome {
+    const { scope } = this.#store;
+    leaveGuard();
+    if (isOverflow(cause) || scope.isTorn) return "stack";
+    if (isOutOfMemory(cause)) return "memory";
+    scope.rollback();
+    return this.#failure(cause, index);
   }
 
   /** Whoever used something forbidden has failed by that, whatever it did afterwards. */
@@ -495,16 +522,17 @@ function decodeInput(input: Uint8Array): unknown {
   return value;
 }
 
-function outcomeOf(output: unknown, limits: CommandLimits): Outcome {
+/** `before`: bytes that it is answered by if it has the same. */
+function outcomeOf(output: unknown, limits: CommandLimits, before?: Uint8Array): Outcome {
   if (isRejected(output))
     return { status: "rejected", code: asText(output.code), data: encodeOutput(output.data, limits) };
   refuseThenable(output, "Cannot answer with a promise: commands and queries are synchronous");
-  return { status: "ok", output: encodeOutput(output, limits) };
+  return { status: "ok", output: encodeOutput(output, limits, before) };
 }
 
-function encodeOutput(output: unknown, { outputBytesMax }: CommandLimits): Uint8Array {
+function encodeOutput(output: unknown, { outputBytesMax }: CommandLimits, before?: Uint8Array): Uint8Array {
   try {
-    return encodeValue(output, outputBytesMax);
+    return encodeValue(output, outputBytesMax, before);
   } catch (cause) {
     if (!(cause instanceof NotCanonical)) throw cause;
     throw new MachineMisuse(`Cannot encode the output${cause.path === "" ? "" : ` at ${cause.path}`}: ${cause.reason}`);

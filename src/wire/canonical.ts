@@ -74,11 +74,11 @@ let bytesBound = Infinity;
 
 /**
  * Beyond `bytesMax` it stops soon: what is small in memory may be large in canonical form, since there a part is written wherever it is
- * used.
+ * used. Bytes as in `before` are answered by that itself.
  *
  * @throws NotCanonical
  */
-export function encodeValue(value: unknown, bytesMax = Infinity): Uint8Array {
+export function encodeValue(value: unknown, bytesMax = Infinity, before?: Uint8Array): Uint8Array {
   const writer = spareWriter ?? new ByteWriter(1024);
   spareWriter = undefined;
   const outer = bytesBound;
@@ -86,7 +86,7 @@ export function encodeValue(value: unknown, bytesMax = Infinity): Uint8Array {
   try {
     writeValue(writer, value);
     if (writer.length > bytesMax) throw new NotCanonical("", tooLong(bytesMax));
-    return writer.finish();
+    return before !== undefined && writer.has(before) ? before : writer.finish();
   } finally {
     bytesBound = outer;
     if (writer.length <= spareBytesMax) spareWriter = writer;
@@ -96,8 +96,11 @@ export function encodeValue(value: unknown, bytesMax = Infinity): Uint8Array {
 
 /** Appends; what was appended before a refusal stays. @throws NotCanonical */
 export function writeValue(writer: ByteWriter, value: unknown): void {
-  if (value === undefined) writer.u8(tag.undefined);
-  else write(writer, value, [], 0);
+  if (value === undefined) return writer.u8(tag.undefined);
+  const path = sparePath ?? [];
+  sparePath = undefined;
+  write(writer, value, path, 0);
+  sparePath = path;
 }
 
 /** The value, or a `DecodeFailure` if `bytes` are not exactly the canonical form of one. Shares no memory with `bytes`. */
@@ -140,6 +143,9 @@ export function quote(text: string): string {
 
 /** `path[depth]` is the key under which the value at `depth + 1` was found. */
 type Path = (string | number)[];
+
+/** One for all calls that do not overlap, as with the writer. */
+let sparePath: Path | undefined;
 
 function write(writer: ByteWriter, value: unknown, path: Path, depth: number): void {
   switch (typeof value) {
@@ -219,27 +225,58 @@ function writeArray(writer: ByteWriter, items: readonly unknown[], path: Path, d
 }
 
 function writeObject(writer: ByteWriter, value: Readonly<Record<string, unknown>>, path: Path, depth: number): void {
-  // Each property is read once, since a getter could answer twice differently.
-  const present: { readonly key: string; readonly item: unknown }[] = [];
-  let sorted = true;
-  for (const key of Object.keys(value)) {
+  writer.u8(tag.object);
+  const keys = Object.keys(value);
+  // Nearly all objects have few properties: their count is one byte, whichever of them turn out to be absent.
+  if (keys.length >= 0x80 || !isSorted(keys)) return writeProperties(writer, presentIn(value, keys), path, depth);
+  const at = writer.length;
+  writer.u8(0);
+  let count = 0;
+  for (let place = 0; place < keys.length; place += 1) {
+    const key = keys[place] ?? "";
+    // Each property is read once, since a getter could answer twice differently.
     const item = value[key];
     if (item === undefined) continue;
-    const previous = present[present.length - 1];
-    if (previous !== undefined && previous.key > key) sorted = false;
-    present.push({ key, item });
-  }
-  if (!sorted) present.sort((left, right) => (left.key < right.key ? -1 : 1));
-  writer.u8(tag.object);
-  writer.varint(present.length);
-  for (const { key, item } of present) {
+    count += 1;
     path[depth] = key;
-    if (!writer.asciiText(key)) {
-      if (!isWellFormed(key)) refuse(path, depth + 1, "the key has a lone surrogate, which has no UTF-8");
-      writer.text(key);
-    }
+    writeKey(writer, key, path, depth);
     write(writer, item, path, depth + 1);
   }
+  writer.patchU8(at, count);
+}
+
+function isSorted(keys: readonly string[]): boolean {
+  for (let at = 1; at < keys.length; at += 1) if ((keys[at - 1] ?? "") > (keys[at] ?? "")) return false;
+  return true;
+}
+
+interface Property {
+  readonly key: string;
+  readonly item: unknown;
+}
+
+function presentIn(value: Readonly<Record<string, unknown>>, keys: readonly string[]): readonly Property[] {
+  const present: Property[] = [];
+  for (const key of keys) {
+    const item = value[key];
+    if (item !== undefined) present.push({ key, item });
+  }
+  return present.sort((left, right) => (left.key < right.key ? -1 : 1));
+}
+
+function writeProperties(writer: ByteWriter, properties: readonly Property[], path: Path, depth: number): void {
+  writer.varint(properties.length);
+  for (const { key, item } of properties) {
+    path[depth] = key;
+    writeKey(writer, key, path, depth);
+    write(writer, item, path, depth + 1);
+  }
+}
+
+function writeKey(writer: ByteWriter, key: string, path: Path, depth: number): void {
+  if (writer.asciiText(key)) return;
+  if (!isWellFormed(key)) refuse(path, depth + 1, "the key has a lone surrogate, which has no UTF-8");
+  writer.text(key);
 }
 
 /** An object whose prototype is a root: made by `{}`, in this or another realm, or without a prototype. */

@@ -67,8 +67,26 @@ export const kv = definition.machine({
   },
 });
 
+class Turn implements Writing {
+  readonly state: KvState;
+  readonly now: number;
+  readonly index: number;
+  readonly #context: Context | SweepContext;
+
+  constructor(state: KvState, context: Context | SweepContext) {
+    this.state = state;
+    this.now = context.now;
+    this.index = context.index;
+    this.#context = context;
+  }
+
+  random(): number {
+    return this.#context.random();
+  }
+}
+
 function writing(state: KvState, context: Context | SweepContext): Writing {
-  return { state, now: context.now, index: context.index, random: () => context.random() };
+  return new Turn(state, context);
 }
 
 function reading(state: ViewOf<KvState>, context: QueryContext): Reading {
