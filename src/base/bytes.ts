@@ -6,7 +6,7 @@
  */
 import { invariant } from "./invariant.js";
 import { giveBack, takePart } from "./slab.js";
-import { readName, readUtf8, utf8Length, writeUtf8 } from "./utf8.js";
+import { readName, readUtf8, utf8Length, writeUtf8, writeAscii } from "./utf8.js";
 
 const emptyBytes = new Uint8Array(0);
 /** A float on its way to or from bytes. */
@@ -171,18 +171,9 @@ export class ByteWriter {
     const start = this.length;
     this.varint(text.length);
     this.#grow(text.length);
-    const bytes = this.#bytes;
-    const to = this.#at;
-    for (let at = 0; at < text.length; at += 1) {
-      const unit = text.charCodeAt(at);
-      if (unit >= 0x80) {
-        this.#at = this.#from + start;
-        return false;
-      }
-      bytes[to + at] = unit;
-    }
-    this.#at = to + text.length;
-    return true;
+    const isAscii = writeAscii(this.#bytes, text, this.#at, this.#end);
+    this.#at = isAscii ? this.#at + text.length : this.#from + start;
+    return isAscii;
   }
 
   /** Overwrites a byte written before. */

@@ -53,21 +53,55 @@ export function writeUtf8(bytes: Uint8Array, start: number, text: string): void 
   }
 }
 
+/**
+ * Writes `text` from `from` on, if all of it is ASCII. Otherwise the answer is false, and anything may lie from there to before `end`, which leaves at
+ * least a byte for each unit.
+ */
+export function writeAscii(bytes: Uint8Array, text: string, from: number, end: number): boolean {
+  if (text.length >= longTextMin) return longTexts.writeAscii(bytes, text, from, end);
+  return writeOwnAscii(bytes, text, from);
+}
+
 /** `undefined` if the bytes are not well-formed UTF-8. */
 export function readUtf8(bytes: Uint8Array, from: number, to: number): string | undefined {
   // Nearly all texts are ASCII.
-  for (let at = from; at < to; at += 1) if ((bytes[at] ?? 0) >= 0x80) return readLong(bytes, from, to);
-  return readAscii(bytes, from, to);
+  const isAscii = to - from >= veryLongTextMin ? longTexts.isAscii(bytes, from, to) : isOwnAscii(bytes, from, to);
+  return isAscii ? readAscii(bytes, from, to) : readLong(bytes, from, to);
 }
 
-/** Makes a text of bytes below 128. */
-type AsciiReader = (bytes: Uint8Array, from: number, to: number) => string;
+/** What a platform does quicker. */
+export interface PlatformText {
+  /** Makes a text of bytes below 128. */
+  readAscii(bytes: Uint8Array, from: number, to: number): string;
+  isAscii(bytes: Uint8Array, from: number, to: number): boolean;
+  writeAscii(bytes: Uint8Array, text: string, from: number, end: number): boolean;
+}
 
-let readAscii: AsciiReader = readOwnAscii;
+let readAscii: PlatformText["readAscii"] = readOwnAscii;
+let longTexts: Pick<PlatformText, "isAscii" | "writeAscii"> = { isAscii: isOwnAscii, writeAscii: writeOwnAscii };
 
-/** From now on this is used: one that the platform has is quicker. */
-export function useAsciiReader(reader: AsciiReader): void {
-  readAscii = reader;
+/** A call of the platform costs as much as so many units written, and as many more bytes looked at, one by one. */
+const longTextMin = 48;
+const veryLongTextMin = 512;
+
+/** From now on these are used. */
+export function usePlatformText(platform: PlatformText): void {
+  ({ readAscii } = platform);
+  longTexts = platform;
+}
+
+function isOwnAscii(bytes: Uint8Array, from: number, to: number): boolean {
+  for (let at = from; at < to; at += 1) if ((bytes[at] ?? 0) >= 0x80) return false;
+  return true;
+}
+
+function writeOwnAscii(bytes: Uint8Array, text: string, from: number): boolean {
+  for (let at = 0; at < text.length; at += 1) {
+    const unit = text.charCodeAt(at);
+    if (unit >= 0x80) return false;
+    bytes[from + at] = unit;
+  }
+  return true;
 }
 
 /** The array for a short text is one that was used before: a new one is eight times as large as the text. */

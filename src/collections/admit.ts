@@ -6,7 +6,7 @@
  */
 import type { AdmitOutcome, LowLevelMachine } from "../api/low-level.js";
 import type { SchemaIssue, SchemaResult, StandardSchema } from "../api/standard-schema.js";
-import { DecodeFailure, decodeValue, encodeValue, NotCanonical } from "../wire/canonical.js";
+import { DecodeFailure, decodeValue, encodeValueToSend, NotCanonical } from "../wire/canonical.js";
 
 export function admitInput(
   schema: StandardSchema | undefined,
@@ -26,7 +26,7 @@ export function admitInput(
 function admittedOf(result: SchemaResult<unknown>): AdmitOutcome {
   if (result.issues !== undefined) return invalid(result.issues.slice(0, 10).map(describeIssue).join("; "));
   try {
-    return { status: "admitted", input: encodeValue(result.value) };
+    return { status: "admitted", input: encodeValueToSend(result.value) };
   } catch (cause) {
     if (cause instanceof NotCanonical) return invalid(`the schema returned what is not plain data: ${cause.message}`);
     throw cause;

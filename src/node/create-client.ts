@@ -13,6 +13,7 @@ import { detailOf, outputOf, tryResultOf, type End } from "./client-ends.js";
 import { followEvents } from "./followed-events.js";
 import { parseAddress } from "./network.js";
 import { CannotConnect, RunningClient, type ConnectOptions } from "./running-client.js";
+import { useNodeText } from "./text.js";
 
 export {
   CommandFailed,
@@ -57,6 +58,7 @@ export async function connect<M extends LowLevelMachine>(
 ): Promise<ConnectedClient<M>> {
   const objection = checkOptions(options);
   if (objection !== undefined) throw new CannotConnect("INVALID_OPTIONS", objection);
+  useNodeText();
   const running = new RunningClient(machine, options);
   await running.connected(options);
   return surfaceOf<M>(machine, running);

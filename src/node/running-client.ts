@@ -20,7 +20,7 @@ import type { CommandOutcome, Completion, EventsAsk, QueryAnswer, Resolution } f
 import { readLevelOf } from "../client/read-level.js";
 import { requestNumber, sessionId } from "../model/ids.js";
 import type { Clock } from "../ports/clock.js";
-import { encodeValue, NotCanonical } from "../wire/canonical.js";
+import { encodeValueToSend, NotCanonical } from "../wire/canonical.js";
 import { executedEnd, resolvedResultOf, type End } from "./client-ends.js";
 import { createNodeClock } from "./clock.js";
 import { nodeEntropy } from "./entropy.js";
@@ -148,8 +148,12 @@ export class RunningClient {
   events(name: string, from: EventsAsk["from"], signal: CallOptions["signal"]): Promise<QueryAnswer> {
     const { eventPageMax: countMax, eventWaitMs: waitMs } = this.#limits;
     const events = { from, countMax, waitMs };
-    return this.#waitFor<QueryAnswer>({ signal, timeoutMs: Infinity }, (core, { now, ...waiting }) =>
-      core.query({ name, input: noInput, read: { kind: "linearizable" }, events, ...waiting }, now),
+    const read = { kind: "linearizable" } as const;
+    return this.#waitFor<QueryAnswer, QueryAnswer>(
+      { signal, timeoutMs: Infinity },
+      (core, completion, { now, deadline }) =>
+        core.query({ name, input: noInput, read, events, completion, deadline }, now),
+      (answer) => answer,
     );
   }
 
@@ -160,10 +164,11 @@ export class RunningClient {
     const session = sessionId(token.session);
     const number = requestNumber(token.number);
     if (session === undefined || number === undefined) throw new InvalidInput("Cannot resolve: this is not a token");
-    const resolution = await this.#waitFor<Resolution>(options, (core, { now, ...waiting }) =>
-      core.resolve({ token: { session, number }, ...waiting }, now),
+    return this.#waitFor<Resolution, unknown>(
+      options,
+      (core, completion, { now, deadline }) => core.resolve({ token: { session, number }, completion, deadline }, now),
+      resolvedResultOf,
     );
-    return resolvedResultOf(resolution);
   }
 
   status(): ClientStatus {
@@ -191,7 +196,7 @@ export class RunningClient {
   #admitted(name: string, input: unknown, ask: (bytes: Uint8Array) => Promise<End>): Promise<End> {
     let admitted: AdmitOutcome | Promise<AdmitOutcome>;
     try {
-      admitted = this.#machine.admit(name, encodeValue(input));
+      admitted = this.#machine.admit(name, encodeValueToSend(input));
     } catch (cause) {
       if (cause instanceof NotCanonical) return Promise.resolve({ status: "invalid", message: cause.message });
       throw cause;
@@ -200,56 +205,70 @@ export class RunningClient {
     return askIfAdmitted(admitted, ask);
   }
 
-  async #command(name: string, input: Uint8Array, options: CallOptions | undefined): Promise<End> {
-    const outcome = await this.#waitFor<CommandOutcome>(options, (core, { now, ...waiting }) =>
-      core.command({ name, input, idempotency: undefined, ...waiting }, now),
+  #command(name: string, input: Uint8Array, options: CallOptions | undefined): Promise<End> {
+    return this.#waitFor<CommandOutcome, End>(
+      options,
+      (core, completion, { now, deadline }) =>
+        core.command({ name, input, idempotency: undefined, completion, deadline }, now),
+      (outcome) => commandEnd(name, outcome),
     );
-    if (outcome.status === "refused") return outcome;
-    if (outcome.status === "unknown") return { status: "unknown", token: outcome.token, reason: outcome.cause };
-    return executedEnd(name, outcome.reply, { index: outcome.index, ageMs: 0 });
   }
 
-  async #query(name: string, input: Uint8Array, options: QueryOptions | undefined): Promise<End> {
+  #query(name: string, input: Uint8Array, options: QueryOptions | undefined): Promise<End> {
     const read = readLevelOf(options?.read ?? this.#read);
-    if (typeof read === "string") return { status: "invalid", message: read };
-    const answer = await this.#waitFor<QueryAnswer>(options, (core, { now, ...waiting }) =>
-      core.query({ name, input, read, ...waiting }, now),
+    if (typeof read === "string") return Promise.resolve({ status: "invalid", message: read });
+    return this.#waitFor<QueryAnswer, End>(
+      options,
+      (core, completion, { now, deadline }) => core.query({ name, input, read, completion, deadline }, now),
+      (answer) => (answer.status === "refused" ? answer : executedEnd(name, answer.outcome, answer)),
     );
-    return answer.status === "refused" ? answer : executedEnd(name, answer.outcome, answer);
   }
 
-  /** `ask` gives the core what is asked. */
-  #waitFor<Outcome>(
+  /** One promise for each call: `ask` gives the core what is asked, `resultOf` makes of the outcome what the call is resolved with. */
+  #waitFor<Outcome, Result>(
     options: CallOptions | undefined,
-    ask: (core: ClientCore, waiting: Waiting<Outcome>) => Pending,
-  ): Promise<Outcome> {
-    return new Promise((resolve) => {
+    ask: (core: ClientCore, completion: Completion<Outcome>, times: Times) => Pending,
+    resultOf: (outcome: Outcome) => Result,
+  ): Promise<Result> {
+    return new Promise((resolve, reject) => {
       const signal = options?.signal;
+      let forget = (): void => {};
       let isSettled = false;
-      let cancel = (): void => {};
       const completion: Completion<Outcome> = {
         settle: (outcome) => {
           isSettled = true;
-          signal?.removeEventListener("abort", cancel);
-          resolve(outcome);
+          forget();
+          try {
+            resolve(resultOf(outcome));
+          } catch (cause) {
+            reject(cause instanceof Error ? cause : new Error(String(cause)));
+          }
         },
       };
       const pending = this.#client.input((core, now) =>
-        ask(core, { completion, deadline: now + (options?.timeoutMs ?? this.#timeoutMs), now }),
+        ask(core, completion, { now, deadline: now + (options?.timeoutMs ?? this.#timeoutMs) }),
       );
-      cancel = () => this.#client.input((core, now) => core.cancel(pending, now));
-      if (signal?.aborted === true) cancel();
-      else if (!isSettled) signal?.addEventListener("abort", cancel);
+      if (signal === undefined) return;
+      const cancel = (): void => this.#client.input((core, now) => core.cancel(pending, now));
+      if (signal.aborted) return cancel();
+      if (isSettled) return;
+      signal.addEventListener("abort", cancel);
+      forget = () => signal.removeEventListener("abort", cancel);
     });
   }
 }
 
 type Pending = Parameters<ClientCore["cancel"]>[0];
 
-interface Waiting<Outcome> {
-  readonly completion: Completion<Outcome>;
-  readonly deadline: number;
+interface Times {
   readonly now: number;
+  readonly deadline: number;
+}
+
+function commandEnd(name: string, outcome: CommandOutcome): End {
+  if (outcome.status === "refused") return outcome;
+  if (outcome.status === "unknown") return { status: "unknown", token: outcome.token, reason: outcome.cause };
+  return executedEnd(name, outcome.reply, { index: outcome.index, ageMs: 0 });
 }
 
 function askIfAdmitted(admitted: AdmitOutcome, ask: (bytes: Uint8Array) => Promise<End>): Promise<End> {

@@ -94,6 +94,19 @@ export function encodeValue(value: unknown, bytesMax = Infinity, before?: Uint8A
   }
 }
 
+/** As `encodeValue`, for who soon forgets the bytes. @throws NotCanonical */
+export function encodeValueToSend(value: unknown): Uint8Array {
+  const outer = bytesBound;
+  bytesBound = Infinity;
+  try {
+    const writer = new ByteWriter(256);
+    writeValue(writer, value);
+    return writer.handOver();
+  } finally {
+    bytesBound = outer;
+  }
+}
+
 /** Appends; what was appended before a refusal stays. @throws NotCanonical */
 export function writeValue(writer: ByteWriter, value: unknown): void {
   if (value === undefined) return writer.u8(tag.undefined);

@@ -36,7 +36,7 @@ import type {
 import { readBytes, readText } from "./bounded.js";
 import { decodeEventsMessage, encodeEventsMessage } from "./events-codec.js";
 import { readReply, writeReply } from "./reply-codec.js";
-import { decodeRequest, encodeRequest } from "./request-codec.js";
+import { decodeRequest, encodeRequestToSend } from "./request-codec.js";
 
 /** Types of the messages in a frame, by direction. */
 export const clientMessageTypes = { request: 1, query: 2, events: 3, confirm: 4, signed: 5 } as const satisfies Record<
@@ -82,7 +82,7 @@ const readKinds = [
 ] as const satisfies readonly ReadLevel["kind"][];
 
 export function encodeClientMessage(message: ClientMessage): Uint8Array {
-  if (message.kind === "request") return encodeRequest(message.request);
+  if (message.kind === "request") return encodeRequestToSend(message.request);
   if (message.kind === "signed") return message.bundle;
   if (message.kind === "events") return encodeEventsMessage(message);
   if (message.kind === "confirm") return encodeKey(message.key);

@@ -42,6 +42,14 @@ export function encodeRequest(request: Request): Uint8Array {
   return writer.finish();
 }
 
+/** As `encodeRequest`, for who soon forgets the bytes. */
+export function encodeRequestToSend(request: Request): Uint8Array {
+  const writer = new ByteWriter(sizeHint(request));
+  writeRequest(writer, request);
+  invariant(writer.length <= requestLimits.requestBytesMax, "a request is within its limit before it is encoded");
+  return writer.handOver();
+}
+
 export function decodeRequest(bytes: Uint8Array): Request | undefined {
   if (bytes.length > requestLimits.requestBytesMax) return undefined;
   const reader = new ByteReader(bytes);
