@@ -6,6 +6,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterEach, expect, test, vi } from "vitest";
+import { Executor } from "../../src/execution/executor.js";
 import { kv } from "../../src/services/kv/index.js";
 import { scenario } from "../../src/sim/index.js";
 import { SimDisk } from "../../src/sim/sim-disk.js";
@@ -81,6 +82,17 @@ function spyOnHash(name: "crc32" | "crc32Within" | "sha256"): void {
   }) as never);
 }
 
+/** What the judge of the simulator hashes is no work of a replica. */
+function leaveOutJudge(): void {
+  const digest = Object.getOwnPropertyDescriptor(Executor.prototype, "digest")?.value as () => Uint8Array;
+  vi.spyOn(Executor.prototype, "digest").mockImplementation(function (this: Executor) {
+    const { hashedBytes } = work;
+    const found = digest.call(this);
+    work.hashedBytes = hashedBytes;
+    return found;
+  });
+}
+
 afterEach(() => vi.restoreAllMocks());
 
 const writes = 2_048;
@@ -114,6 +126,7 @@ function run(outstanding: number): string {
 
 test("what a write costs is as written down", () => {
   countEverything();
+  leaveOutJudge();
   const rows = [1, 16, 256].map(run);
   const text = `${["outstanding", "entries", ...Object.keys(work)].join("\t")}\n${rows.join("\n")}\n`;
   const file = fileURLToPath(new URL("work.txt", import.meta.url));
