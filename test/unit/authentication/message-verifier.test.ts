@@ -1,6 +1,6 @@
 /** Only what is signed by whom it says comes through, and whoever sends anything else harms itself alone (hazards B6, B13, B23, B24). */
 import { describe, expect, test } from "vitest";
-import { Sealer, sealBundle } from "../../../src/authentication/sealer.js";
+import { Sealer, sealBundle, sealReport } from "../../../src/authentication/sealer.js";
 import {
   MessageVerifier,
   verifierDefaults,
@@ -13,6 +13,8 @@ import { simHash } from "../../../src/sim/sim-hash.js";
 import { SimKeys } from "../../../src/sim/sim-signatures.js";
 import { encodeRequest } from "../../../src/wire/request-codec.js";
 import { batchOf, decodeBundle, encodeBundles, type Bundle } from "../../../src/wire/signed-batch.js";
+import { decodeSignedReport, encodeReports, type SaidReport } from "../../../src/wire/signed-report.js";
+import { encodeOffer } from "../../../src/wire/version-codec.js";
 import { ManualClock } from "../../../test-support/manual-clock.js";
 
 const members = ["a", "b", "c", "d"];
@@ -419,4 +421,42 @@ test("a simulated signature cannot be made without its signer, and twins have th
   expect(twin.sign(Uint8Array.of(1))).toEqual(one.sign(Uint8Array.of(1)));
   expect(world.signer("b").sign(Uint8Array.of(1))).not.toEqual(one.sign(Uint8Array.of(1)));
   expect(new SimKeys().signerOf("a").publicKey).toEqual(one.publicKey);
+});
+
+describe("what a replica reports", () => {
+  const offer: SaidReport = {
+    executed: 9 as LogIndex,
+    report: encodeOffer({ replica: "b", incarnation: 1, versions: [1] }),
+  };
+
+  test.each([
+    ["b", domain, true],
+    ["a", domain, false],
+    ["b", { ...domain, cluster: "other" }, false],
+    ["b", { ...domain, epoch: 2 }, false],
+  ])("is good as signed by the replica that it names, in this cluster and epoch: by %s in %j", (by, where, isGood) => {
+    const world = new World();
+    const bytes = sealReport(where, world.signer(by), offer);
+    const report = decodeSignedReport(bytes);
+    const batch = batchOf({ kind: "report", time: 1, payload: encodeReports([bytes]) }, limits, simHash);
+    if (report === undefined || batch === undefined) throw new Error("a replica makes reports that are read");
+    world.gate.checkReport(report, "c", () => world.passed.push("report"));
+    const signed = world.seal("a", { ...prepare(1), digest: batch.digest });
+    world.send({ kind: "PrePrepare", prepare: signed as Signed<Prepare>, batch }, "a", "batch");
+    world.clock.advance(100);
+
+    expect(world.passed.sort()).toEqual(isGood ? ["batch", "report"] : []);
+    expect(world.gate.counters.wronglySigned).toBe(isGood ? 0 : 2);
+  });
+
+  test("by no member is a stranger's", () => {
+    const world = new World();
+    const report = encodeOffer({ replica: "x", incarnation: 1, versions: [1] });
+    const decoded = decodeSignedReport(sealReport(domain, world.signer("x"), { ...offer, report }));
+    if (decoded === undefined) throw new Error("a replica makes reports that are read");
+    world.gate.checkReport(decoded, "c", () => world.passed.push("report"));
+    world.clock.advance(100);
+
+    expect([world.passed, world.gate.counters.stranger]).toEqual([[], 1]);
+  });
 });
