@@ -18,7 +18,7 @@ import { formatAddress, isLoopback, parseAddress } from "../node/network.js";
 import { healthy, type EngineHealth } from "../replica/channel.js";
 import { tellFinding, tellQuarantine } from "./divergence-log.js";
 import { CommandFailure, exitCodes, usageFailure, type ExitCode } from "./exit-codes.js";
-import { lies, lyingBy, type Liar, type Outgoing } from "../sim/lies.js";
+import { corruptingOutputs, lies, lyingBy, type Liar, type Lie, type Outgoing } from "../sim/lies.js";
 import { keyOfName } from "../wire/key-name.js";
 import { handshakeRefusals } from "../wire/handshake.js";
 import { openHttpAudit } from "./http-audit.js";
@@ -125,7 +125,8 @@ interface ReplicaEnvironment {
 
 function openReplica(settings: Settings, machine: LowLevelMachine, environment: ReplicaEnvironment): Promise<Replica> {
   const { logger } = environment.logs;
-  return startReplica(machine, {
+  const isCorrupting = textSetting(settings, "replica.lie") === ("corrupt-outputs" satisfies Lie);
+  return startReplica(isCorrupting ? corruptingOutputs(machine) : machine, {
     id: textSetting(settings, "replica.id") ?? "",
     clusterId: textSetting(settings, "replica.clusterId") ?? "",
     dataDir: textSetting(settings, "replica.dataDir") ?? "",

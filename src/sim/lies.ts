@@ -1,13 +1,15 @@
 /**
- * What a replica under Byzantine faults sends in place of what is right, by name: for looking at how the others bear it.
+ * What a replica under Byzantine faults sends in place of what is right, or computes, by name: for looking at how the others bear it.
  *
  * Owns: a few lies. Its core runs correctly beneath; what it signs, it signs with its own key. Leaves to others: sending. Called by
  * `server/`, where a person asked for it; the tests have many more.
  */
+import type { LowLevelMachine, MachineInstance, Migrated, Outcome } from "../api/low-level.js";
+import { DecodeFailure, decodeValue, encodeValue } from "../wire/canonical.js";
 import { nullBatch, type BftMessage, type Prepare, type Signed, type Statement } from "../consensus/bft/messages.js";
 import type { ReplicaId } from "../model/ids.js";
 
-export const lies = ["silent", "equivocate", "false-votes", "order-nothing"] as const;
+export const lies = ["silent", "equivocate", "false-votes", "order-nothing", "corrupt-outputs"] as const;
 export type Lie = (typeof lies)[number];
 
 /** What is sent to a replica in place of a message. */
@@ -46,5 +48,42 @@ export function lyingBy(lie: Lie, { self, replicas, seal }: Liar): Outgoing {
       return (_to, message) => [vote(message, noBatch)];
     case "order-nothing":
       return nothing;
+    case "corrupt-outputs":
+      return (_to, message) => [message];
   }
+}
+
+/** Executes rightly, and answers each command with numbers that are too large by one. */
+export function corruptingOutputs(machine: LowLevelMachine): LowLevelMachine {
+  const { previous, migrate } = machine;
+  return {
+    ...machine,
+    previous: previous === undefined ? undefined : corruptingOutputs(previous),
+    ...(migrate === undefined ? {} : { migrate: (...given) => corruptMigrated(migrate.call(machine, ...given)) }),
+    open: (environment) => corrupt(machine.open(environment)),
+  };
+}
+
+function corruptMigrated(migrated: Migrated): Migrated {
+  return migrated.status === "migrated" ? { ...migrated, instance: corrupt(migrated.instance) } : migrated;
+}
+
+function corrupt(instance: MachineInstance): MachineInstance {
+  const apply = instance.apply.bind(instance);
+  instance.apply = (batch) => apply(batch).map(withOtherNumbers);
+  return instance;
+}
+
+function withOtherNumbers(outcome: Outcome): Outcome {
+  if (outcome.status !== "ok") return outcome;
+  const value = decodeValue(outcome.output);
+  return value instanceof DecodeFailure ? outcome : { ...outcome, output: encodeValue(oneMore(value)) };
+}
+
+function oneMore(value: unknown): unknown {
+  if (typeof value === "number") return value + 1;
+  if (typeof value === "bigint") return value + 1n;
+  if (Array.isArray(value)) return value.map(oneMore);
+  if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, oneMore(each)]));
 }

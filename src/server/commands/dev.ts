@@ -58,7 +58,7 @@ export function devCommand(exit: Exit): Command {
     .addOption(
       new Flag(
         "--lie <way>",
-        "under Byzantine faults, how the first replica lies: says nothing; tells some that nothing is ordered; votes for what nobody has; orders nothing",
+        "under Byzantine faults, how the first replica lies: says nothing; tells some that nothing is ordered; votes for what nobody has; orders nothing; computes something else",
       ).choices(lies),
     )
     .option("--data <dir>", "where the replicas keep their logs between runs", defaultDataDir)
