@@ -16,8 +16,9 @@ export class Intake {
   readonly #eagerMax: number;
   readonly #table: AdmissionTable;
   readonly #batcher: Batcher;
-  /** Entries proposed and not committed. */
-  #pipeline = 0;
+  /** How many requests each entry holds that was proposed and is not executed, oldest first. */
+  #pipeline: number[] = [];
+  #requestsInPipeline = 0;
   #closed: AdmissionRefusal | undefined;
 
   /** With `eagerMax` entries on their way only whole batches are proposed. */
@@ -32,7 +33,8 @@ export class Intake {
   reset(): void {
     this.#table.reset();
     this.#batcher.clear();
-    this.#pipeline = 0;
+    this.#pipeline = [];
+    this.#requestsInPipeline = 0;
   }
 
   /**
@@ -82,22 +84,38 @@ export class Intake {
     this.#table.forget(session);
   }
 
-  /** The requests of the next entry, if any wait and the pipeline has room. */
+  /** The requests of the next entry, if enough wait and the pipeline has room. */
   nextBatch(): readonly Uint8Array[] | undefined {
-    if (this.#closed !== undefined || this.#batcher.count === 0 || this.#pipeline >= this.#limits.pipelineMax)
-      return undefined;
-    if (this.#pipeline >= this.#eagerMax && !this.#batcher.holdsWholeBatch) return undefined;
-    this.#pipeline += 1;
-    return this.#batcher.take().map(({ bytes }) => bytes);
+    const waiting = this.#batcher.count;
+    if (this.#closed !== undefined || waiting === 0 || !this.#hasRoom) return undefined;
+    const batch = this.#batcher.take().map(({ bytes }) => bytes);
+    this.#propose(waiting - this.#batcher.count);
+    return batch;
   }
 
   /** An entry beside the batches was proposed. */
   onProposed(): void {
-    this.#pipeline += 1;
+    this.#propose(0);
   }
 
-  /** An entry that this leader proposed is committed. */
+  /** An entry that this leader proposed is executed. */
   onCommitted(): void {
-    if (this.#pipeline > 0) this.#pipeline -= 1;
+    this.#requestsInPipeline -= this.#pipeline.shift() ?? 0;
+  }
+
+  /**
+   * An entry costs each replica messages, and a flush or a part of one, whatever it holds. So behind others one goes out when it holds half as many
+   * requests as they do, or as many as fit; fewer wait for more, until those before them are executed.
+   */
+  get #hasRoom(): boolean {
+    const { length } = this.#pipeline;
+    if (length >= this.#limits.pipelineMax) return false;
+    if (this.#batcher.holdsWholeBatch) return true;
+    return length < this.#eagerMax && 2 * this.#batcher.count >= this.#requestsInPipeline;
+  }
+
+  #propose(requests: number): void {
+    this.#pipeline.push(requests);
+    this.#requestsInPipeline += requests;
   }
 }

@@ -183,6 +183,68 @@ describe("requests that travel together", () => {
   });
 });
 
+describe("an entry behind others", () => {
+  const limits = { ...defaultLimits.admission, batchCountMax: 100, batchBytesMax: 1_000, pipelineMax: 3 };
+  const size = (batch: readonly Uint8Array[] | undefined): number | undefined => batch?.length;
+
+  /** Takes so many requests, each of so many bytes. */
+  function filled(): { readonly intake: Intake; take(count: number, bytes?: number): void } {
+    const intake = new Intake(limits, executed(1, 1));
+    let value = 0;
+    const take = (count: number, bytes = 1): void => {
+      for (let left = count; left > 0; left -= 1) {
+        const key = command((value += 1));
+        expect(intake.take({ keys: [key], bytes: new Uint8Array(bytes), from: "a" })).toBeUndefined();
+      }
+    };
+    return { intake, take };
+  }
+
+  test("waits until it holds half as many requests as they do, or they are executed", () => {
+    const { intake, take } = filled();
+    take(40);
+    expect(size(intake.nextBatch())).toBe(40);
+    take(19);
+    expect(size(intake.nextBatch())).toBeUndefined();
+    take(1);
+    expect(size(intake.nextBatch())).toBe(20);
+    take(29);
+    expect(size(intake.nextBatch())).toBeUndefined();
+
+    intake.onCommitted();
+    expect(size(intake.nextBatch())).toBe(29);
+    take(60);
+    expect(size(intake.nextBatch())).toBe(60);
+    take(90);
+    expect(size(intake.nextBatch())).toBeUndefined();
+    for (let left = 3; left > 0; left -= 1) intake.onCommitted();
+    expect(size(intake.nextBatch())).toBe(90);
+  });
+
+  test("does not wait once it can hold no more, nor behind entries without requests", () => {
+    const { intake, take } = filled();
+    take(100);
+    expect(size(intake.nextBatch())).toBe(100);
+    take(2, 500);
+    expect(size(intake.nextBatch())).toBe(2);
+
+    intake.onCommitted();
+    intake.onCommitted();
+    intake.onProposed();
+    take(1);
+    expect(size(intake.nextBatch())).toBe(1);
+  });
+
+  test("of an earlier term holds nothing back", () => {
+    const { intake, take } = filled();
+    take(50);
+    intake.nextBatch();
+    intake.reset();
+    expect(intake.take({ keys: [command(1)], bytes: new Uint8Array(1), from: "a" })).toBeUndefined();
+    expect(size(intake.nextBatch())).toBe(1);
+  });
+});
+
 describe("batches", () => {
   const limits = {
     ...defaultLimits.admission,
