@@ -138,9 +138,9 @@ export interface ScrubStatus {
   readonly mismatches: number;
   /** Of the last cycle that found any. */
   readonly damaged: readonly string[];
-  /** How often all chunks of checkpoints on the disk were read again. */
+  /** How often all of the checkpoints on the disk was read again: chunks, manifests, the certificate. */
   readonly chunkCycles: number;
-  /** Chunks that were found to be not what they were: the disk is damaged. A checkpoint is taken anew in their place. */
+  /** Files of these that were not what they were: the disk is damaged. They are written again, chunks by a checkpoint that is taken anew. */
   readonly chunksDamaged: number;
 }
 

@@ -1,9 +1,10 @@
 /**
- * Looks at the chunks of the checkpoints on this disk again and again: a bit that flips there would be found when it is too late, by a replica that
+ * Looks at the checkpoints on this disk again and again: a bit that flips there would be found when it is too late, by a replica that
  * begins with them.
  *
- * Owns: which chunk is next, and what becomes of a damaged one: a checkpoint is taken anew, whose chunks are written again where they
- * are not whole, and which takes the place of the older one once it is certified. Leaves to others: the pace (`scrubber.ts`), files
+ * Owns: which file is next, and what becomes of a damaged chunk: a checkpoint is taken anew, whose chunks are written again where they
+ * are not whole, and which takes the place of the older one once it is certified. A damaged manifest or certificate is written again at once, from
+ * memory. Leaves to others: the pace (`scrubber.ts`), files
  * (`storage/checkpoint-store.ts`). What the system's cache still holds is read from there, and the disk is not asked.
  */
 import { hexOf } from "../base/bytes.js";
@@ -24,7 +25,7 @@ const askAgainMs = 60_000;
 
 export class StoredChunks {
   readonly #parts: StoredChunksParts;
-  #left: ChunkName[] = [];
+  #left: (ChunkName | string)[] = [];
   #begunAt = -Infinity;
   #isReading = false;
   #cycles = 0;
@@ -51,27 +52,41 @@ export class StoredChunks {
     if (this.#left.length === 0) {
       this.#begunAt = now;
       // Of one that is known to be damaged nothing new can be said.
-      this.#left = checkpoints.named.filter((chunk) => checkpoints.has(chunk));
+      this.#left = [...checkpoints.records, ...checkpoints.named.filter((chunk) => checkpoints.has(chunk))];
     }
-    const chunk = this.#left.pop();
-    if (chunk === undefined) return;
+    const next = this.#left.pop();
+    if (next === undefined) return;
     this.#isReading = true;
-    checkpoints.look(chunk, (isWhole) => {
-      this.#isReading = false;
-      if (this.#left.length === 0) this.#cycles += 1;
+    if (typeof next === "string") {
+      return checkpoints.lookAtRecord(next, (isWhole) => {
+        this.#ended();
+        if (!isWhole) this.#tell(`${next} of the checkpoints on this disk was not what it was, and is written again`);
+      });
+    }
+    checkpoints.look(next, (isWhole) => {
+      this.#ended();
       looked(() => {
-        if (!isWhole()) this.#found(chunk);
+        if (!isWhole()) this.#found(next);
       });
     });
   }
 
+  #ended(): void {
+    this.#isReading = false;
+    if (this.#left.length === 0) this.#cycles += 1;
+  }
+
   /** One that no checkpoint names any more was removed meanwhile. */
   #found(chunk: ChunkName): void {
-    const { checkpoints, dropped } = this.#parts;
+    const { checkpoints } = this.#parts;
     const hex = hexOf(chunk.hash);
     if (!checkpoints.named.some(({ hash }) => hexOf(hash) === hex)) return;
+    this.#tell(`chunk ${hex} of a checkpoint on this disk is not what it was`);
+  }
+
+  #tell(detail: string): void {
     this.#damaged += 1;
-    dropped("damaged chunk", `chunk ${hex} of a checkpoint on this disk is not what it was`);
+    this.#parts.dropped("damaged chunk", detail);
   }
 
   #repair(now: number): void {

@@ -121,14 +121,10 @@ const counters: readonly (readonly [string, string, Read])[] = [
     "Parts of the state that were found to be not what was written.",
     ({ audit }) => audit.scrub.mismatches,
   ],
-  [
-    "scrub_chunk_cycles_total",
-    "Looks at all chunks of checkpoints on the disk.",
-    ({ audit }) => audit.scrub.chunkCycles,
-  ],
+  ["scrub_chunk_cycles_total", "Looks at all of the checkpoints on the disk.", ({ audit }) => audit.scrub.chunkCycles],
   [
     "scrub_chunks_damaged_total",
-    "Chunks of checkpoints that were found to be not what they were.",
+    "Files of checkpoints that were found to be not what they were.",
     ({ audit }) => audit.scrub.chunksDamaged,
   ],
   ["proposals_total", "Entries that this replica proposed.", (status) => status.counters.entriesProposed],

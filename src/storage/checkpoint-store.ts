@@ -57,6 +57,8 @@ export class CheckpointStore {
   /** What each peer fetches. */
   readonly #given = new Map<ReplicaId, Checkpoint>();
   #writing = 0;
+  /** Begun since the store was opened. */
+  #writes = 0;
   #closing: (() => void) | undefined;
 
   constructor(parts: CheckpointStoreParts) {
@@ -143,18 +145,14 @@ export class CheckpointStore {
     // Each was there when it was written or taken over; somebody may have found since that it is not what it was.
     const damaged = checkpoint.chunks.find((chunk) => !this.has(chunk));
     if (damaged !== undefined) return done(new DiskError("failed", `chunk ${hexOf(damaged.hash)} is damaged`));
-    const name = nameOf(checkpoint.last.index);
-    this.#write(`${name}.new`, this.#withChecksum(encodeManifest(checkpoint)), (failure) => {
-      if (failure !== undefined) return done(failure);
-      this.#rename(name, (notPublished) => {
-        if (notPublished === undefined) {
-          this.#published = this.#published.filter(({ last }) => last.index !== checkpoint.last.index);
-          this.#published.push(checkpoint);
-          this.#published.sort((left, right) => left.last.index - right.last.index);
-          this.letGo(checkpoint.chunks);
-        }
-        done(notPublished);
-      });
+    this.#replace(nameOf(checkpoint.last.index), this.#withChecksum(encodeManifest(checkpoint)), (failure) => {
+      if (failure === undefined) {
+        this.#published = this.#published.filter(({ last }) => last.index !== checkpoint.last.index);
+        this.#published.push(checkpoint);
+        this.#published.sort((left, right) => left.last.index - right.last.index);
+        this.letGo(checkpoint.chunks);
+      }
+      done(failure);
     });
   }
 
@@ -164,19 +162,13 @@ export class CheckpointStore {
    */
   certify(certificate: Certificate, log: "goesOn" | "isReplaced", done: Done): void {
     const before = log === "goesOn" && this.#fits(certificate) ? this.#certificate : undefined;
-    const body = new ByteWriter();
-    writeCertificate(body, certificate);
-    if (before !== undefined) writeCertificate(body, before);
-    this.#write(`${certificateName}.new`, this.#withChecksum(body.peek()), (failure) => {
-      if (failure !== undefined) return done(failure);
-      this.#rename(certificateName, (notPublished) => {
-        if (notPublished === undefined) {
-          this.#certificate = certificate;
-          this.#certificateBefore = before;
-          this.#keepNeeded();
-        }
-        done(notPublished);
-      });
+    this.#replace(certificateName, this.#encodeCertificates(certificate, before) ?? new Uint8Array(0), (failure) => {
+      if (failure === undefined) {
+        this.#certificate = certificate;
+        this.#certificateBefore = before;
+        this.#keepNeeded();
+      }
+      done(failure);
     });
   }
 
@@ -232,6 +224,25 @@ export class CheckpointStore {
     this.#read(name, (bytes) => done(() => bytes !== undefined && this.#checked(name, bytes) !== undefined));
   }
 
+  /** Files beside the chunks: the manifests, and the certificate. */
+  get records(): readonly string[] {
+    const manifests = this.#published.map(({ last }) => nameOf(last.index));
+    return this.#certificate === undefined ? manifests : [...manifests, certificateName];
+  }
+
+  /** Reads one again. What it must hold is here, so it is written again if it is not what it was; `done` is told whether it was. */
+  lookAtRecord(name: string, done: (isWhole: boolean) => void): void {
+    const content = this.#recordOf(name);
+    const writes = this.#writes;
+    // While anything is written, what is read may be of before or of after.
+    if (content === undefined || this.#writing > 0) return done(true);
+    this.#readFile(`${this.#path}/${name}`, content.length, (bytes) => {
+      const isJudged = this.#writes === writes && this.#closing === undefined;
+      if (!isJudged || (bytes !== undefined && equalBytes(bytes, content))) return done(true);
+      this.#replace(name, content, () => done(false));
+    });
+  }
+
   /** At start, and while a state is installed: as `readChunk`, at once. */
   readChunkNow(name: ChunkName): Uint8Array | undefined {
     try {
@@ -245,18 +256,33 @@ export class CheckpointStore {
 
   /** What cannot be read is as good as missing. */
   #read(name: ChunkName, done: (bytes: Uint8Array | undefined) => void): void {
-    const unreadable = (): void => {
-      this.#chunks.delete(hexOf(name.hash));
-      done(undefined);
-    };
-    this.#parts.disk.openLater(this.#chunkPath(name), "existing", (file) => {
-      if (file instanceof DiskError) return unreadable();
-      file.read(0, Math.min(name.bytes, chunkBytesMax), (bytes) => {
+    this.#readFile(this.#chunkPath(name), Math.min(name.bytes, chunkBytesMax), (bytes) => {
+      if (bytes === undefined) this.#chunks.delete(hexOf(name.hash));
+      done(bytes);
+    });
+  }
+
+  #readFile(path: string, length: number, done: (bytes: Uint8Array | undefined) => void): void {
+    this.#parts.disk.openLater(path, "existing", (file) => {
+      if (file instanceof DiskError) return done(undefined);
+      file.read(0, length, (bytes) => {
         file.close(ignore);
-        if (bytes instanceof DiskError) unreadable();
-        else done(bytes);
+        done(bytes instanceof DiskError ? undefined : bytes);
       });
     });
+  }
+
+  /** What the file must hold. */
+  #recordOf(name: string): Uint8Array | undefined {
+    if (name === certificateName) return this.#encodeCertificates(this.#certificate, this.#certificateBefore);
+    const checkpoint = this.#published.find(({ last }) => nameOf(last.index) === name);
+    return checkpoint && this.#withChecksum(encodeManifest(checkpoint));
+  }
+
+  #encodeCertificates(...certificates: readonly (Certificate | undefined)[]): Uint8Array | undefined {
+    const body = new ByteWriter();
+    for (const each of certificates) if (each !== undefined) writeCertificate(body, each);
+    return body.length === 0 ? undefined : this.#withChecksum(body.peek());
   }
 
   #checked(name: ChunkName, bytes: Uint8Array): Uint8Array | undefined {
@@ -278,13 +304,18 @@ export class CheckpointStore {
     });
   }
 
-  #rename(name: string, then: Done): void {
-    this.#parts.disk.publish(`${this.#path}/${name}.new`, `${this.#path}/${name}`, this.#begin(then));
+  /** The old content or the new one is there, whenever a crash comes. */
+  #replace(name: string, bytes: Uint8Array, done: Done): void {
+    this.#write(`${name}.new`, bytes, (failure) => {
+      if (failure !== undefined) return done(failure);
+      this.#parts.disk.publish(`${this.#path}/${name}.new`, `${this.#path}/${name}`, this.#begin(done));
+    });
   }
 
   /** After `close` nobody is told any more. */
   #begin(then: Done): Done {
     this.#writing += 1;
+    this.#writes += 1;
     return (failure) => {
       this.#writing -= 1;
       if (this.#closing === undefined) then(failure);

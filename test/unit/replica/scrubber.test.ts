@@ -144,3 +144,23 @@ test("a chunk of a checkpoint that is not what it was is found within a cycle, t
   expect(world.asked).toBe(2);
   expect(world.told).toHaveLength(world.scrubber.statistics.chunksDamaged);
 });
+
+test("a manifest or a certificate that is not what it was is written again within a cycle", () => {
+  const world = new World(100, 0.004);
+  const plain = { last: { index: indexOf(10), term: termOf(1) }, time: 5, chunks: [] };
+  const root = testHash.sha256(encodeManifest(plain));
+  const certificate = { index: indexOf(10), root, bytes: 0, by: ["a", "b"] };
+  world.checkpoints.publish({ ...plain, root }, () =>
+    world.checkpoints.certify(certificate, "goesOn", () => undefined),
+  );
+  world.pass(2_000);
+  expect([world.told, world.scrubber.statistics.chunkCycles > 1]).toEqual([[], true]);
+
+  const folder = `${directory}/checkpoints`;
+  for (const name of world.disk.list(folder)) world.disk.damage(`${folder}/${name}`, (bytes) => bytes.fill(9, 6, 7));
+  const isKnown = (): boolean =>
+    new CheckpointStore({ disk: world.disk.copy(), hash: testHash, directory }).certified !== undefined;
+  expect(isKnown()).toBe(false);
+  world.pass(2_000);
+  expect([world.told.length, world.asked, isKnown()]).toEqual([2, 0, true]);
+});
