@@ -1,7 +1,8 @@
 /**
  * Flow control: what a follower that stands still, is slow or is away costs the others, and how it comes back: `npm run bench:flow`.
  *
- * `--entries 20000` of the log are written meanwhile, as fast as it goes, by `--outstanding 64` writes of `--bytes 4096`; `--ways paused,slow,killed`;
+ * `--entries 20000` of the log are written meanwhile, as fast as it goes, by `--outstanding 64` writes of `--bytes 4096` to `--keys 1000`; `--ways
+ * paused,slow,killed`; what a write takes is told for the time before, meanwhile, and while the follower catches up (fetches a checkpoint);
  * `--single` puts each write into an entry of its own; `--memory 256` lets no process take more MiB, of which half for JavaScript's own memory.
  * Prints one table, with `--json` one line of JSON for each way. Ends with 1 if a demand of `test-support/faults/stall.mjs` failed. Run it on a quiet machine.
  */
@@ -14,6 +15,7 @@ const { values } = parseArgs({
     entries: { type: "string", default: "20000" },
     bytes: { type: "string", default: "4096" },
     outstanding: { type: "string", default: "64" },
+    keys: { type: "string", default: "1000" },
     memory: { type: "string" },
     single: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
@@ -35,6 +37,7 @@ for (const way of values.ways.split(",")) {
     entries,
     calmEntries: Math.min(entries, 20_000),
     valueBytes: Number(values.bytes),
+    keys: Number(values.keys),
     limits,
     memory,
   };
@@ -47,6 +50,9 @@ for (const way of values.ways.split(",")) {
     follower: way,
     "writes/s before": whole.writesPerSecond,
     meanwhile: without.writesPerSecond,
+    "p99 ms before": whole.p99Ms,
+    "meanwhile p99": without.p99Ms,
+    "catching up p99": catchingUp.p99Ms,
     "in flight MiB": mebibytes(told.inFlightBytesMost),
     "queued MiB": mebibytes(told.queuedBytesMost),
     "leader RSS MiB before": leaderResidentMiB.before,

@@ -21,6 +21,8 @@ class Writers {
   #chains = [];
   written = 0;
   failures = [];
+  /** Milliseconds of each write since somebody asked. */
+  #times = [];
 
   constructor(client) {
     this.#client = client;
@@ -34,11 +36,20 @@ class Writers {
     const value = "v".repeat(valueBytes);
     this.#chains = Array.from({ length: outstanding }, async (_none, at) => {
       for (let next = at; !this.#isStopping; next += outstanding) {
+        const begun = performance.now();
         const result = await this.#client.$try.set({ key: `written${next % keys}`, value });
+        this.#times.push(performance.now() - begun);
         if (result.status === "ok") this.written += 1;
         else this.failures.push(`set: ${result.code ?? result.reason ?? result.message}`);
       }
     });
+  }
+
+  /** Of the writes that have ended since it was asked last. */
+  takeP99Ms() {
+    const times = this.#times.sort((one, other) => one - other);
+    this.#times = [];
+    return round(times[Math.floor(times.length * 0.99)] ?? Number.NaN);
   }
 
   async stop() {
@@ -98,14 +109,17 @@ const ways = {
   },
 };
 
-/** Operations a second of the writers while `during` goes on, and entries a second of the log. */
+/** Operations a second of the writers while `during` goes on, how long the slowest of a hundred took, and entries a second of the log. */
 async function rateOf(cluster, writers, during) {
   const before = { written: writers.written, index: (await cluster.leader()).commitIndex, at: performance.now() };
+  writers.takeP99Ms();
   const outcome = await during();
+  const p99Ms = writers.takeP99Ms();
   const seconds = (performance.now() - before.at) / 1000;
   const { commitIndex } = await cluster.leader();
   const figures = {
     seconds: round(seconds),
+    p99Ms,
     writesPerSecond: Math.round((writers.written - before.written) / seconds),
     entriesPerSecond: Math.round((commitIndex - before.index) / seconds),
   };
