@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { connect } from "quorate/client";
 import { kv } from "quorate/services/kv";
 import { Cluster } from "../test-support/faults/cluster.mjs";
-import { beside, leaderOf } from "./goal-loads.mjs";
+import { beside, leaderOf, statusesOf } from "./goal-loads.mjs";
 import { median, shown } from "./measure.mjs";
 import { liveMemory, startLoad, startQuorate, until } from "./processes.mjs";
 
@@ -118,7 +118,7 @@ export async function failover(plan) {
 }
 
 const lostLeaders = async (cluster) =>
-  (await cluster.statuses()).reduce((sum, { counters }) => sum + counters.leaderChanges, 0);
+  (await statusesOf(cluster)).reduce((sum, { counters }) => sum + counters.leaderChanges, 0);
 
 export async function flat(plan) {
   const directory = join(plan.directory, "flat");

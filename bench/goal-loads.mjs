@@ -8,7 +8,7 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { connectionsFor, measure, median, shown } from "./measure.mjs";
 import { peers, whyMissing } from "./peers.mjs";
-import { startLoad, startQuorate, startRaw } from "./processes.mjs";
+import { startLoad, startQuorate, startRaw, until } from "./processes.mjs";
 import { usualShape } from "./shape.mjs";
 
 export const mibToMb = (mib) => (mib * 1_048_576) / 1e6;
@@ -289,9 +289,19 @@ export async function resp(plan) {
   });
 }
 
+/** Of all replicas: under load one may be asked more than once before it answers. */
+export async function statusesOf(cluster) {
+  let statuses = [];
+  await until("every replica to tell its status", 60_000, async () => {
+    statuses = await cluster.statuses();
+    return statuses.every((status) => status !== undefined);
+  });
+  return statuses;
+}
+
 /** Where the leader of a cluster listens. */
 export async function leaderOf(cluster) {
-  const statuses = await cluster.statuses();
+  const statuses = await statusesOf(cluster);
   const leader = statuses.find((status) => status?.role === "leader");
   if (leader === undefined) throw new Error("nobody leads");
   return cluster.replicas.get(leader.id);

@@ -5,7 +5,7 @@
  */
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
-import { beside, fill, inTurn, leaderOf, mibToMb, p99Of, ratio, warmUp } from "./goal-loads.mjs";
+import { beside, fill, inTurn, leaderOf, mibToMb, p99Of, ratio, statusesOf, warmUp } from "./goal-loads.mjs";
 import { measure, median, shown } from "./measure.mjs";
 import { peers, whyMissing } from "./peers.mjs";
 import { ageSecondsOf, residentMiBOf, startQuorate, until } from "./processes.mjs";
@@ -77,7 +77,7 @@ async function growth(plan, { thousand, million }) {
   ]);
 }
 
-const checkpointsOf = async (cluster, pick) => (await cluster.statuses()).map(({ counters }) => counters[pick]);
+const checkpointsOf = async (cluster, pick) => (await statusesOf(cluster)).map(({ counters }) => counters[pick]);
 
 /** Runs without a checkpoint and with one that is told to all replicas when counting begins, in turn. */
 async function checkpoints(plan, { cluster, load }) {

@@ -31,7 +31,7 @@ const usual = { rounds: 3, seconds: 2, kills: 10, pauses: 5, "flat-minutes": 1, 
 const quick = { rounds: 1, seconds: 1, kills: 2, pauses: 1, "flat-minutes": 0.2, keys: 100_000, restarts: 1 };
 
 const usage = `Usage: npm run bench -- [options]
-  --only <groups>      some of ${Object.keys(groups).join(", ")}; default all, about ten minutes
+  --only <groups>      some of ${Object.keys(groups).join(", ")}; default all, about twelve minutes
   --rounds <count>     how often each load is measured, default ${usual.rounds}
   --seconds <seconds>  counted time of one measurement, default ${usual.seconds}
   --kills <count>      of the leader, default ${usual.kills}; the goal is of 100
@@ -135,7 +135,7 @@ async function main() {
     const path = new URL("../docs/internals/goals.md", import.meta.url);
     writeFileSync(
       path,
-      `# Goals of speed\n\nWhat each row means: [benchmarks](benchmarks.md#the-table-of-goals).\n\n${text}`,
+      `# Goals of speed\n\nWhat each row means: [benchmarks](benchmarks.md#the-table-of-goals). Where the time goes: [performance](performance.md).\n\n${text}`,
     );
   }
 }

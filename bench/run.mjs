@@ -24,6 +24,7 @@ const usage = `Usage: npm run bench:writes -- [options]
   --targets <names>       what is compared, in turn; the last column is of the first: raw, quorate, and with the engine in a
                           place of its own inline, worker, and etcd, zookeeper, nats, redis; default raw,quorate
   --chart <file>          draw the throughput of the closed loops, as SVG
+  --write                 put tables and chart into docs/internals/peers.md and peers.svg
   --json                  everything measured, as one JSON document`;
 
 const numbers = (text) => (text === "" ? [] : text.split(",").map(Number));
@@ -46,6 +47,7 @@ function readPlan() {
       dir: { ...text, default: tmpdir() },
       targets: { ...text, default: "raw,quorate" },
       chart: text,
+      write: { type: "boolean", default: false },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
@@ -63,6 +65,7 @@ function readPlan() {
     dir: resolve(values.dir),
     targets: values.targets.split(",").filter(isHere),
     json: values.json,
+    write: values.write,
     chart: values.chart,
   };
   const all = [...plan.outstanding, ...plan.rates, plan.seconds, plan.runs];
@@ -163,20 +166,28 @@ function print(plan, { commit, machine, flush }, measured) {
     runs: plan.runs,
     seconds: plan.seconds,
   };
-  if (plan.chart !== undefined) {
+  const draw = (path) => {
     const caption = `${keyBytes} B keys, ${valueBytes} B values; ${machine.processors} processors for servers and load; ${about.date}, ${commit}`;
-    writeFileSync(plan.chart, chart(closed, caption));
+    writeFileSync(path, chart(closed, caption));
+  };
+  if (plan.chart !== undefined) draw(plan.chart);
+  const text = `- ${about.date}, commit ${about.commit}: \`${about.command}\`
+- ${about.operation}; medians of ${plan.runs} runs of ${plan.seconds} s
+- ${machine.processors} processors (${machine.model}), ${machine.memoryGiB} GiB, Node ${machine.node}, shared by replicas and load; load average before: ${shown(machine.loadBefore, 1)}
+- write + fdatasync of 4 KiB over zeros: p50 ${shown(flush.p50Ms, 3)} ms, p99 ${shown(flush.p99Ms, 3)} ms${machine.durableFileSystem ? "" : " — on a file system in memory: nothing here is durable"}
+- CPU is of all three replicas together, syncs of one replica, RSS and longest turn (processor time of its thread, wall time) of the worst replica in the worst run
+${closed.length === 0 ? "" : `\n${tableOf("outstanding", closed, plan.targets[0])}\n`}${open.length === 0 ? "" : `\n${tableOf("op/s due", open, plan.targets[0])}\n`}`;
+  if (plan.write) {
+    draw(new URL("../docs/internals/peers.svg", import.meta.url));
+    const path = new URL("../docs/internals/peers.md", import.meta.url);
+    writeFileSync(path, `# Beside other systems\n\n${aboutPeers}\n\n${text}`);
   }
-  if (plan.json) return console.log(JSON.stringify({ ...about, closed, open }, undefined, 2));
-  console.log(`
-${about.date}, commit ${about.commit}: \`${about.command}\`
-${about.operation}; medians of ${plan.runs} runs of ${plan.seconds} s
-${machine.processors} processors (${machine.model}), ${machine.memoryGiB} GiB, Node ${machine.node}, shared by replicas and load; load average before: ${shown(machine.loadBefore, 1)}
-write + fdatasync of 4 KiB over zeros: p50 ${shown(flush.p50Ms, 3)} ms, p99 ${shown(flush.p99Ms, 3)} ms${machine.durableFileSystem ? "" : " — on a file system in memory: nothing here is durable"}
-CPU is of all three replicas together, syncs of one replica, RSS and longest turn (processor time of its thread, wall time) of the worst replica in the worst run`);
-  if (closed.length > 0) console.log(`\n${tableOf("outstanding", closed, plan.targets[0])}`);
-  if (open.length > 0) console.log(`\n${tableOf("op/s due", open, plan.targets[0])}`);
+  console.log(plan.json ? JSON.stringify({ ...about, closed, open }, undefined, 2) : `\n${text}`);
 }
+
+const aboutPeers = `How each is run and driven: [benchmarks](benchmarks.md#beside-other-systems). NATS does not flush before it acknowledges, and Redis is one copy.
+
+![Writes a second, by writes outstanding](peers.svg)`;
 
 async function startTarget(target, directory) {
   if (target === "raw") return startRaw(directory);

@@ -99,7 +99,8 @@ export function encodeValueToSend(value: unknown): Uint8Array {
   const outer = bytesBound;
   bytesBound = Infinity;
   try {
-    const writer = new ByteWriter(256);
+    // What is not used is given back.
+    const writer = new ByteWriter(768);
     writeValue(writer, value);
     return writer.handOver();
   } finally {
