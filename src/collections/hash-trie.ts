@@ -237,6 +237,11 @@ export class HashTrie {
   ): TrieEntry | undefined {
     const { child, entry, level } = at;
     if (child.position === entry.position) {
+      // By far the most: nothing else has its position.
+      if (child.kind === "entry" && isSameKey(child.key, entry.key)) {
+        branch.children[slot] = entry;
+        return child;
+      }
       const { leaf, previous } = withEntry(child, entry);
       branch.children[slot] = leaf;
       if (previous === undefined) this.#size += 1;

@@ -92,8 +92,11 @@ const sharedBytesMax = 64;
 /** Of what an entry does not ask for. */
 const noStep = -1;
 
-/** After a mark whatever is written is copied first: so there is one for entries of so many steps, and of so many bytes of inputs. */
-const stepsPerMark = 64;
+/**
+ * After a mark whatever is written is copied first: so there is one for entries of so many steps, and of so many bytes of inputs. What was executed
+ * behind it is executed again when a step cannot be finished, which hardly ever happens.
+ */
+const stepsPerMark = 512;
 const inputBytesPerMark = 65_536;
 
 export class TypedInstance implements MachineInstance {

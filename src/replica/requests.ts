@@ -113,8 +113,10 @@ export class Requests {
     let at = 0;
     for (const { keys, bytes } of form.wrap(unsent)) {
       const queued = { keys, bytes, from: self };
-      for (const { waits } of unsent.slice(at, at + keys.length)) waits.queued = queued;
-      at += keys.length;
+      for (const end = at + keys.length; at < end; at += 1) {
+        const waits = unsent[at]?.waits;
+        if (waits !== undefined) waits.queued = queued;
+      }
       sendOn(queued);
     }
   }

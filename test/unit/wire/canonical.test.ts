@@ -49,6 +49,24 @@ describe("the form", () => {
     expect([...decoded]).toEqual([1, 2, 3]);
   });
 
+  test("are answered by the array before if that has the same", () => {
+    const before = encodeValue({ version: 7 });
+    expect(encodeValue({ version: 7 }, Infinity, before)).toBe(before);
+    for (const other of [{ version: 8 }, { version: 700 }, { version: 7, more: true }, undefined]) {
+      const encoded = encodeValue(other, Infinity, before);
+      expect(encoded).not.toBe(before);
+      expect(decodeValue(encoded)).toEqual(other);
+    }
+  });
+
+  test("of an object do not tell how it was built, nor of what is absent", () => {
+    const many = Object.fromEntries(Array.from({ length: 200 }, (_, at) => [`key ${at}`, at]));
+    const backwards = Object.fromEntries(Object.entries(many).reverse());
+    expect(encodeValue(backwards)).toEqual(encodeValue(many));
+    expect(encodeValue({ a: undefined, b: 1, c: undefined })).toEqual(encodeValue({ b: 1 }));
+    expect(encodeValue({ c: 1, b: undefined, a: 2 })).toEqual(encodeValue({ a: 2, c: 1 }));
+  });
+
   test("keeps numbers above 2^53 and -0 exactly, and bigints beyond any double (N4)", () => {
     for (const value of [2 ** 53, 2 ** 53 + 2, -0, 123456789012345678901234567890n, -(2n ** 53n) - 1n]) {
       expect(Object.is(decodeValue(encodeValue(value)), value)).toBe(true);
