@@ -14,10 +14,10 @@ import { accuse, record, type Turn } from "./turn.js";
 
 /** The state after `index` is durable here, and has this digest. */
 export function onCheckpointed(state: BftState, turn: Turn, index: LogIndex, digest: Digest): void {
+  // A fetched one is durable before it is installed.
+  if (index <= state.stable.index) return;
   invariant(index <= state.committed, "BF5 only what is decided is in a checkpoint");
-  if (index > state.stable.index) {
-    turn.others.push({ kind: "say", say: { statement: { kind: "Checkpoint", index, digest } } });
-  }
+  turn.others.push({ kind: "say", say: { statement: { kind: "Checkpoint", index, digest } } });
 }
 
 /**

@@ -169,12 +169,16 @@ export function backSlot(state: BftState, turn: Turn, slot: Slot): void {
   if (accepted.view === state.view && !state.isChanging && isInWindow(state, index)) sayPrepare(state, turn, accepted);
 }
 
-/** Digests that this replica agreed on, or knows to be decided, without having the batch. */
+/**
+ * Digests that this replica agreed on, or knows to be decided, without having the batch. One that began with a checkpoint has executed
+ * what is not stable without having its batches: others may need its vote for them.
+ */
 export function wantedDigests(state: BftState): readonly Digest[] {
   const wanted = new Set<Digest>();
-  for (let at = after(maxIndex(state.committed, floorOf(state))); at <= highMark(state); at = after(at)) {
-    const slot = state.slots.get(at);
-    for (const ordered of [slot?.accepted, slot?.committed]) {
+  const known = minIndex(state.committed, state.stable.index);
+  for (let at = after(maxIndex(known, floorOf(state))); at <= highMark(state); at = after(at)) {
+    const { accepted, committed } = state.slots.get(at) ?? {};
+    for (const ordered of [accepted, at > state.committed ? committed : undefined]) {
       if (ordered !== undefined && !state.batches.has(ordered.digest)) wanted.add(ordered.digest);
     }
   }

@@ -49,6 +49,13 @@ test("BF5 a checkpoint of what is not decided", () => {
   expect(() => new BftCore("b").step({ kind: "checkpointed", index: at(4), digest: "s" })).toThrow("BF5");
 });
 
+test("a checkpoint that a quorum has signed may be here before it is installed", () => {
+  const core = new BftCore("b").hear(...["a", "c", "d"].map((by) => checkpointBy(by, 4, "s")));
+  core.step({ kind: "checkpointed", index: at(4), digest: "s" });
+
+  expect(core.saidOf("Checkpoint")).toEqual([]);
+});
+
 test("BF6 slots beyond three windows", () => {
   const { state } = new BftCore("b");
   for (let index = 1; index <= 49; index += 1) slotAt(state, at(index));

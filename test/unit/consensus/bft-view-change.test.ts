@@ -351,3 +351,15 @@ test("a VIEW-CHANGE signed by one replica and shown by another is the signer's",
 
   expect([...core.state.viewChanges.keys()]).toEqual(["a"]);
 });
+
+test("who began with a checkpoint that is not stable lacks batches that it has executed: it asks for them, and votes for them again", () => {
+  const core = new BftCore("c").restart(1);
+  const prepared = [preparedBy(["a", "b", "d"], { index: 1, digest: x.digest })];
+  const viewChanges = ["a", "b", "d"].map((by) => viewChangeBy(by, 1, { prepared }));
+  core.hear(newViewBy("b", { view: 1, viewChanges, proposals: [{ index: at(1), digest: x.digest }] }));
+  core.tick(bftSettings.statusMs);
+  expect(core.sent.map(({ message }) => message)).toContainEqual({ kind: "FetchBatch", digest: x.digest });
+
+  core.receive({ kind: "FetchedBatch", batch: x });
+  expect(core.saidOf("Prepare")).toEqual([{ kind: "Prepare", view: 1, index: 1, digest: x.digest }]);
+});
