@@ -3,19 +3,12 @@
  *
  * Owns: delay, loss, duplication, partitions, crashes that lose what was not yet written, restarts, checkpoints and their transfer,
  * and the rules between replicas, checked as they could first break: agreement, validity, exactly once, and that nobody correct is
- * accused. Leaves to others: what a liar does (`bft-liars.ts`) and what a test makes happen. Over 400 lines for the reason that it is one
+ * accused. Leaves to others: what a liar does (`src/sim/liars/`) and what a test makes happen. Over 400 lines for the reason that it is one
  * object: every fault touches the same members and the same time.
  */
 import { contradicts } from "../src/consensus/bft/contradiction.js";
 import { nextBetween, nextFraction, randomStream, type Random } from "../src/base/random.js";
-import type {
-  Batch,
-  BftMessage,
-  CheckpointCertificate,
-  RequestName,
-  Signed,
-  Statement,
-} from "../src/consensus/bft/messages.js";
+import type { Batch, BftMessage, CheckpointCertificate, RequestName, Signed } from "../src/consensus/bft/messages.js";
 import {
   batchAt,
   createBftState,
@@ -28,6 +21,7 @@ import { recordsOf } from "../src/consensus/bft/compaction.js";
 import { step, type BftInput } from "../src/consensus/bft/step.js";
 import type { BftEffect, Evidence, Say } from "../src/consensus/bft/turn.js";
 import { after, noIndex, type LogIndex } from "../src/model/ids.js";
+import type { Liar, LiarTools } from "../src/sim/liars/liar.js";
 import { batchOf, isGood, requestOf, sign } from "./bft-crypto.js";
 import { Timeline } from "./timeline.js";
 
@@ -39,30 +33,6 @@ export interface BftClusterOptions {
   readonly duplication?: number;
   readonly delayMs?: readonly [number, number];
   readonly diskMs?: readonly [number, number];
-}
-
-export interface Liar {
-  readonly name: string;
-  /** What it sends in place of a message to one replica. */
-  outgoing(to: string, message: BftMessage, tools: LiarTools): readonly BftMessage[];
-  /** Which of the waiting requests it proposes as primary, in this order. */
-  orders?(waiting: readonly RequestName[]): readonly RequestName[];
-}
-
-export interface LiarTools {
-  readonly self: string;
-  readonly replicas: readonly string[];
-  readonly state: BftState;
-  readonly random: Random;
-  readonly now: number;
-  /** All who lie, itself among them: they have one another's keys. */
-  readonly friends: readonly string[];
-  /** As itself or a friend, and as nobody else. */
-  sign<Kind extends Statement>(statement: Kind, by?: string): Signed<Kind>;
-  /** Sends to the same replica what `messages` gives after this time. */
-  later(ms: number, messages: () => readonly BftMessage[]): void;
-  /** What it has received, the newest last. */
-  readonly received: readonly BftMessage[];
 }
 
 interface Snapshot {
@@ -366,7 +336,7 @@ export class BftCluster {
     const { id, state, received } = member;
     const friends = this.members.filter(({ liar }) => liar !== undefined).map((each) => each.id);
     return {
-      ...{ self: id, replicas: this.ids, state, random: this.#random, now: this.now, friends, received },
+      ...{ self: id, replicas: this.ids, state, random: this.#random, now: this.now, friends, received, batchOf },
       sign: (statement, by = id) => {
         if (!friends.includes(by)) throw new Error(`${id} has no key of ${by}`);
         return sign(by, statement);

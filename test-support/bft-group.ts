@@ -6,8 +6,7 @@ import type { Door } from "../src/api/door.js";
 import type { LowLevelMachine } from "../src/api/low-level.js";
 import { verifierDefaults } from "../src/authentication/message-verifier.js";
 import { Sealer } from "../src/authentication/sealer.js";
-import { encodeUtf8, hexOf } from "../src/base/bytes.js";
-import type { Statement } from "../src/consensus/bft/messages.js";
+import { encodeUtf8 } from "../src/base/bytes.js";
 import { nextBetween, randomStream } from "../src/base/random.js";
 import type { Member } from "../src/model/membership.js";
 import type { Clock } from "../src/ports/clock.js";
@@ -20,7 +19,8 @@ import { ReplicaSeal } from "../src/replica/replica-seal.js";
 import type { SaidReport } from "../src/wire/signed-report.js";
 import { SimKeys } from "../src/sim/sim-signatures.js";
 import type { BftLimits } from "../src/wire/bft-codec.js";
-import type { Liar, LiarTools } from "./bft-cluster.js";
+import type { Liar, LiarTools } from "../src/sim/liars/liar.js";
+import { rebundled } from "../src/sim/liars/on-the-wire.js";
 import { tamperingNetwork } from "./bft-tampering.js";
 import { directory, smallSegment, testHash } from "./log-world.js";
 import { ManualClock } from "./manual-clock.js";
@@ -256,19 +256,14 @@ export class BftGroup {
     const tools = (): Omit<LiarTools, "received" | "later"> => ({
       ...{ self: id, replicas: this.ids, state: this.replica(id).core.engine.driver.state, random },
       ...{ now: this.clock.monotonic(), friends: [id] },
-      sign: (statement) => sealer.seal(withForm(statement)),
+      sign: (statement) => sealer.seal(statement),
+      batchOf: (requests, of) => rebundled(requests, of, limits, testHash),
     });
     return tamperingNetwork(this.network, {
       ...{ liar, isDeafTo, limits, tools },
       after: (ms, act) => void this.clock.after(ms, act),
     });
   }
-}
-
-/** Digests that were made up, as those on the wire are: liars of clusters in memory take any text. */
-function withForm<Kind extends Statement>(statement: Kind): Kind {
-  if (!("digest" in statement) || statement.digest === "" || /^[0-9a-f]{64}$/.test(statement.digest)) return statement;
-  return { ...statement, digest: hexOf(testHash.sha256(encodeUtf8(statement.digest))) };
 }
 
 function memberOf(id: string): Member {

@@ -2,12 +2,12 @@
  * Whole runs of PBFT clusters, each from one seed: faults, then healing, then progress. A failure names its seed, which repeats it.
  *
  * Owns: what happens in each kind of run. Leaves to others: the cluster and its rules (`bft-cluster.ts`), what liars do
- * (`bft-liars.ts`), and how many runs there are.
+ * (`src/sim/liars/`), and how many runs there are.
  */
 import { nextBetween, nextFraction, randomStream, type Random } from "../src/base/random.js";
 import { BftCluster } from "./bft-cluster.js";
-import { liarNamed, liars } from "./bft-liars.js";
-import { mutating } from "./bft-liars/mutating.js";
+import { liarNamed, liars } from "../src/sim/liars/named.js";
+import { mutating } from "../src/sim/liars/mutating.js";
 
 export interface BftRun {
   readonly decided: number;

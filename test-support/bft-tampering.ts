@@ -9,7 +9,7 @@ import type { Connection, Network } from "../src/ports/network.js";
 import { peerMessageTypes } from "../src/replica/engine.js";
 import { decodeBftMessage, encodeBftMessage, type BftLimits } from "../src/wire/bft-codec.js";
 import { FrameReader, FrameWriter, type Message } from "../src/wire/frame.js";
-import type { Liar, LiarTools } from "./bft-cluster.js";
+import type { Liar, LiarTools } from "../src/sim/liars/liar.js";
 import { testHash } from "./log-world.js";
 
 const frameBytesMax = 16_777_216;

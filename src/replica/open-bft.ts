@@ -19,6 +19,7 @@ import { KnownStore, readKnown } from "../storage/known-store.js";
 import { openLog, type OpenedLog } from "../storage/wal.js";
 import type { LinkProofs } from "../transport/link-proofs.js";
 import { decodeBftMessage, encodeBftMessage, type BftLimits } from "../wire/bft-codec.js";
+import { newViewBytesMax } from "../wire/bft-statements.js";
 import { BftDriver } from "./bft-driver.js";
 import { readJournal } from "./bft-journal.js";
 import { peerMessageTypes, type DriverWorld } from "./engine.js";
@@ -38,15 +39,23 @@ import type { ReplicaObserver } from "./replica.js";
 export interface OpenBftOptions extends OpenReplicaOptions {
   readonly seal: ReplicaSeal;
   readonly proofs: LinkProofs;
-  /** What is sent in place of each message of the core: of a replica that is to lie, so that somebody sees how the others bear it. */
-  readonly outgoing?: ((to: ReplicaId, message: BftMessage) => readonly BftMessage[]) | undefined;
+  /**
+   * What is sent in place of each message of the core: of a replica that is to lie, so that somebody sees how the others bear it. `send` sends
+   * something else to the same replica, later.
+   */
+  readonly outgoing?:
+    ((to: ReplicaId, message: BftMessage, send: (message: BftMessage) => void) => readonly BftMessage[]) | undefined;
   /** A replica has signed what no correct one does. */
   readonly evidence: (evidence: Evidence) => void;
 }
 
-export type BftReplica = OpenedReplica<EngineSide<BftDriver>>;
+export interface BftReplica extends OpenedReplica<EngineSide<BftDriver>> {
+  readonly log: OpenedLog;
+}
 
 const replicasMin = 4;
+/** What a record or a frame has around what begins a view. */
+const aroundBytesMax = 16_384;
 
 /**
  * The order waits for checkpoints, so they are taken as often as it needs them. The log does not reach back to the last but one, which is not
@@ -112,8 +121,9 @@ type Around = Omit<Parameters<typeof openHost>[2], "found" | "ordering"> & { rea
 function openOver(
   machine: LowLevelMachine,
   options: OpenBftOptions,
-  { ports, observer, directory, log: { log, recovered } }: Around,
+  { ports, observer, directory, log: openedLog }: Around,
 ): BftReplica | OpenRefused {
+  const { log, recovered } = openedLog;
   const { id, limits, seal, evidence, members } = options;
   const { overdueMs, clockBoundMs } = limits.byzantine;
   const { hash, disk } = ports;
@@ -150,7 +160,8 @@ function openOver(
       listener,
     );
   });
-  if (opened.kind === "refused") log.close(() => {});
+  if (opened.kind === "opened") return { ...opened, log: openedLog };
+  log.close(() => {});
   return opened;
 }
 
@@ -163,12 +174,13 @@ function lyingWorld(
   const send: DriverWorld["send"] = (to, type, payload) => {
     const message = type === peerMessageTypes.bft ? decodeBftMessage(payload, limits, hash) : undefined;
     if (message === undefined) return world.send(to, type, payload);
-    for (const each of outgoing(to, message)) world.send(to, type, encodeBftMessage(each));
+    const sendNow = (each: BftMessage): void => world.send(to, type, encodeBftMessage(each));
+    for (const each of outgoing(to, message, sendNow)) sendNow(each);
   };
   return { ...world, send };
 }
 
-function refusalOf(machine: LowLevelMachine, { id, members }: OpenBftOptions): OpenRefused | undefined {
+function refusalOf(machine: LowLevelMachine, { id, members, limits }: OpenBftOptions): OpenRefused | undefined {
   const refused = (why: string): OpenRefused => ({
     kind: "refused",
     code: "NOT_UNDER_BYZANTINE_FAULTS",
@@ -180,5 +192,12 @@ function refusalOf(machine: LowLevelMachine, { id, members }: OpenBftOptions): O
   const oldest = versionsOf(machine)[0]?.version;
   if (oldest !== firstVersion)
     return refused(`its log begins with version ${firstVersion}, and the oldest that the machine has is ${oldest}`);
+  const { windowEntries } = limits.byzantine;
+  const longest = newViewBytesMax(bftLimitsOf(limits, members.length)) + aroundBytesMax;
+  const room = Math.min(limits.storage.segmentBytes, limits.transport.peerFrameBytesMax);
+  if (longest > room)
+    return refused(
+      `with byzantine.windowEntries = ${windowEntries} what begins a view has up to ${longest} bytes, and storage.segmentBytes and transport.peerFrameBytesMax leave ${room}`,
+    );
   return undefined;
 }

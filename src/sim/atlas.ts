@@ -21,7 +21,7 @@ export function startStale(world: World, replica: SimReplica): void {
   replica.isStale = true;
   replica.start();
   const { opened } = replica;
-  if (opened === undefined) return;
+  if (opened === undefined || world.byzantine !== undefined) return;
   const { incarnation, found } = opened.core.identity;
   const rememberers = new Map<string, SimProcess>();
   for (const { id: other, raft, process, isUp } of world.replicas) {
@@ -51,7 +51,11 @@ export function mayStartCopy(world: World, replica: SimReplica): boolean {
 /** This host is among the f that may be spoiled; while members change nobody is. */
 export function maySpoil(world: World, replica: SimReplica): boolean {
   if (world.plan.spares > 0) return false;
-  return world.spoiled.has(replica.id) || world.spoiled.size < world.tolerated;
+  const { spoiled, byzantine, tolerated } = world;
+  if (spoiled.has(replica.id)) return true;
+  // Whoever lies is one of them.
+  const liars = world.replicas.filter(({ id }) => byzantine?.isFaulty(id) === true && !spoiled.has(id));
+  return spoiled.size + liars.length < tolerated;
 }
 
 /** A file of the log with settled bytes. */

@@ -3,6 +3,7 @@
  *
  * Owns: the names, and which of them belong to a class. Leaves to others: drawing a plan (`plan.ts`), doing it (`nemesis.ts`).
  */
+import type { FaultModel } from "../api/config.js";
 
 export const faultKinds = [
   // The network between hosts.
@@ -53,6 +54,9 @@ export const faultKinds = [
   "upgrade",
   // A copy of a disk that is started as well. Of "all", but drawn by itself.
   "copiedDisk",
+  // Replicas that lie, each in a way that has a name, or by changing what they should say. Only where replicas are expected to.
+  "lie",
+  "mutation",
 ] as const;
 
 export type FaultKind = (typeof faultKinds)[number];
@@ -69,7 +73,19 @@ export const faultClasses: Readonly<Record<string, readonly FaultKind[]>> = {
   upgrade: ["upgrade"],
   copy: ["copiedDisk"],
   damage: ["bitRot", "lostWrite", "misdirectedWrite", "wipe", "oldDisk"],
+  lies: ["lie", "mutation"],
 };
+
+/** What of it there is in a run of this model: replicas that may lie have fixed members and one version, and are not compared by audits. */
+function isKindOf(model: FaultModel, kind: FaultKind): boolean {
+  const isLie = kind === "lie" || kind === "mutation";
+  if (model === "crash") return !isLie;
+  return isLie || !crashOnly.has(kind);
+}
+
+const crashOnly: ReadonlySet<FaultKind> = new Set([
+  ...["memberAdd", "memberRemove", "memberReplace", "transfer", "bitFlip", "upgrade", "copiedDisk"],
+] as readonly FaultKind[]);
 
 /** One fault of a plan. Whom it meets is drawn when it comes, from `draws`, since "the leader" is somebody else in every run. */
 export interface PlannedFault {
@@ -83,16 +99,23 @@ export interface PlannedFault {
   readonly draws: readonly [number, number, number, number];
 }
 
-/** "all", "none", or kinds and classes: an unknown name is answered as a sentence. */
-export function readFaults(given: "all" | "none" | readonly string[]): readonly FaultKind[] | string {
-  if (given === "all") return faultKinds.filter((kind) => kind !== "bitFlip" && kind !== "upgrade");
+/** "all", "none", or kinds and classes: what there is not in this model is answered as a sentence. */
+export function readFaults(
+  given: "all" | "none" | readonly string[],
+  model: FaultModel,
+): readonly FaultKind[] | string {
+  if (given === "all") {
+    return faultKinds.filter((kind) => isKindOf(model, kind) && kind !== "bitFlip" && kind !== "upgrade");
+  }
   if (given === "none") return [];
   const kinds = new Set<FaultKind>();
   for (const name of given) {
     const found = faultClasses[name] ?? faultKinds.filter((kind) => kind === name);
     if (found.length === 0)
       return `Cannot inject "${name}": the classes are ${Object.keys(faultClasses).join(", ")}, and the kinds ${faultKinds.join(", ")}`;
-    for (const kind of found) kinds.add(kind);
+    if (!found.some((kind) => isKindOf(model, kind)))
+      return `Cannot inject "${name}" where replicas are expected to ${model === "crash" ? "crash" : "lie"}`;
+    for (const kind of found) if (isKindOf(model, kind)) kinds.add(kind);
   }
   return faultKinds.filter((kind) => kinds.has(kind));
 }

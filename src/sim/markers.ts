@@ -7,8 +7,8 @@
 import type { LogIndex, Term } from "../model/ids.js";
 import type { RaftState, Role } from "../consensus/raft/state.js";
 import type { ClientStatus } from "../client/client-core.js";
-import type { InlineReplica } from "../replica/open-replica.js";
 import type { SimDisk } from "./sim-disk.js";
+import type { SimOpened } from "./opened.js";
 
 export const markerNames = [
   "a pre-vote was asked for and not won",
@@ -58,6 +58,8 @@ export const markerNames = [
   "a follower was told of events",
   "a follower was told that events are no longer kept",
   "a follower went on after its process had ended",
+  "a view was left",
+  "a liar was proved to have contradicted itself",
 ] as const;
 
 export type Marker = (typeof markerNames)[number];
@@ -110,7 +112,7 @@ export class Markers {
   }
 
   /** At the end of a replica's process, and of the run. */
-  count({ core, executor, log, directory, checkpoints }: InlineReplica, disk: SimDisk): void {
+  count({ core, executor, log, directory, checkpoints }: SimOpened, disk: SimDisk): void {
     if (disk.list(`${directory.path}/log`).length > 2) this.reach("a log went on in another segment");
     const { counters } = core.status();
     const { requestsRefused, commandsRepeated } = counters;

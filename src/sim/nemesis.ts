@@ -221,6 +221,9 @@ const apply: Readonly<Record<FaultKind, (world: World, fault: PlannedFault) => A
   duplication: nothing,
   reordering: nothing,
   delay: nothing,
+  // From the beginning to the end (`byzantine.ts`).
+  lie: nothing,
+  mutation: nothing,
   partition(world, fault) {
     const cutAt = fault.draws[0] * 0.8 + 0.1;
     const side = (host: string): boolean => hashOf(host, fault.draws[1]) < cutAt;
@@ -337,7 +340,10 @@ const apply: Readonly<Record<FaultKind, (world: World, fault: PlannedFault) => A
   clockJump(world, fault) {
     const process = runningOf(world, fault)?.process;
     if (process === undefined) return undefined;
-    const wallOffsetMs = Math.round((fault.draws[2] - 0.5) * 7_200_000);
+    // Where replicas may lie, the clocks of correct ones are as close to each other as is promised.
+    const { clockBoundMs } = world.plan.limits.byzantine;
+    const rangeMs = world.byzantine === undefined ? 7_200_000 : 0.9 * clockBoundMs;
+    const wallOffsetMs = Math.round((fault.draws[2] - 0.5) * rangeMs);
     say(world, `moves the wall clock of ${process.name} by ${wallOffsetMs} ms`);
     process.setClock({ rate: 1, wallOffsetMs });
     return () => process.setClock({ rate: 1, wallOffsetMs: 0 });
@@ -451,11 +457,14 @@ const apply: Readonly<Record<FaultKind, (world: World, fault: PlannedFault) => A
     const copy = replica.disk.copy();
     say(world, `copies the disk of ${replica.id}`);
     return () => {
-      if (!maySpoil(world, replica) || !mayRestoreOldDisk(world, replica)) return;
+      if (!maySpoil(world, replica)) return;
+      if (world.byzantine === undefined && !mayRestoreOldDisk(world, replica)) return;
       world.spoiled.add(replica.id);
       replica.powerCut();
       replica.disk.restore(copy);
       say(world, `puts the copy back into ${replica.id}`);
+      // It may say something else than it has said, as a liar.
+      world.byzantine?.distrust(replica.id, "has forgotten what it promised");
       startStale(world, replica);
     };
   },

@@ -5,14 +5,17 @@
  * itself and draws how hard it is, since a run with everything on hides what only shows when something is off. Limits are small,
  * so that every run fills windows, batches, session tables and segments. A plan is plain data; `shrink.ts` makes smaller ones of it.
  */
-import { defaultLimits, type Limits } from "../api/config.js";
+import { defaultLimits, type FaultModel, type Limits } from "../api/config.js";
 import { randomStream } from "../base/random.js";
+import { liarsMaxOf } from "../model/membership.js";
 import { defaultClientLimits, type ClientLimits } from "../client/limits.js";
 import { Draw } from "./draw.js";
 import { faultClasses, type FaultKind, type PlannedFault } from "./faults.js";
+import { liars } from "./liars/named.js";
 
 export interface PlanOptions {
   readonly seed: number;
+  readonly model: FaultModel;
   readonly replicas: number;
   readonly clients: number;
   readonly operations: number;
@@ -40,8 +43,16 @@ export interface DiskPlan {
   readonly spikeMsMax: number;
 }
 
+export interface PlannedLie {
+  /** The replica's place, from 0. */
+  readonly at: number;
+  /** Of a named liar, or "mutating". */
+  readonly name: string;
+}
+
 export interface Plan {
   readonly seed: number;
+  readonly model: FaultModel;
   readonly replicas: number;
   /** Hosts beside the founders' that may be added; 0 if members never change. */
   readonly spares: number;
@@ -63,6 +74,8 @@ export interface Plan {
   readonly faults: readonly PlannedFault[];
   /** Of the replicas in their order; without one it is that of the limits. */
   readonly priorities: readonly number[];
+  /** From the beginning to the end of the run. At most f. */
+  readonly lies: readonly PlannedLie[];
   /** Disk operations after which the very first start of a replica ends, by its place; undefined: it does not. */
   readonly foundingEndsAt: readonly (number | undefined)[];
 }
@@ -83,20 +96,22 @@ export const calmLimits: Limits = {
 };
 
 export function drawPlan(options: PlanOptions): Plan {
-  const { seed, replicas, clients, operations, calm } = options;
+  const { seed, model, replicas, clients, operations, calm } = options;
   const draw = new Draw(randomStream(seed, "plan"));
-  const limits = calm
+  const drawn = calm
     ? calmLimits
     : boundStalls(drawKept(seed, { ...drawLimits(draw, clients), ...drawCheckpoints(seed), audit: drawAudit(seed) }));
+  const limits = model === "byzantine" ? boundedByQuorums(drawn, seed, calm) : drawn;
   const opsPerSecond = options.pace ?? draw.spread(20, 2_000);
   const healAtMs = options.untilMs ?? Math.max(2_000, Math.min(60_000, (operations / opsPerSecond) * 1_000));
-  const kinds = options.faults.filter((kind) => kind !== "copiedDisk");
+  const kinds = options.faults.filter((kind) => kind !== "copiedDisk" && !faultClasses["lies"]?.includes(kind));
   const enabled = keptApart(
     draw,
     kinds.filter(() => draw.chance(enabledChance(kinds.length))),
   );
   return {
     seed,
+    model,
     replicas,
     spares: enabled.some(changesMembers) ? 2 : 0,
     clients,
@@ -113,6 +128,7 @@ export function drawPlan(options: PlanOptions): Plan {
     keys: draw.between(1, 4),
     faults: withCopies(drawFaults(draw, enabled, healAtMs), options, healAtMs),
     priorities: calm ? [] : drawPriorities(seed),
+    lies: drawLies(options),
     foundingEndsAt: Array.from({ length: replicas }, () =>
       enabled.includes("startCrash") && draw.chance(0.3) ? draw.between(1, 30) : undefined,
     ),
@@ -306,6 +322,41 @@ function drawAudit(seed: number): Limits["audit"] {
     everyMs: draw.pick([50, 1_000]),
     reportMs: draw.pick([500, 5_000]),
   };
+}
+
+/** Without leases, which are Raft's. From a stream of its own. */
+function boundedByQuorums(limits: Limits, seed: number, calm: boolean): Limits {
+  const lease = { ...limits.lease, durationMs: 0 };
+  if (calm) return { ...limits, lease };
+  const draw = new Draw(randomStream(seed, "byzantine"));
+  const windowEntries = draw.pick([8, 16, 32]);
+  const overdueMs = draw.pick([100, 200, 500]);
+  const requestMs = overdueMs * draw.pick([3, 6]);
+  const byzantine = {
+    windowEntries,
+    checkpointEntries: windowEntries / draw.pick([2, 4]),
+    statusMs: draw.pick([50, 100, 200]),
+    overdueMs,
+    requestMs,
+    requestMsMax: requestMs * draw.pick([2, 4]),
+    watchedMax: draw.pick([4, 16, 64]),
+    clockBoundMs: draw.pick([1_000, 10_000]),
+  };
+  // What begins a view is one record.
+  const segmentBytes = Math.max(limits.storage.segmentBytes, 262_144);
+  return { ...limits, lease, byzantine, storage: { ...limits.storage, segmentBytes } };
+}
+
+/** In half of the runs with all faults. Often it is the first primary, which has the most to say. */
+function drawLies({ seed, model, replicas, faults }: PlanOptions): readonly PlannedLie[] {
+  const kinds = faults.filter((kind) => kind === "lie" || kind === "mutation");
+  const draw = new Draw(randomStream(seed, "lies"));
+  if (model !== "byzantine" || kinds.length === 0 || !draw.chance(faults.length > 8 ? 0.5 : 1)) return [];
+  const first = draw.chance(0.4) ? 0 : draw.between(0, replicas - 1);
+  return Array.from({ length: draw.between(1, liarsMaxOf(replicas)) }, (_, count) => ({
+    at: (first + count) % replicas,
+    name: draw.pick(kinds) === "mutation" ? "mutating" : draw.pick(liars).name,
+  }));
 }
 
 /** From a stream of its own, since it came later: in a quarter of the runs with all faults. */

@@ -4,6 +4,7 @@
  * Owns: the form of an entry of the table (`planted-table.ts`), and changing the one place in a text. Nothing of it is in the product: a copy of the build is changed
  * (`server/sim/planted-tree.ts`). Called by `quorate sim --planted`.
  */
+import type { FaultModel } from "../api/config.js";
 
 export interface PlantedBug {
   readonly id: string;
@@ -16,6 +17,7 @@ export interface PlantedBug {
   readonly to: string;
   /** What makes it show sooner than the usual options; those that are given on the command line go before. */
   readonly options?: {
+    readonly model?: FaultModel;
     readonly replicas?: number;
     readonly clients?: number;
     readonly operations?: number;

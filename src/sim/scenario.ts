@@ -9,7 +9,7 @@
  *     group.cutOff([deposed, group.anyOther(deposed)]);
  *     const elected = group.untilLeader({ not: deposed });
  */
-import type { Limits } from "../api/config.js";
+import type { FaultModel, Limits } from "../api/config.js";
 import type { LowLevelMachine } from "../api/low-level.js";
 import type { ClientLimits } from "../client/limits.js";
 import type { RaftState } from "../consensus/raft/state.js";
@@ -33,6 +33,8 @@ export interface ScenarioOptions<M extends LowLevelMachine> {
   readonly machine?: M | undefined;
   /** What replicas run until `deploy`; default: the machine that clients are made for. */
   readonly deployed?: LowLevelMachine | undefined;
+  /** What replicas may do wrong; default: "crash". */
+  readonly model?: FaultModel | undefined;
   /** Default 3. */
   readonly replicas?: number | undefined;
   readonly seed?: number | undefined;
@@ -57,9 +59,10 @@ export class Scenario<M extends LowLevelMachine> {
   readonly world: World;
 
   constructor(options: ScenarioOptions<M>) {
-    const { replicas = 3, seed = 1, clients = ["all"], machine = standardMachine, deployed } = options;
+    const { replicas = 3, seed = 1, clients = ["all"], machine = standardMachine, deployed, model = "crash" } = options;
     const calm = drawPlan({
       seed,
+      model,
       replicas,
       clients: clients.length,
       operations: 0,

@@ -14,6 +14,7 @@ import { readLevelOf } from "../client/read-level.js";
 import type { PendingCommand } from "../client/window.js";
 import { maxIndex, noIndex } from "../model/ids.js";
 import type { ReadLevel } from "../model/request.js";
+import type { Signer } from "../ports/signatures.js";
 import { encodeValue } from "../wire/canonical.js";
 import type { ClientJudge } from "./checkers/client-judge.js";
 import type { EventJudge } from "./checkers/event-judge.js";
@@ -44,6 +45,10 @@ export interface SimClientParts {
   readonly limits: ClientLimits;
   /** It asks f + 1 replicas before it believes the outcome of a command. */
   readonly isVoting: boolean;
+  /** Where replicas may lie. */
+  readonly signer: Signer | undefined;
+  /** False of the address of a replica that lies: what it says alone is no measure. */
+  readonly isBelieved: (address: string) => boolean;
   /** Milliseconds between two questions, on average, and how many may be unanswered. */
   readonly paceMs: number;
   readonly outstandingMax: number;
@@ -122,13 +127,14 @@ export class SimClient {
         clusterId,
         name: this.id,
         isVoting,
+        signer: this.#parts.signer,
         linkChanged: () => void (this.#links += 1),
         closed: () => {},
       });
       this.#client.input((core, now) => core.start(now));
       if (this.#parts.paceMs === Infinity) return;
       this.#askLater(process);
-      this.#follower?.start(process, this.#client);
+      this.#follower?.start(process, this.#client, () => this.#isBelieving);
     });
   }
 
@@ -209,6 +215,7 @@ export class SimClient {
 
   #onQuery(operation: Operation, answer: QueryAnswer): void {
     if (answer.status === "refused") return this.#end(operation, { kind: "refused", refusal: answer.refusal });
+    if (!this.#isBelieving) return this.#end(operation, { kind: "unknown", cause: "told by a liar" });
     const { outcome, index, ageMs } = answer;
     operation.link = this.#links;
     this.#newest = maxIndex(this.#newest, index);
@@ -242,7 +249,18 @@ export class SimClient {
     }
   }
 
-  #end(operation: Operation, end: NonNullable<Operation["end"]>): void {
+  /** Whoever speaks to it lies by no plan. */
+  get #isBelieving(): boolean {
+    const { signer, isBelieved } = this.#parts;
+    if (signer === undefined) return true;
+    const address = this.#client?.core.status().connectedTo;
+    return address !== undefined && isBelieved(address);
+  }
+
+  #end(operation: Operation, told: NonNullable<Operation["end"]>): void {
+    // Refusals are not voted on.
+    const isDoubtful = told.kind === "refused" && !this.#isBelieving;
+    const end: typeof told = isDoubtful ? { kind: "unknown", cause: "refused by a liar" } : told;
     operation.end = this.#parts.judge.trusted(operation, end);
     if (end.kind === "unknown" || end.kind === "notExecuted") this.#parts.markers.ended(end.kind);
     this.#finish(operation, () => (end.kind === "refused" ? `refused ${end.refusal.code}` : end.kind));

@@ -45,7 +45,8 @@ export class SimFollower {
     return this.#cursor.from?.index ?? 0;
   }
 
-  start(process: SimProcess, client: NetworkedClient): void {
+  /** `isBelieving`: what it is told is a measure. */
+  start(process: SimProcess, client: NetworkedClient, isBelieving: () => boolean): void {
     const { draw, markers, judge, who } = this.#parts;
     judge.begin(who);
     this.#starts += 1;
@@ -54,17 +55,17 @@ export class SimFollower {
       // Mostly from where it was; sometimes from an earlier note.
       if (draw.chance(0.3)) this.#cursor = new EventCursor(startBehind(draw.between(0, this.#known)));
     }
-    this.#ask(process, client);
+    this.#ask(process, client, isBelieving);
   }
 
-  #ask(process: SimProcess, client: NetworkedClient): void {
+  #ask(process: SimProcess, client: NetworkedClient, isBelieving: () => boolean): void {
     const { name, draw } = this.#parts;
     const { from } = this.#cursor;
     const events = { from, countMax: draw.between(1, 8), waitMs: draw.pick([20, 200, 1_000]) };
     const completion = {
       settle: (answer: QueryAnswer) => {
-        this.#onAnswer(answer);
-        process.post(draw.pick([0, 1, 50]), () => this.#ask(process, client));
+        this.#onAnswer(answer, isBelieving());
+        process.post(draw.pick([0, 1, 50]), () => this.#ask(process, client, isBelieving));
       },
     };
     client.input((core, now) =>
@@ -72,14 +73,15 @@ export class SimFollower {
     );
   }
 
-  #onAnswer(answer: QueryAnswer): void {
+  #onAnswer(answer: QueryAnswer, isBelieved: boolean): void {
     const { name, who, judge, markers, trace } = this.#parts;
     // He asks again; a replica that answers nobody for so long is V14's.
     if (answer.status === "refused") return;
     const found = eventsOfOutcome(answer.outcome);
     if (found === undefined) throw new RuleBroken("V21", `${who} asked for ${name}, and the answer is none`);
     const { from } = this.#cursor;
-    judge.onTold({ who, name, from, answer: found });
+    if (isBelieved) judge.onTold({ who, name, from, answer: found });
+    else judge.begin(who);
     this.#cursor.accept(found);
     this.#known = this.#cursor.from?.index;
     if (found.kind === "compacted") markers.reach("a follower was told that events are no longer kept");

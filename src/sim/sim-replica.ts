@@ -5,14 +5,27 @@
  * others: when faults come (`nemesis.ts`), what is right (`checkers/`). Owned by `world.ts`.
  */
 import type { ForbiddenUse, LowLevelMachine } from "../api/low-level.js";
+import type { BftState } from "../consensus/bft/state.js";
 import type { RaftState } from "../consensus/raft/state.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import type { Instruction, InstructionOutcome } from "../model/instruction.js";
 import type { AuditedPosition } from "../model/audit.js";
+import type { ReplicaId, View } from "../model/ids.js";
 import type { Member } from "../model/membership.js";
 import { DiskError } from "../ports/disk.js";
 import type { EngineHealth } from "../replica/channel.js";
-import { closeReplica, openReplica, type InlineReplica } from "../replica/open-replica.js";
+import { openBftReplica, type BftReplica } from "../replica/open-bft.js";
+import type { BftDriver } from "../replica/bft-driver.js";
+import {
+  closeReplica,
+  openReplica,
+  type InlineReplica,
+  type OpenRefused,
+  type OpenReplicaOptions,
+  type ReplicaPorts,
+} from "../replica/open-replica.js";
+import type { ReplicaObserver } from "../replica/replica.js";
+import type { ByzantineSide } from "./byzantine.js";
 import type { OrderJudge } from "./checkers/order-judge.js";
 import { RuleBroken } from "./checkers/violation.js";
 import { CopiedReplica, type CopiedParts } from "./copied-replica.js";
@@ -22,10 +35,13 @@ import type { Seen } from "./markers.js";
 import { SimProcess } from "./process.js";
 import { ProcessEnded, type SimDisk } from "./sim-disk.js";
 import { simHash } from "./sim-hash.js";
+import type { SimOpened } from "./opened.js";
 
 export interface SimReplicaParts extends CopiedParts {
   readonly disk: SimDisk;
   readonly judge: OrderJudge;
+  /** If replicas may lie: then they order by PBFT. */
+  readonly byzantine: ByzantineSide | undefined;
   /** Of its first process. */
   readonly machine: LowLevelMachine;
   /** Start was refused, for good as far as this disk goes. */
@@ -55,8 +71,9 @@ export class SimReplica {
   readonly #parts: SimReplicaParts;
   readonly #member: Member;
   #process: SimProcess | undefined;
-  #opened: InlineReplica | undefined;
+  #opened: SimOpened | undefined;
   #raft: RaftState | undefined;
+  #bft: BftDriver | undefined;
   /** Of its process. */
   #seen: Seen | undefined;
   #starts = 0;
@@ -82,13 +99,18 @@ export class SimReplica {
     return this.#process;
   }
 
-  get opened(): InlineReplica | undefined {
+  get opened(): SimOpened | undefined {
     return this.#opened;
   }
 
-  /** As it is, or was when the process ended. */
+  /** As it is, or was when the process ended; undefined under PBFT. */
   get raft(): RaftState | undefined {
     return this.#raft;
+  }
+
+  /** The same under PBFT. */
+  get bft(): BftState | undefined {
+    return this.#bft?.state;
   }
 
   get isUp(): boolean {
@@ -107,7 +129,13 @@ export class SimReplica {
   /** Leads, has settled earlier terms, and knows it. */
   get isLeading(): boolean {
     const { role } = this.#raft ?? {};
+    if (this.#bft !== undefined) return this.isUp && this.#bft.isLeading;
     return this.isUp && role?.kind === "leader" && (this.#raft?.commitIndex ?? 0) >= role.noopIndex;
+  }
+
+  /** The term or view that it would lead. */
+  get leads(): number {
+    return this.#raft?.term ?? this.bft?.view ?? 0;
   }
 
   start(): void {
@@ -252,7 +280,7 @@ export class SimReplica {
 
   #open(process: SimProcess): void {
     const { trace, network, refused, markers } = this.#parts;
-    let opened: ReturnType<typeof openReplica>;
+    let opened: InlineReplica | BftReplica | OpenRefused;
     try {
       opened = this.#openOver(process);
     } catch (cause) {
@@ -275,77 +303,103 @@ export class SimReplica {
     this.#isFounded = true;
     this.lacksVersion = undefined;
     this.#opened = opened;
-    if (this.#raft !== undefined && !this.isStale) this.#parts.judge.onRestart(this.id, this.#raft, opened.state);
-    this.#raft = opened.state;
     const { recovered } = opened.log;
-    trace.add(
-      this.id,
-      `runs with ${recovered.lastIndex} entries of terms up to ${recovered.hardState.term}${damageText(recovered.damaged.length)}`,
-    );
+    if ("state" in opened) {
+      if (this.#raft !== undefined && !this.isStale) this.#parts.judge.onRestart(this.id, this.#raft, opened.state);
+      this.#raft = opened.state;
+      trace.add(
+        this.id,
+        `runs with ${recovered.lastIndex} entries of terms up to ${recovered.hardState.term}${damageText(recovered.damaged.length)}`,
+      );
+    } else {
+      const { driver } = opened.core.engine;
+      this.#bft = driver;
+      trace.add(this.id, `runs with ${recovered.lastIndex} records in view ${driver.state.view}`);
+    }
     if (opened.loaded !== undefined) markers.reach("a replica started from a checkpoint");
     if (recovered.damaged.length > 0) markers.reach("a replica started with damaged entries");
     network.listen(process, this.#member.peer, (connect) => opened.core.engine.acceptPeer(connect));
     network.listen(process, this.#member.client, (connect) => opened.core.acceptClient(connect));
   }
 
-  #openOver(process: SimProcess): ReturnType<typeof openReplica> {
-    const { scheduler, network, disk, judge, members, clusterId, limits, markers, trace } = this.#parts;
+  #openOver(process: SimProcess): InlineReplica | BftReplica | OpenRefused {
+    const { scheduler, network, disk, byzantine } = this.#parts;
     const draw = new Draw(scheduler.random(`entropy ${process.name}`));
-    return openReplica(
-      this.machine,
-      {
-        id: this.id,
-        clusterId,
-        dataDir,
-        members,
-        bootstrap: !this.#isFounded && !this.#joins,
-        join: this.#joins,
-        limits,
-        executed: (entry, executed) => {
-          const { executor } = this.#opened ?? {};
-          if (entry.kind === "time") markers.reach("an entry only moved the time");
-          if (executor !== undefined) judge.onExecuted(this.id, entry, executed, executor);
-        },
-        forbidden: (use) => this.#parts.threw(this.id, new RuleBroken("V25", describeUse(use))),
-      },
-      {
-        clock: process.clock,
-        disk: disk.attach(process),
-        network: network.attach(process, this.id),
-        hash: simHash,
-        entropy: { bytes: (count) => Uint8Array.from({ length: count }, () => draw.between(0, 255)) },
-      },
-      {
-        roleChanged: (role) => this.#onRole(role),
-        healthChanged: (health) => this.#onHealth(health),
-        found: (finding) => {
-          const { index, kind, differing } = finding;
-          trace.add(this.id, `finds at ${index}: ${kind} ${differing.join(", ")}`);
-          this.#parts.found(this.id, finding);
-        },
-        quarantineChanged: (state) => {
-          trace.add(this.id, `is ${state}`);
-          if (state === "rebuilding") this.#parts.setAside(this.id);
-        },
-        broken: (reason) => this.#onBroken(process, reason),
-        peerChanged: (peer, isConnected, cause) => {
-          this.#parts.trace.addOften(this.id, 1, () => (isConnected ? `hears ${peer}` : `has lost ${peer}: ${cause}`));
-          if (!isConnected && cause === "closed by this side") markers.reach("a link was given up as silent");
-        },
-        dropped: (reason, detail) => {
-          this.#parts.trace.addOften(this.id, 2, () => `drops ${reason}: ${detail}`);
-        },
-      },
-    );
+    const options = this.#openOptions();
+    const observer = this.#observer(process);
+    const ports: ReplicaPorts = {
+      clock: process.clock,
+      disk: disk.attach(process),
+      network: network.attach(process, this.id),
+      hash: simHash,
+      entropy: { bytes: (count) => Uint8Array.from({ length: count }, () => draw.between(0, 255)) },
+    };
+    if (byzantine === undefined) return openReplica(this.machine, options, ports, observer);
+    const state = (): BftState | undefined => (this.#process === process ? this.bft : undefined);
+    const spoken = byzantine.optionsFor({ id: this.id, process, state });
+    return openBftReplica(this.machine, { ...options, ...spoken }, ports, observer);
   }
 
-  #onRole({ role, term, leader }: RoleView): void {
+  #openOptions(): OpenReplicaOptions {
+    const { judge, members, clusterId, limits, markers } = this.#parts;
+    return {
+      id: this.id,
+      clusterId,
+      dataDir,
+      members,
+      bootstrap: !this.#isFounded && !this.#joins,
+      join: this.#joins,
+      limits,
+      executed: (entry, executed) => {
+        const { executor } = this.#opened ?? {};
+        if (entry.kind === "time") markers.reach("an entry only moved the time");
+        if (executor !== undefined) judge.onExecuted(this.id, entry, executed, executor);
+      },
+      forbidden: (use) => this.#parts.threw(this.id, new RuleBroken("V25", describeUse(use))),
+    };
+  }
+
+  #observer(process: SimProcess): ReplicaObserver {
+    const { markers, trace } = this.#parts;
+    return {
+      roleChanged: (role) => this.#onRole(role),
+      healthChanged: (health) => this.#onHealth(health),
+      found: (finding) => {
+        const { index, kind, differing } = finding;
+        trace.add(this.id, `finds at ${index}: ${kind} ${differing.join(", ")}`);
+        this.#parts.found(this.id, finding);
+      },
+      quarantineChanged: (state) => {
+        trace.add(this.id, `is ${state}`);
+        if (state === "rebuilding") this.#parts.setAside(this.id);
+      },
+      broken: (reason) => this.#onBroken(process, reason),
+      peerChanged: (peer, isConnected, cause) => {
+        this.#parts.trace.addOften(this.id, 1, () => (isConnected ? `hears ${peer}` : `has lost ${peer}: ${cause}`));
+        if (!isConnected && cause === "closed by this side") markers.reach("a link was given up as silent");
+      },
+      dropped: (reason, detail) => {
+        this.#parts.trace.addOften(this.id, 2, () => `drops ${reason}: ${detail}`);
+      },
+    };
+  }
+
+  #onRole({ role, term, view, leader }: RoleView): void {
+    if (view !== undefined) return this.#onView(view, role, leader);
     this.#parts.trace.add(
       this.id,
       role === "leader"
         ? `leads term ${term}`
         : `is ${role} in term ${term}${leader === undefined ? "" : ` under ${leader}`}`,
     );
+  }
+
+  #onView(view: View, role: RoleView["role"], leader: ReplicaId | undefined): void {
+    const { trace, byzantine, markers } = this.#parts;
+    const what = role === "candidate" ? `asks for view ${view}` : `is in view ${view} under ${leader}`;
+    trace.add(this.id, role === "leader" ? `is primary of view ${view}` : what);
+    if (role === "candidate") markers.reach("a view was left");
+    else if (byzantine?.isFaulty(this.id) === false) byzantine.views.add(view);
   }
 
   #onHealth({ full, stalled, resigned }: EngineHealth): void {

@@ -5,9 +5,10 @@
  * Owns: the phases and what a run answers. Leaves to others: the plan, the world, the faults, the rules. Called by users
  * (`quorate/sim`), by the `quorate sim` command, by tests.
  */
+import type { FaultModel } from "../api/config.js";
 import type { LowLevelMachine } from "../api/low-level.js";
 import { newestConfiguration } from "../consensus/raft/configuration.js";
-import { memberOf } from "../model/membership.js";
+import { byzantineQuorumOf, memberOf } from "../model/membership.js";
 import type { Flip } from "./checkers/memory-judge.js";
 import { must, type Violation } from "./checkers/violation.js";
 import { readFaults, type FaultKind } from "./faults.js";
@@ -25,7 +26,9 @@ import { World } from "./world.js";
 export interface SimulateOptions<M extends LowLevelMachine = LowLevelMachine> {
   /** One seed is one run: whole, from 0. */
   readonly seed: number;
-  /** 1 to 7. Default 3. */
+  /** What replicas are expected to do wrong, as `faults` of a replica's configuration. Default "crash". */
+  readonly model?: FaultModel | undefined;
+  /** 1 to 7, and from 4 where they may lie. Default 3, or 4. */
   readonly replicas?: number | undefined;
   /** Default 4. */
   readonly clients?: number | undefined;
@@ -103,16 +106,19 @@ export interface RunOptions {
 }
 
 export function planOf(options: Omit<SimulateOptions, "workload">): Plan {
-  const { seed, replicas = 3, clients = 4, operations = 1_000, faults = "all" } = options;
-  const kinds = readFaults(faults);
+  const { seed, model = "crash", clients = 4, operations = 1_000, faults = "all" } = options;
+  const replicasMin = model === "crash" ? 1 : 4;
+  const { replicas = Math.max(3, replicasMin) } = options;
+  const kinds = readFaults(faults, model);
   if (typeof kinds === "string") throw new RangeError(kinds);
   checkCount("seed", seed, 0, Number.MAX_SAFE_INTEGER);
-  checkCount("replicas", replicas, 1, 7);
+  checkCount("replicas", replicas, replicasMin, 7);
   checkCount("clients", clients, 1, 100);
   checkCount("operations", operations, 1, 1_000_000);
   if (options.untilMs !== undefined) checkCount("untilMs", options.untilMs, 1, 86_400_000);
   return drawPlan({
     seed,
+    model,
     replicas,
     clients,
     operations,
@@ -147,6 +153,8 @@ export function runPlan(options: RunOptions): SimulationResult {
 /** Healed replicas have this long to serve, in the longest election time-outs, and beside it for clients' back-off. */
 const healTimeouts = 20;
 const healMsMin = 40_000;
+/** So many views in a row may bring nothing: their primaries lie, or correct replicas must first meet in one. */
+const healViews = 10;
 
 /**
  * From here on a core of replicas has good disks, good clocks and a good network; whatever is lost for good stays lost, and others may
@@ -166,16 +174,22 @@ function heal(world: World, nemesis: Nemesis): void {
     replica.resume();
     replica.process?.setClock({ rate: 1, wallOffsetMs: 0 });
     replica.start();
-    if (!core.includes(replica) && !replica.isStale) leaveBroken(world, replica);
+    const isLiar = world.byzantine?.isFaulty(replica.id) === true;
+    if (!core.includes(replica) && !replica.isStale && !isLiar) leaveBroken(world, replica);
   }
   world.operationsLeft = plan.clients * 5;
-  const deadline = scheduler.now + healMsMin + healTimeouts * plan.limits.raft.electionTimeoutMsMax;
+  const { raft, byzantine } = plan.limits;
+  const patienceMs =
+    world.byzantine === undefined ? healTimeouts * raft.electionTimeoutMsMax : healViews * byzantine.requestMsMax;
+  const deadline = scheduler.now + healMsMin + patienceMs;
   let end: number | undefined;
   // Not before everybody has asked once more, so that this phase shows something.
   while (world.violation === undefined && scheduler.now < deadline) {
     world.runUntil(scheduler.now + 20);
     const isBusy = world.operationsLeft > 0 || world.outstanding > 0 || world.memory?.isBusy === true;
-    if (isBusy || !isSettled(world, core) || !isLastVersionActive(world, core)) continue;
+    if (isBusy) continue;
+    const settledAt = end ?? world.order.decided.length;
+    if (!isSettled(world, core, settledAt) || !isLastVersionActive(world, core)) continue;
     // Entries may go on for ever, by time alone: so followers need only reach the end as it was.
     end ??= world.order.decided.length;
     const reached = end;
@@ -232,10 +246,16 @@ function leaveBroken(world: World, replica: SimReplica): void {
  * are down.
  */
 function chooseCore(world: World): readonly SimReplica[] {
-  const alive = world.replicas.filter(({ lostBecause, isStale }) => lostBecause === undefined && !isStale);
+  const { byzantine } = world;
+  const alive = world.replicas.filter(
+    ({ id, lostBecause, isStale }) => lostBecause === undefined && !isStale && byzantine?.isFaulty(id) !== true,
+  );
+  if (byzantine !== undefined && byzantine.faulty > 0) return alive;
   if (world.spoiled.size > 0 || world.plan.spares > 0 || world.memory !== undefined) return alive;
   const draw = world.draw("core");
-  const size = draw.between(Math.floor(world.replicas.length / 2) + 1, world.replicas.length);
+  const least =
+    byzantine === undefined ? Math.floor(world.replicas.length / 2) + 1 : byzantineQuorumOf(world.replicas.length);
+  const size = draw.between(least, world.replicas.length);
   const first = draw.between(0, alive.length - 1);
   const order = [...alive.slice(first), ...alive.slice(0, first)];
   // Often it is the leader that is left broken: the others must notice.
@@ -246,8 +266,13 @@ function chooseCore(world: World): readonly SimReplica[] {
 }
 
 /** One leads, and all have executed all; if somebody else leads (a leader that some still hear stays), all whom it reaches. */
-function isSettled(world: World, core: readonly SimReplica[]): boolean {
+function isSettled(world: World, core: readonly SimReplica[], end: number): boolean {
   const { leader } = world;
+  // Under PBFT entries go on for ever, since reads are ordered.
+  if (world.byzantine !== undefined)
+    return core.every(
+      ({ opened, lostBecause }) => lostBecause !== undefined || (opened?.executor.executedIndex ?? 0) >= end,
+    );
   const last = leader?.raft?.log.lastIndex;
   if (leader?.raft === undefined || last === undefined) return false;
   const { membership } = newestConfiguration(leader.raft);
@@ -276,9 +301,13 @@ function isLevel({ opened, lostBecause }: SimReplica, last: number): boolean {
 
 function describeStuck(world: World, core: readonly SimReplica[]): string {
   const leader = world.leader?.id;
-  const replicas = core.map(({ id, opened, raft }) => {
+  const replicas = core.map(({ id, opened, raft, bft }) => {
     const { executor } = opened ?? {};
-    return `${id} ${executor === undefined ? "is down" : `has executed ${executor.executedIndex} of ${raft?.log.lastIndex} entries`}`;
+    if (executor === undefined) return `${id} is down`;
+    const of =
+      raft?.log.lastIndex ??
+      `${bft?.committed} in view ${bft?.view}${bft?.isChanging === true ? ", which has not begun" : ""}`;
+    return `${id} has executed ${executor.executedIndex} of ${of}${raft === undefined ? "" : " entries"}`;
   });
   return `${leader === undefined ? "nobody leads" : `${leader} leads`}, ${world.outstanding} operations are unanswered and ${world.operationsLeft} not asked, events are followed up to ${world.clients.map(({ followedTo }) => followedTo).join(", ")}; ${replicas.join(", ")}`;
 }
@@ -312,12 +341,13 @@ function resultOf(options: RunOptions, world: World, nemesis: Nemesis): Simulati
     events: world.scheduler.eventCount,
     operations,
     entries: world.order.decided.length,
-    terms: world.order.terms,
+    terms: world.byzantine?.views.size ?? world.order.terms,
     faults: {
       ...nemesis.counts,
       loss: network.statistics.lost,
       duplication: network.statistics.duplicated,
       reordering: network.statistics.reordered,
+      ...world.byzantine?.counts,
     },
     markers: [...world.markers.reached].sort(),
     trace: world.trace.lines,

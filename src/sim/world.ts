@@ -8,8 +8,9 @@ import type { Limits } from "../api/config.js";
 import type { LowLevelMachine } from "../api/low-level.js";
 import { Executor } from "../execution/executor.js";
 import type { ReplicaId } from "../model/ids.js";
-import type { Member } from "../model/membership.js";
+import { liarsMaxOf, type Member } from "../model/membership.js";
 import { InvariantViolation } from "../base/invariant.js";
+import { ByzantineSide } from "./byzantine.js";
 import { checkCopies } from "./checkers/copies.js";
 import { checkQueues } from "./checkers/queues.js";
 import { checkStalls } from "./checkers/stalls.js";
@@ -64,6 +65,8 @@ export class World {
   readonly events: EventJudge;
   /** If memory fails in this run. */
   readonly memory: MemoryJudge | undefined;
+  /** If replicas may lie. */
+  readonly byzantine: ByzantineSide | undefined;
   readonly markers = new Markers();
   /** Hosts whose disk somebody has damaged: only of these a start may be refused. */
   readonly spoiled = new Set<string>();
@@ -93,7 +96,10 @@ export class World {
       reference === undefined
         ? undefined
         : new MemoryJudge(replicas, { now, boundMs: memoryBoundOf(plan.limits), reference });
-    this.order = new OrderJudge(replicas, { now, memory: this.memory, reference });
+    this.byzantine = this.#byzantineSide(founders);
+    const isExcused = (id: ReplicaId): boolean =>
+      this.memory?.isExcused(id) === true || this.byzantine?.isFaulty(id) === true;
+    this.order = new OrderJudge(replicas, { now, isExcused, reference });
     const [slowestClock] = clockRatesOf(plan.limits.lease);
     this.judge = new ClientJudge(this.order, slowestClock, this.memory);
     this.events = new EventJudge(machine.eventNames ?? [], this.memory);
@@ -106,7 +112,8 @@ export class World {
       markers: this.markers,
       draw: this.draw("operator"),
       spoiled: this.spoiled,
-      isStory: plan.faults.length === 0,
+      // Nobody can be replaced where replicas may lie: members are fixed.
+      isStory: plan.faults.length === 0 || plan.model === "byzantine",
       leader: () => this.leader,
       attempt: (run) => this.attempt("operator", run),
     });
@@ -123,7 +130,8 @@ export class World {
 
   /** Replicas that may be lost for good while safety and progress are demanded. */
   get tolerated(): number {
-    return Math.floor((this.plan.replicas - 1) / 2);
+    const { replicas } = this.plan;
+    return this.byzantine === undefined ? Math.floor((replicas - 1) / 2) : liarsMaxOf(replicas);
   }
 
   get outstanding(): number {
@@ -132,7 +140,7 @@ export class World {
 
   get leader(): SimReplica | undefined {
     const leading = this.replicas.filter((replica) => replica.isLeading);
-    return leading.sort((left, right) => (right.raft?.term ?? 0) - (left.raft?.term ?? 0))[0];
+    return leading.sort((left, right) => right.leads - left.leads)[0];
   }
 
   /** Looks at every queue and every leader now and then (rules V13 and V24). */
@@ -140,14 +148,14 @@ export class World {
     this.scheduler.after(queueCheckMs, () => {
       this.#watchQueues();
       this.attempt("simulator", () => {
-        for (const { id, opened, lacksVersion } of this.replicas) {
+        for (const { id, opened, raft, lacksVersion } of this.replicas) {
           // One that is added runs what it was given: nobody waits for it. And a story may go back on purpose.
           const isForced = this.plan.spares > 0 || !this.plan.faults.some(({ kind }) => kind === "upgrade");
           must(lacksVersion === undefined || isForced, "V28", () => `${id}: ${lacksVersion}`);
           if (opened === undefined) continue;
-          checkQueues(id, opened, this.plan.limits);
+          checkQueues(id, opened, raft, this.plan);
           checkCopies(id, opened, this.replicas);
-          checkStalls(id, opened);
+          if (raft !== undefined) checkStalls(id, raft);
         }
       });
     });
@@ -159,6 +167,12 @@ export class World {
       this.#watchMemory(memory);
       this.attempt("simulator", () => memory.look());
     });
+  }
+
+  #byzantineSide(members: readonly Member[]): ByzantineSide | undefined {
+    const { scheduler, trace, markers, plan } = this;
+    if (plan.model !== "byzantine") return undefined;
+    return new ByzantineSide({ scheduler, trace, markers, clusterId, members, lies: plan.lies, limits: plan.limits });
   }
 
   /** What the order alone says, where a replica's memory cannot be believed. */
@@ -250,6 +264,7 @@ export class World {
         this.#threw(id, new RuleBroken("V15", `${code}: ${message}`));
       },
       markers,
+      byzantine: this.byzantine,
       setAside: (id) => this.memory?.setAside(id),
       found: (id, finding) => this.memory?.found(id, finding),
       ended: (id) => {
@@ -259,7 +274,7 @@ export class World {
   }
 
   #client(id: string, endpoints: readonly string[], workload: PlainWorkload): SimClient {
-    const { scheduler, network, trace, judge, events, machine, markers, plan } = this;
+    const { scheduler, network, trace, judge, events, machine, markers, plan, memory, byzantine } = this;
     const { clientLimits: limits, paceMs, outstandingMax, timeoutMsMax, turnMsMax } = plan;
     return new SimClient(id, {
       scheduler,
@@ -274,7 +289,10 @@ export class World {
       clusterId,
       limits,
       // Half of them where memory fails: the others are told what one replica has.
-      isVoting: this.memory !== undefined && new Draw(scheduler.random(`votes ${id}`)).chance(0.5),
+      isVoting:
+        byzantine !== undefined || (memory !== undefined && new Draw(scheduler.random(`votes ${id}`)).chance(0.5)),
+      signer: byzantine?.clientSigner(id),
+      isBelieved: (address) => byzantine?.isFaulty(address.split(":")[0] ?? "") !== true,
       paceMs,
       outstandingMax,
       timeoutMsMax,
@@ -288,10 +306,10 @@ export class World {
     });
   }
 
-  /** Its memory is wrong, and it has noticed that by itself: it ends, as any that breaks an invariant, and starts anew. */
-  #stopsItself(who: ReplicaId, memory: MemoryJudge, cause: unknown): void {
+  /** Its memory is wrong, or it lies, and it has noticed that by itself: it ends, as any that breaks an invariant, and starts anew. */
+  #stopsItself(who: ReplicaId, cause: unknown): void {
     this.trace.add(who, `has failed: ${describeThrown(cause)}`);
-    memory.stopped(who);
+    this.memory?.stopped(who);
     const replica = this.replicas.find(({ id }) => id === who);
     replica?.kill();
     this.scheduler.after(restartMs, () => replica?.start());
@@ -300,7 +318,8 @@ export class World {
   #threw(who: string, cause: unknown): void {
     if (cause instanceof WorkloadFailed) throw cause;
     if (this.violation !== undefined) return;
-    if (this.memory?.isExcused(who) === true) return this.#stopsItself(who, this.memory, cause);
+    if (this.memory?.isExcused(who) === true || this.byzantine?.isFaulty(who) === true)
+      return this.#stopsItself(who, cause);
     const rule = cause instanceof RuleBroken ? cause.rule : "V1";
     const fact = cause instanceof RuleBroken ? cause.message : `${who}: ${describeThrown(cause)}`;
     this.violation = { rule, claim: rules[rule], fact, at: this.scheduler.now };

@@ -1,7 +1,7 @@
 /** Each named Byzantine behaviour, alone and with another, as primary and as backup: it deceives nobody and stops nothing. */
 import { describe, expect, test } from "vitest";
 import { BftCluster } from "../../test-support/bft-cluster.js";
-import { liarNamed, liars } from "../../test-support/bft-liars.js";
+import { liarNamed, liars } from "../../src/sim/liars/named.js";
 import { runNamed, underLoad } from "../../test-support/bft-runs.js";
 
 test("there are at least forty, each with a name of its own", () => {

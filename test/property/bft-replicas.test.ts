@@ -4,7 +4,7 @@
  */
 import { expect, test } from "vitest";
 import { nextBetween, randomStream } from "../../src/base/random.js";
-import { liarNamed } from "../../test-support/bft-liars.js";
+import { liarNamed } from "../../src/sim/liars/named.js";
 import { BftGroup } from "../../test-support/bft-group.js";
 
 const ids = ["a", "b", "c", "d"];

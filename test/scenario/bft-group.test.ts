@@ -3,8 +3,8 @@ import { expect, test } from "vitest";
 import { encodeUtf8 } from "../../src/base/bytes.js";
 import { BftGroup } from "../../test-support/bft-group.js";
 import { nullBatch } from "../../src/consensus/bft/messages.js";
-import type { Liar } from "../../test-support/bft-cluster.js";
-import { liarNamed } from "../../test-support/bft-liars.js";
+import type { Liar } from "../../src/sim/liars/liar.js";
+import { liarNamed } from "../../src/sim/liars/named.js";
 import { tally } from "../../test-support/tally-machine.js";
 
 const ids = ["a", "b", "c", "d"];

@@ -16,6 +16,7 @@ function optionsOf(line: string): SimulateOptions {
   );
   return {
     seed: Number(given.get("seed")),
+    model: given.get("model") === "byzantine" ? "byzantine" : "crash",
     replicas: Number(given.get("replicas")),
     operations: Number(given.get("operations")),
     faults: given.get("faults")?.split(",") ?? "all",
@@ -40,6 +41,19 @@ describe("seeds of this suite", () => {
     simulateStandard({ seed, replicas, operations: 300 }).assertCorrect();
   });
 
+  const lying = [
+    ...[1, 2, 3].map((seed) => ({ seed, replicas: 4, faults: "all" as const })),
+    ...[4, 5, 6].map((seed) => ({ seed, replicas: 4, faults: ["lies"] })),
+    { seed: 7, replicas: 7, faults: ["lies", "crash", "network"] },
+  ];
+  test.each(lying)(
+    "seed $seed with $replicas replicas that may lie ($faults) breaks no rule",
+    { timeout: 120_000 },
+    (options) => {
+      simulateStandard({ ...options, model: "byzantine", operations: 150 }).assertCorrect();
+    },
+  );
+
   test("the same seed is the same run, and another seed is another", () => {
     const options = { replicas: 3, operations: 150 };
     const first = simulateStandard({ ...options, seed: 4 });
@@ -51,6 +65,14 @@ describe("seeds of this suite", () => {
     expect(other.traceHash).not.toBe(first.traceHash);
     expect(first.trace).toEqual([]);
     expect(again.trace.length).toBeGreaterThan(100);
+  });
+
+  test("the same holds where replicas lie", () => {
+    const options = { model: "byzantine", seed: 8, operations: 60 } as const;
+    const first = simulateStandard(options);
+
+    expect(simulateStandard(options).traceHash).toBe(first.traceHash);
+    expect(simulateStandard({ ...options, seed: 9 }).traceHash).not.toBe(first.traceHash);
   });
 
   test("without faults every command and query of the standard machine is answered, most of them well", () => {

@@ -10,7 +10,7 @@ import { paintFor, renderTable, type Cell } from "../paint.js";
 import { plantTree } from "./planted-tree.js";
 import { Pool } from "./pool.js";
 import { openProgress, silentProgress, type Progress } from "../progress.js";
-import { usualShape, type GivenShape, type Shape } from "./setting.js";
+import { usualShapeOf, type GivenShape, type Shape } from "./setting.js";
 import type { Ran } from "./tasks.js";
 
 export interface PlantedOptions {
@@ -35,7 +35,7 @@ export interface Hunted {
 }
 
 export function shapeFor({ options }: PlantedBug, given: GivenShape): Shape {
-  return { ...usualShape, ...options, ...given };
+  return { ...usualShapeOf(given.model ?? options?.model), ...options, ...given };
 }
 
 /** So many of them, spread evenly. */

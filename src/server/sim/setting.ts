@@ -4,9 +4,11 @@
  * Owns: the usual shape, the text of the command, durations. Leaves to others: flags (`commands/sim.ts`), drawing a plan
  * (`sim/plan.ts`). Called by everything in `server/sim/`.
  */
+import { defaultFaultModel, type FaultModel } from "../../api/config.js";
 import { cutText, type Cut } from "../../sim/shrink.js";
 
 export interface Shape {
+  readonly model: FaultModel;
   readonly replicas: number;
   readonly clients: number;
   readonly operations: number;
@@ -17,7 +19,9 @@ export interface Shape {
 /** Those flags that were given. */
 export type GivenShape = Partial<Shape>;
 
-export const usualShape: Shape = { replicas: 3, clients: 4, operations: 500, faults: "all" };
+export function usualShapeOf(model: FaultModel = defaultFaultModel): Shape {
+  return { model, replicas: model === "crash" ? 3 : 4, clients: 4, operations: 500, faults: "all" };
+}
 
 /** A machine's module: the path that was given, and one that can be imported. */
 export interface MachineFile {
@@ -38,6 +42,7 @@ export function commandOf({ shape, machine, planted }: Setting, seed: number, cu
   const words = ["quorate sim"];
   if (planted !== undefined) words.push(`--planted ${planted}`);
   if (machine !== undefined) words.push(`--machine ${quoted(machine.given)}`);
+  if (shape.model !== defaultFaultModel) words.push(`--model ${shape.model}`);
   words.push(`--seed ${seed}`, `--replicas ${shape.replicas}`, `--clients ${shape.clients}`);
   words.push(`--operations ${shape.operations}`, `--faults ${faultsText(shape)}`);
   if (shape.untilMs !== undefined) words.push(`--until ${shape.untilMs}ms`);

@@ -118,7 +118,7 @@ export class ClientJudge {
    */
   replay(parts: ExecutorParts, look: (executor: Executor, index: LogIndex) => void): void {
     const executor = new Executor(parts);
-    const reports = new ReportTable();
+    const reports = new ReportTable(parts.reportRules);
     for (const { entry } of this.#order.decided) {
       for (const skipped of reports.look(entry, executor.configuration)) executor.hold(skipped, true);
     }

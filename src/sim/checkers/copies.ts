@@ -4,11 +4,11 @@
  * Owns: what is looked at. Called by `world.ts`, now and then.
  */
 import type { ReplicaId } from "../../model/ids.js";
-import type { InlineReplica } from "../../replica/open-replica.js";
+import type { SimOpened } from "../opened.js";
 import type { SimReplica } from "../sim-replica.js";
 import { must } from "./violation.js";
 
-export function checkCopies(id: ReplicaId, { core }: InlineReplica, replicas: readonly SimReplica[]): void {
+export function checkCopies(id: ReplicaId, { core }: SimOpened, replicas: readonly SimReplica[]): void {
   for (const { id: other, copy } of replicas) {
     if (copy?.name === undefined) continue;
     const heard = core.engine.lives.get(other)?.process;

@@ -8,7 +8,7 @@ import { equalBytes } from "../../base/bytes.js";
 import type { Executor } from "../../execution/executor.js";
 import type { AuditedPosition } from "../../model/audit.js";
 import type { ReplicaId } from "../../model/ids.js";
-import type { InlineReplica } from "../../replica/open-replica.js";
+import type { SimOpened } from "../opened.js";
 import type { MemoryTarget } from "../memory-faults.js";
 import { must } from "./violation.js";
 
@@ -29,7 +29,7 @@ export interface Flip {
 
 interface Looked {
   readonly id: ReplicaId;
-  readonly opened: InlineReplica | undefined;
+  readonly opened: SimOpened | undefined;
 }
 
 /** An answer may be on its way for so long. */

@@ -15,7 +15,6 @@ import type { LogIndex, ReplicaId } from "../../model/ids.js";
 import { voterSetsOf } from "../../model/membership.js";
 import type { Reply } from "../../model/request.js";
 import { equalExecuted, equalPlain } from "./equal.js";
-import type { MemoryJudge } from "./memory-judge.js";
 import { must } from "./violation.js";
 
 /** What the judge may see of a replica, dead or alive: of a dead one, as it was last. */
@@ -43,7 +42,8 @@ export interface Position {
 
 export interface OrderJudgeParts {
   readonly now: () => number;
-  readonly memory: Pick<MemoryJudge, "isExcused"> | undefined;
+  /** What this one executes is no measure: its memory is wrong, or it may lie. */
+  readonly isExcused: (id: ReplicaId) => boolean;
   readonly reference: Executor | undefined;
 }
 
@@ -75,15 +75,15 @@ export class OrderJudge {
   readonly #digests = new Map<number, { readonly digest: string; readonly by: ReplicaId }>();
   readonly #replicas: readonly Watched[];
   readonly #now: () => number;
-  readonly #memory: Pick<MemoryJudge, "isExcused"> | undefined;
+  readonly #isExcused: (id: ReplicaId) => boolean;
   readonly #reference: Executor | undefined;
   #digestsCompared = 0;
 
   /** Where memory fails, what is right is what `reference` makes of the order, and not what the first replica does. */
-  constructor(replicas: readonly Watched[], { now, memory, reference }: OrderJudgeParts) {
+  constructor(replicas: readonly Watched[], { now, isExcused, reference }: OrderJudgeParts) {
     this.#replicas = replicas;
     this.#now = now;
-    this.#memory = memory;
+    this.#isExcused = isExcused;
     this.#reference = reference;
   }
 
@@ -102,7 +102,9 @@ export class OrderJudge {
 
   onExecuted(by: ReplicaId, entry: Entry, executed: readonly Executed[], executor: Executing): void {
     const known = this.decided[entry.index - 1];
-    const isExcused = this.#memory?.isExcused(by) === true;
+    const isExcused = this.#isExcused(by);
+    // Only a correct replica's execution shows that something is decided.
+    if (isExcused && this.#reference === undefined) return;
     if (known === undefined) this.#decide(by, entry, this.#reference?.execute(entry) ?? executed);
     const decided = this.decided[entry.index - 1];
     if (decided?.executed !== executed && decided !== undefined && !isExcused)

@@ -3,17 +3,21 @@
  *
  * Owns: which queues, and the slack that a limit leaves by design (one message beyond it). Called by the world now and then.
  */
-import type { Limits } from "../../api/config.js";
 import { waitingReadsMax } from "../../consensus/raft/reads.js";
-import type { InlineReplica } from "../../replica/open-replica.js";
+import type { RaftState } from "../../consensus/raft/state.js";
+import type { SimOpened } from "../opened.js";
+import type { Plan } from "../plan.js";
 import { must } from "./violation.js";
 
-export function checkQueues(id: string, { core, state }: InlineReplica, limits: Limits): void {
-  const { admission, raft } = limits;
+export function checkQueues(id: string, { core }: SimOpened, state: RaftState | undefined, plan: Plan): void {
+  const { admission, raft } = plan.limits;
+  // What was signed together is taken together.
+  const bundle = state === undefined ? plan.clientLimits.inFlightMax : 0;
   const within = (what: string, count: number, limit: number): void => {
     must(count <= limit, "V13", () => `${id} holds ${count} ${what}, and the limit is ${limit}`);
   };
-  within("requests and queries of clients", core.pending, admission.waitingMax + admission.queriesMax);
+  within("requests and queries of clients", core.pending, admission.waitingMax + admission.queriesMax + bundle);
+  if (state === undefined) return;
   within("forwarded barriers", state.forwarded.size, waitingReadsMax);
   if (state.role.kind !== "leader") return;
   within("waiting barriers", state.role.waitingReads.length, waitingReadsMax);

@@ -4,10 +4,10 @@
  * Owns: what the bound is made of. By the replica's own clock and ticks: a process that is not run can resign nothing. Called by the world
  * now and then.
  */
-import type { InlineReplica } from "../../replica/open-replica.js";
+import type { RaftState } from "../../consensus/raft/state.js";
 import { must } from "./violation.js";
 
-export function checkStalls(id: string, { state }: InlineReplica): void {
+export function checkStalls(id: string, state: RaftState): void {
   const { role, writes, settings, lastTick, voters } = state;
   const oldest = writes.pending[0];
   if (role.kind !== "leader" || oldest === undefined || voters.length === 1) return;

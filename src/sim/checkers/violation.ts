@@ -1,7 +1,7 @@
 /**
  * A broken rule: what the whole system promises and a run has shown to be false.
  *
- * Owns: the rules of the simulator (V1 to V28) and the exception that ends a run. Rules of single parts have numbers of their own
+ * Owns: the rules of the simulator (V1 to V30) and the exception that ends a run. Rules of single parts have numbers of their own
  * (docs/internals/invariants.md); breaking one of those is V1 here. Thrown by checkers, caught by `world.ts`.
  */
 export const rules = {
@@ -33,6 +33,8 @@ export const rules = {
   V26: "replicas whose memory is intact agree at every position that is compared",
   V27: "a flipped bit is found within its bound, its replica alone is named, and is well again",
   V28: "no version starts before every replica can run it",
+  V29: "nobody is accused but who has said two things that contradict each other, and no correct replica",
+  V30: "what a correct replica has said it never contradicts, however often it restarts",
 } as const;
 
 export type Rule = keyof typeof rules;

@@ -33,7 +33,11 @@ describe("the table of planted bugs", () => {
     const ids = plantedBugs.map(({ id }) => id);
 
     expect(new Set(ids).size).toBe(ids.length);
-    expect(plantedBugs.map(({ options }) => readFaults(options?.faults ?? "all")).filter(isSentence)).toEqual([]);
+    expect(
+      plantedBugs
+        .map(({ options }) => readFaults(options?.faults ?? "all", options?.model ?? "crash"))
+        .filter(isSentence),
+    ).toEqual([]);
   });
 
   test("is known to nobody but the command that plants them", () => {

@@ -14,7 +14,13 @@ test("a sample is spread evenly, and never has more than there are", () => {
 test("a bug's own options go before the usual ones, and those given before both", () => {
   const bug = { id: "X1", hazard: "", file: "", from: "", to: "", options: { replicas: 5, faults: ["disk"] } };
 
-  expect(shapeFor(bug, { replicas: 1 })).toEqual({ replicas: 1, clients: 4, operations: 500, faults: ["disk"] });
+  expect(shapeFor(bug, { replicas: 1 })).toEqual({
+    model: "crash",
+    replicas: 1,
+    clients: 4,
+    operations: 500,
+    faults: ["disk"],
+  });
 });
 
 test("the median is over the bugs that were found", () => {

@@ -1,12 +1,19 @@
 /** What a report prints runs the same plan again. */
 import { expect, test } from "vitest";
-import { commandOf, readDuration, usualShape } from "../../../../src/server/sim/setting.js";
+import { commandOf, readDuration, usualShapeOf, type Shape } from "../../../../src/server/sim/setting.js";
 
 test("the command names every option that shaped the plan, and the cut", () => {
-  expect(commandOf({ shape: usualShape }, 17, {})).toBe(
+  expect(commandOf({ shape: usualShapeOf() }, 17, {})).toBe(
     "quorate sim --seed 17 --replicas 3 --clients 4 --operations 500 --faults all",
   );
-  const shape = { replicas: 5, clients: 2, operations: 10, faults: ["disk", "kill"], untilMs: 1_500 };
+  const shape: Shape = {
+    model: "crash",
+    replicas: 5,
+    clients: 2,
+    operations: 10,
+    faults: ["disk", "kill"],
+    untilMs: 1_500,
+  };
   const machine = { given: "it's mine.ts", prepared: "/tmp/a.js" };
 
   expect(commandOf({ shape, machine, planted: "R8" }, 3, { operations: 2, faults: [4, 9] })).toBe(

@@ -3,11 +3,11 @@ import { expect, test } from "vitest";
 import { simulateStandard } from "../../../../src/sim/simulate.js";
 import { paintFor } from "../../../../src/server/paint.js";
 import { renderFailed, renderFailure, renderTally } from "../../../../src/server/sim/report-text.js";
-import { usualShape, type Setting } from "../../../../src/server/sim/setting.js";
+import { usualShapeOf, type Setting } from "../../../../src/server/sim/setting.js";
 import { Tally, tallyAsJson } from "../../../../src/server/sim/tally.js";
 import type { Ran } from "../../../../src/server/sim/tasks.js";
 
-const setting: Setting = { shape: { ...usualShape, operations: 10 } };
+const setting: Setting = { shape: { ...usualShapeOf(), operations: 10 } };
 const plain = paintFor(false, {});
 
 const run = (seed: number): Ran => {

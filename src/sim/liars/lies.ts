@@ -1,9 +1,9 @@
 /**
  * The means of liars: what a message says in its sender's own name, and saying something else in its place.
  *
- * Owns: what the families of behaviours beside it share. Leaves to others: the behaviours, and whose keys a liar has (`bft-cluster.ts`).
+ * Owns: what the families of behaviours beside it share. Leaves to others: the behaviours, and whose keys a liar has (`../byzantine.ts`).
  */
-import { advance, type LogIndex } from "../../src/model/ids.js";
+import { advance, type LogIndex } from "../../model/ids.js";
 import {
   nullBatch,
   nullDigest,
@@ -15,9 +15,8 @@ import {
   type Signed,
   type Statement,
   type ViewChange,
-} from "../../src/consensus/bft/messages.js";
-import { batchOf } from "../bft-crypto.js";
-import type { Liar, LiarTools } from "../bft-cluster.js";
+} from "../../consensus/bft/messages.js";
+import type { Liar, LiarTools } from "./liar.js";
 
 /** One named behaviour. */
 export interface LiarKind {
@@ -101,8 +100,8 @@ export function isOther(to: string, { replicas }: LiarTools): boolean {
 }
 
 /** The same requests in another order, or none. */
-export function otherBatch({ requests }: Batch): Batch {
-  return requests.length > 1 ? batchOf([...requests].reverse()) : nullBatch;
+export function otherBatch(batch: Batch, { batchOf }: Pick<LiarTools, "batchOf">): Batch {
+  return batch.requests.length > 1 ? batchOf([...batch.requests].reverse(), batch) : nullBatch;
 }
 
 /** What a correct primary begins its view with, from these. */

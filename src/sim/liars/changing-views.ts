@@ -1,15 +1,15 @@
 /** Liars that attack the change of views: what they report when they leave one, and what they begin one with. Owns: those behaviours. */
-import { nextBetween, nextFraction } from "../../src/base/random.js";
+import { nextBetween, nextFraction } from "../../base/random.js";
 import {
   nullDigest,
   type BftMessage,
   type NewView,
   type PreparedCertificate,
   type ViewChange,
-} from "../../src/consensus/bft/messages.js";
-import { primaryOf } from "../../src/consensus/bft/state.js";
-import { advance, nextView, type View } from "../../src/model/ids.js";
-import type { Liar, LiarTools } from "../bft-cluster.js";
+} from "../../consensus/bft/messages.js";
+import { primaryOf } from "../../consensus/bft/state.js";
+import { advance, nextView, type View } from "../../model/ids.js";
+import { madeUp, type Liar, type LiarTools } from "./liar.js";
 import {
   adding,
   beginningFrom,
@@ -129,7 +129,7 @@ export const changingViews: LiarKinds = {
   ),
   adding: rebeginning((each, to, tools) => {
     const highest = each.proposals.at(-1)?.index ?? tools.state.stable.index;
-    const more = { index: advance(highest, 1), digest: "invented" };
+    const more = { index: advance(highest, 1), digest: madeUp };
     return [isOther(to, tools) ? { ...each, proposals: [...each.proposals, more] } : each];
   }, "B9"),
   nullifying: rebeginning(

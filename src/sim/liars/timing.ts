@@ -1,9 +1,9 @@
 /** Liars that say nothing wrong at the wrong time: late, first to some, again, or far too often. Owns: those behaviours. */
-import { nextBetween } from "../../src/base/random.js";
-import { nullDigest, type BftMessage, type Prepare } from "../../src/consensus/bft/messages.js";
-import { highMark } from "../../src/consensus/bft/state.js";
-import { advance, type View } from "../../src/model/ids.js";
-import type { Liar, LiarTools } from "../bft-cluster.js";
+import { nextBetween } from "../../base/random.js";
+import { nullDigest, type BftMessage, type Prepare } from "../../consensus/bft/messages.js";
+import { highMark } from "../../consensus/bft/state.js";
+import { advance, type View } from "../../model/ids.js";
+import { madeUp, type Liar, type LiarTools } from "./liar.js";
 import { adding, isVote, ownIn, sending, type LiarKind, type LiarKinds } from "./lies.js";
 
 /** Sends everything, each message after the time that `lateMs` gives. */
@@ -75,7 +75,7 @@ export const timing: LiarKinds = {
       Array.from({ length: 40 }, () => {
         const index = advance(state.stable.index, nextBetween(random, 1, highMark(state) - state.stable.index + 4));
         const view = nextBetween(random, 0, 1_000_000) as View;
-        return { kind: "Said", signed: sign<Prepare>({ kind: "Prepare", view, index, digest: "made up" }) };
+        return { kind: "Said", signed: sign<Prepare>({ kind: "Prepare", view, index, digest: madeUp }) };
       }),
     "B22",
   ),

@@ -1,14 +1,8 @@
 /** Liars that attack checkpoints, and replicas that lag: by what they claim, prove falsely, ask for, or answer. Owns: those behaviours. */
-import { nextBetween } from "../../src/base/random.js";
-import {
-  nullBatch,
-  nullDigest,
-  type BftMessage,
-  type Checkpoint,
-  type Commit,
-} from "../../src/consensus/bft/messages.js";
-import { advance, noIndex, type View } from "../../src/model/ids.js";
-import type { LiarTools } from "../bft-cluster.js";
+import { nextBetween } from "../../base/random.js";
+import { nullBatch, nullDigest, type BftMessage, type Checkpoint, type Commit } from "../../consensus/bft/messages.js";
+import { advance, noIndex, type View } from "../../model/ids.js";
+import { madeUp, type LiarTools } from "./liar.js";
 import { adding, doubled, isOther, restating, sending, type LiarKind, type LiarKinds } from "./lies.js";
 
 function checkpointing(
@@ -17,8 +11,6 @@ function checkpointing(
 ): LiarKind {
   return restating((each, to, tools) => (each.kind === "Checkpoint" ? restate(each, to, tools) : [each]), hazard);
 }
-
-const wrongDigest = "no such state";
 
 /** A decision that only it has voted for, as often as a quorum has members. */
 function falseProof({ state, sign }: LiarTools): BftMessage {
@@ -30,18 +22,15 @@ function falseProof({ state, sign }: LiarTools): BftMessage {
 }
 
 export const telling: LiarKinds = {
-  wrongCheckpoints: checkpointing((each) => [{ ...each, digest: wrongDigest }], "B16"),
-  twoCheckpoints: checkpointing(
-    (each, to, tools) => [isOther(to, tools) ? { ...each, digest: wrongDigest } : each],
-    "B16",
-  ),
+  wrongCheckpoints: checkpointing((each) => [{ ...each, digest: madeUp }], "B16"),
+  twoCheckpoints: checkpointing((each, to, tools) => [isOther(to, tools) ? { ...each, digest: madeUp } : each], "B16"),
   farCheckpoints: checkpointing((each) => [{ ...each, index: advance(each.index, 1_000_000) }], "B10"),
   noCheckpoints: checkpointing(() => [], "B10"),
   manyCheckpoints: adding(
     (_to, { state, random, sign }) =>
       Array.from({ length: 30 }, () => {
         const index = advance(state.stable.index, 4 * nextBetween(random, 1, 1_000_000));
-        return { kind: "Said", signed: sign<Checkpoint>({ kind: "Checkpoint", index, digest: wrongDigest }) };
+        return { kind: "Said", signed: sign<Checkpoint>({ kind: "Checkpoint", index, digest: madeUp }) };
       }),
     "B22",
   ),
@@ -84,9 +73,7 @@ export const telling: LiarKinds = {
   ),
   fetching: adding(
     (_to, { state }) =>
-      [...state.batches.keys(), "no such batch"].flatMap((digest) =>
-        Array<BftMessage>(5).fill({ kind: "FetchBatch", digest }),
-      ),
+      [...state.batches.keys(), madeUp].flatMap((digest) => Array<BftMessage>(5).fill({ kind: "FetchBatch", digest })),
     "B24",
   ),
   wrongBatches: sending(

@@ -1,7 +1,8 @@
 /** Liars that attack agreement by what they vote for, and by whom they tell. Owns: those behaviours, from backups and primaries alike. */
-import { nextBetween, nextFraction } from "../../src/base/random.js";
-import { nullDigest } from "../../src/consensus/bft/messages.js";
-import { advance, type View } from "../../src/model/ids.js";
+import { nextBetween, nextFraction } from "../../base/random.js";
+import { nullDigest } from "../../consensus/bft/messages.js";
+import { advance, type View } from "../../model/ids.js";
+import { madeUp } from "./liar.js";
 import { isOther, isVote, restating, revoting, sending, type LiarKinds } from "./lies.js";
 
 export const voting: LiarKinds = {
@@ -15,7 +16,7 @@ export const voting: LiarKinds = {
     "B11",
   ),
 
-  corruptVotes: revoting((each) => [{ ...each, digest: "no such batch" }], "B2"),
+  corruptVotes: revoting((each) => [{ ...each, digest: madeUp }], "B2"),
   doubleVotes: revoting((each) => [each, { ...each, digest: nullDigest }], "B2"),
   corruptCommits: revoting(
     (each, to, tools) => (each.kind === "Commit" && isOther(to, tools) ? [{ ...each, digest: nullDigest }] : [each]),

@@ -4,7 +4,7 @@
  * Owns: the changes, for every kind of message. What it says in its own name it signs again; what others signed it can only move about,
  * leave out, double, or show in another place.
  */
-import { nextBetween, nextFraction, type Random } from "../../src/base/random.js";
+import { nextBetween, nextFraction, type Random } from "../../base/random.js";
 import {
   nullBatch,
   nullDigest,
@@ -20,9 +20,9 @@ import {
   type Signed,
   type Statement,
   type ViewChange,
-} from "../../src/consensus/bft/messages.js";
-import { firstView, noIndex, type LogIndex, type View } from "../../src/model/ids.js";
-import type { Liar, LiarTools } from "../bft-cluster.js";
+} from "../../consensus/bft/messages.js";
+import { firstView, noIndex, type LogIndex, type View } from "../../model/ids.js";
+import { madeUp, type Liar, type LiarTools } from "./liar.js";
 import { ownIn } from "./lies.js";
 
 /** Changes about every third message. */
@@ -60,7 +60,7 @@ function nearView(view: View, random: Random): View {
 /** That of something else here, of nothing, or of what is not. */
 function otherDigest({ state, random }: LiarTools): string {
   const known = [...state.batches.keys()];
-  return oneOf(random, [...known, nullDigest, "no such digest"]) ?? nullDigest;
+  return oneOf(random, [...known, nullDigest, madeUp]) ?? nullDigest;
 }
 
 function otherBatchHere({ state, random }: LiarTools): Batch {
@@ -94,7 +94,7 @@ function mutatedOrder<Kind extends Ordered>(ordered: Kind, tools: LiarTools): Ki
 function mutatedCheckpoint(certificate: CheckpointCertificate, { random }: LiarTools): CheckpointCertificate {
   return change(random, [
     () => ({ ...certificate, index: nearIndex(certificate.index, random) }),
-    () => ({ ...certificate, digest: "no such state" }),
+    () => ({ ...certificate, digest: madeUp }),
     () => ({ ...certificate, checkpoints: rearranged(certificate.checkpoints, random) }),
   ]);
 }
@@ -176,7 +176,7 @@ function mutatedStatement(statement: Statement, tools: LiarTools): Statement {
     case "Checkpoint":
       return change<Checkpoint>(random, [
         () => ({ ...statement, index: nearIndex(statement.index, random) }),
-        () => ({ ...statement, digest: "no such state" }),
+        () => ({ ...statement, digest: madeUp }),
       ]);
     case "ViewChange":
       return mutatedViewChange(statement, tools);

@@ -1,8 +1,8 @@
 /** Liars that lie together, with one another's keys: strongest where there are f of them. Owns: those behaviours. */
-import type { BftMessage, Checkpoint, Prepare, ViewChange } from "../../src/consensus/bft/messages.js";
-import { primaryOf } from "../../src/consensus/bft/state.js";
-import { nextView, type View } from "../../src/model/ids.js";
-import type { LiarTools } from "../bft-cluster.js";
+import type { BftMessage, Checkpoint, Prepare, ViewChange } from "../../consensus/bft/messages.js";
+import { primaryOf } from "../../consensus/bft/state.js";
+import { nextView, type View } from "../../model/ids.js";
+import { madeUp, type LiarTools } from "./liar.js";
 import { adding, isOther, isVote, otherBatch, ownIn, rechanging, sending, type LiarKinds, type Vote } from "./lies.js";
 
 /** Two halves are told two orders, and all liars vote in each half for its own order, before anybody asks. */
@@ -11,7 +11,7 @@ function conspire(to: string, message: BftMessage, tools: LiarTools): readonly B
   if (statement === undefined || !isVote(statement)) return [message];
   const batch = tools.state.batches.get(statement.digest);
   if (batch === undefined || !tools.friends.includes(primaryOf(tools.state, statement.view))) return [message];
-  const told = isOther(to, tools) ? otherBatch(batch) : batch;
+  const told = isOther(to, tools) ? otherBatch(batch, tools) : batch;
   const { view, index } = statement;
   const votes = tools.friends.flatMap((by) =>
     (["Prepare", "Commit"] as const).map((kind): BftMessage => {
@@ -38,9 +38,9 @@ export const colluding: LiarKinds = {
     const prepared = each.prepared.map((certificate) => {
       const { view, index } = certificate;
       const prepares = Array.from({ length: state.quorum }, (_, at) =>
-        sign<Prepare>({ kind: "Prepare", view, index, digest: "made up" }, friends[at % friends.length]),
+        sign<Prepare>({ kind: "Prepare", view, index, digest: madeUp }, friends[at % friends.length]),
       );
-      return { ...certificate, digest: "made up", prepares };
+      return { ...certificate, digest: madeUp, prepares };
     });
     return [{ ...each, prepared }];
   }, "B6"),
@@ -62,7 +62,7 @@ export const colluding: LiarKinds = {
     const index =
       Math.ceil((state.committed + 1) / state.settings.checkpointInterval) * state.settings.checkpointInterval;
     return friends.map((by) => {
-      const wrong: Checkpoint = { kind: "Checkpoint", index: index as Checkpoint["index"], digest: "made up" };
+      const wrong: Checkpoint = { kind: "Checkpoint", index: index as Checkpoint["index"], digest: madeUp };
       return { kind: "Said", signed: sign(wrong, by) };
     });
   }, "B8"),

@@ -6,12 +6,15 @@ import {
   type BftMessage,
   type NewView,
   type Prepare,
-} from "../../src/consensus/bft/messages.js";
-import { primaryOf } from "../../src/consensus/bft/state.js";
-import { advance, type View } from "../../src/model/ids.js";
-import type { Liar, LiarTools } from "../bft-cluster.js";
-import { batchOf } from "../bft-crypto.js";
+  type RequestName,
+} from "../../consensus/bft/messages.js";
+import { primaryOf } from "../../consensus/bft/state.js";
+import { advance, type View } from "../../model/ids.js";
+import type { Liar, LiarTools } from "./liar.js";
 import { adding, isOther, isVote, otherBatch, ownIn, sending, type LiarKinds } from "./lies.js";
+
+/** Of a client that signed nothing. */
+const invented: RequestName = { client: "x", id: "x:invented" };
 
 type PrePrepare = Extract<BftMessage, { readonly kind: "PrePrepare" }>;
 
@@ -33,7 +36,7 @@ function equivocating(): Omit<Liar, "name"> {
     outgoing(to, message, tools) {
       if (!isOther(to, tools)) return [message];
       if (message.kind === "PrePrepare") {
-        const batch = otherBatch(message.batch);
+        const batch = otherBatch(message.batch, tools);
         others.set(message.batch.digest, batch);
         return [withBatch(message, batch, tools)];
       }
@@ -86,7 +89,10 @@ export const proposingLiars: LiarKinds = {
   doubleProposals: {
     ...{ hazard: "B1" },
     make: () => ({
-      outgoing: proposing((message, _to, tools) => [message, withBatch(message, otherBatch(message.batch), tools)]),
+      outgoing: proposing((message, _to, tools) => [
+        message,
+        withBatch(message, otherBatch(message.batch, tools), tools),
+      ]),
     }),
   },
   /** Orders nothing but null requests: clients wait. */
@@ -112,7 +118,9 @@ export const proposingLiars: LiarKinds = {
   /** One batch beside the digest of another. */
   mismatched: {
     make: () => ({
-      outgoing: proposing(({ prepare, batch }) => [{ kind: "PrePrepare", prepare, batch: otherBatch(batch) }]),
+      outgoing: proposing(({ prepare, batch }, _to, tools) => [
+        { kind: "PrePrepare", prepare, batch: otherBatch(batch, tools) },
+      ]),
     }),
   },
   farProposals: {
@@ -129,7 +137,7 @@ export const proposingLiars: LiarKinds = {
     make: () => ({
       outgoing: proposing((message, to, tools) => [
         isOther(to, tools)
-          ? withBatch(message, batchOf([...message.batch.requests, { client: "x", id: "x:invented" }]), tools)
+          ? withBatch(message, tools.batchOf([...message.batch.requests, invented], message.batch), tools)
           : message,
       ]),
     }),
