@@ -4,7 +4,7 @@
  * Owns: which key signs which bytes. Leaves to others: when, which is once that on which a statement rests is durable. Called by
  * whoever joins a core to its links, and by clients.
  */
-import type { Signed, Statement } from "../consensus/bft/messages.js";
+import type { Digest, Signed, Statement } from "../consensus/bft/messages.js";
 import type { ReplicaId } from "../model/ids.js";
 import type { Hash } from "../ports/hash.js";
 import type { Signer } from "../ports/signatures.js";
@@ -36,6 +36,17 @@ export function sealReport(domain: Domain, signer: Signer, said: SaidReport): Ui
 
 /** Everything that a client's connection has to ask now, encoded, under one signature. */
 export function sealBundle(cluster: string, signer: Signer, hash: Hash, requests: readonly Uint8Array[]): Uint8Array {
+  return sealNamed(cluster, signer, hash, requests).bytes;
+}
+
+export interface SealedBundle {
+  readonly bytes: Uint8Array;
+  /** Of its name. */
+  readonly id: Digest;
+}
+
+export function sealNamed(cluster: string, signer: Signer, hash: Hash, requests: readonly Uint8Array[]): SealedBundle {
   const body = encodeBundleBody(signer.publicKey, requests);
-  return encodeBundle(signer.sign(signedBytesOfBundle(cluster, digestOfBody(body, hash))), body);
+  const id = digestOfBody(body, hash);
+  return { bytes: encodeBundle(signer.sign(signedBytesOfBundle(cluster, id)), body), id };
 }

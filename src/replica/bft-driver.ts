@@ -32,6 +32,7 @@ import { decodeBftMessage, encodeBftMessage, type BftLimits } from "../wire/bft-
 import { batchOf, decodeBundle, encodeBundles } from "../wire/signed-batch.js";
 import { BftDecided } from "./bft-decided.js";
 import { BftJournal } from "./bft-journal.js";
+import { decodeNotice, encodeNotice } from "../wire/bft-notice.js";
 import { BftMarks } from "./bft-marks.js";
 import { BftReports } from "./bft-reports.js";
 import { healthy, type ToEngine } from "./channel.js";
@@ -67,7 +68,12 @@ type Persist = Extract<BftEffect, { readonly kind: "persist" }>;
 const noPayload = new Uint8Array(0);
 /** Whoever sends more has so many watched already: if they are not decided, the primary is given up for them. */
 const marksWatchedMax = 1_024;
-const ownTypes: readonly number[] = [peerMessageTypes.bft, peerMessageTypes.mark, peerMessageTypes.report];
+const ownTypes: readonly number[] = [
+  peerMessageTypes.bft,
+  peerMessageTypes.mark,
+  peerMessageTypes.report,
+  peerMessageTypes.waiting,
+];
 /** A quarter of the window, or so many entries if that is less. */
 const reservedPart = 4;
 const reservedMax = 32;
@@ -171,6 +177,12 @@ export class BftDriver implements Driver {
       this.#reports.hear(peer, bytes);
       return true;
     }
+    if (type === peerMessageTypes.waiting) {
+      const ids = decodeNotice(bytes);
+      if (ids === undefined) seal.malformed(peer);
+      else this.#turn({ kind: "came", from: peer, ids });
+      return true;
+    }
     if (type === peerMessageTypes.mark) {
       const mark = decodeBundle(bytes, limits, hash);
       if (mark === undefined) seal.malformed(peer);
@@ -204,6 +216,8 @@ export class BftDriver implements Driver {
         return this.#turn({ kind: "checkpointed", index: message.last.index, digest: hexOf(message.root) });
       case "overdue":
         return this.#watch(message);
+      case "waiting":
+        return this.#note(message.ids);
       case "installed":
         return this.#onInstalled(message.last.index, message.time);
       case "report":
@@ -218,17 +232,12 @@ export class BftDriver implements Driver {
   }
 
   #createMarks(): BftMarks {
-    const { seed, overdueMs, seal, limits, hash } = this.#parts;
+    const { seed, overdueMs, seal } = this.#parts;
     const { toHost } = this.#world;
     return new BftMarks({
       seed,
       overdueMs,
-      seal: (request) => {
-        const bytes = seal.sealBundle([request]);
-        const bundle = decodeBundle(bytes, limits, hash);
-        invariant(bundle !== undefined, "what this replica seals is of a form that is known");
-        return { bytes, id: bundle.name.id };
-      },
+      seal: (request) => seal.sealBundle([request]),
       send: (bytes, isOverdue) => this.#sendMark(bytes, isOverdue),
       passed: (id, index) => toHost({ kind: "barrierPassed", id, index }),
       failed: (id) => toHost({ kind: "barrierFailed", id }),
@@ -286,6 +295,14 @@ export class BftDriver implements Driver {
     this.#marksOrdered.add(id);
     this.#marksAsked.push(bytes);
     this.#turn();
+  }
+
+  /** All replicas compare how long requests wait: one alone that finds a primary slow replaces nobody. */
+  #note(ids: readonly Digest[]): void {
+    const { self } = this.#parts;
+    const notice = encodeNotice(ids);
+    for (const to of this.#state.replicas) if (to !== self) this.#world.send(to, peerMessageTypes.waiting, notice);
+    this.#turn({ kind: "came", from: self, ids });
   }
 
   /** Requests that wait for too long: the primary is watched from now on, unless they are decided already and not executed here yet. */

@@ -30,12 +30,15 @@ export function bundleForm({ seal, limits, hash, overdueMs }: BundleFormParts): 
     wrap: (requests) =>
       cutIntoBundles(requests.map((request) => inNameOf(seal.clientName, request))).map((bundle) => ({
         keys: bundle.map(({ key }) => key),
-        bytes: seal.sealBundle(bundle.map(({ bytes }) => bytes)),
+        ...seal.sealBundle(bundle.map(({ bytes }) => bytes)),
       })),
     admit: (wrapped, from, done) => {
       const bundle = decodeBundle(wrapped, limits, hash);
       if (bundle === undefined) done(undefined);
-      else seal.checkBundle(bundle, from, () => done(bundle.keys, bundle.name.client));
+      else
+        seal.checkBundle(bundle, from, () =>
+          done({ keys: bundle.keys, id: bundle.name.id, signer: bundle.name.client }),
+        );
     },
     left: (from) => seal.forget(from),
     batch: (bundles) => encodeBundles(bundles),

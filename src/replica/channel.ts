@@ -35,6 +35,8 @@ export type ToEngine =
   | ({ readonly kind: "checkpointed" } & Certified)
   /** A checkpoint of this entry is durable here, with this root; said again until it is certified. Only where the core certifies them. */
   | { readonly kind: "attested"; readonly last: EntryId; readonly root: Uint8Array }
+  /** Requests of this replica's clients are on their way, in what goes by these names. Only where the core compares how long they wait. */
+  | { readonly kind: "waiting"; readonly ids: readonly string[] }
   /** What has waited too long for its place in the order, as it travels, and what was told so and does not wait any more. */
   | { readonly kind: "overdue"; readonly requests: readonly Uint8Array[]; readonly ended: readonly Uint8Array[] }
   /** Of this replica, to be signed and brought into the order; made when so much was executed. Only where replicas are not believed. */

@@ -28,6 +28,7 @@ export const peerMessageTypes = {
   bft: 6,
   mark: 7,
   report: 8,
+  waiting: 9,
 } as const;
 const correspondents: ReadonlyMap<number, Correspondent> = new Map(
   (["host", "instruction", "transfer"] as const).map((as) => [peerMessageTypes[as], as]),
@@ -162,6 +163,7 @@ export class Engine<Ordering extends Driver> {
       case "checkpointed":
       case "attested":
       case "overdue":
+      case "waiting":
       case "report":
       case "quarantined":
         if (this.#broken === undefined) this.driver.handle(message);

@@ -54,9 +54,9 @@ export function receiveForwarded(parts: ForwardedParts, from: ReplicaId, payload
 
 function admit({ form, request, again, dropped }: ForwardedParts, from: ReplicaId, bytes: Uint8Array): void {
   let isInTurn = true;
-  form.admit(bytes, from, (keys) => {
-    if (keys === undefined) return dropped("malformed request", `from ${from}`);
-    request({ keys, bytes, from });
+  form.admit(bytes, from, (admitted) => {
+    if (admitted === undefined) return dropped("malformed request", `from ${from}`);
+    request({ keys: admitted.keys, bytes, from });
     if (!isInTurn) again();
   });
   isInTurn = false;

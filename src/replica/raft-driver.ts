@@ -181,6 +181,7 @@ export class RaftDriver implements Driver {
         return this.#turn({ kind: "tick" });
       case "attested":
       case "overdue":
+      case "waiting":
       case "report":
         // Checkpoints are certified in the order here, and a leader is given up for its silence, never for what it orders late.
         return;

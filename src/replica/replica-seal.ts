@@ -5,7 +5,7 @@
  */
 import type { SignatureCounters } from "../api/replica.js";
 import { MessageVerifier, type VerifierParts } from "../authentication/message-verifier.js";
-import { Sealer, sealBundle, sealReport } from "../authentication/sealer.js";
+import { Sealer, sealNamed, sealReport, type SealedBundle } from "../authentication/sealer.js";
 import type { BftMessage, Signed, Statement } from "../consensus/bft/messages.js";
 import type { ReplicaId } from "../model/ids.js";
 import type { Signer } from "../ports/signatures.js";
@@ -53,10 +53,10 @@ export class ReplicaSeal {
     return sealReport(domain, signer, said);
   }
 
-  sealBundle(requests: readonly Uint8Array[]): Uint8Array {
+  sealBundle(requests: readonly Uint8Array[]): SealedBundle {
     this.#made += 1;
     const { domain, signer, hash } = this.#parts;
-    return sealBundle(domain.cluster, signer, hash, requests);
+    return sealNamed(domain.cluster, signer, hash, requests);
   }
 
   /** See `MessageVerifier`. */

@@ -18,17 +18,23 @@ export interface KeyedRequest {
 export interface Wrapped {
   readonly keys: readonly RequestKey[];
   readonly bytes: Uint8Array;
+  /** By which whoever orders names it, if that wants to know of it before. */
+  readonly id: string | undefined;
+}
+
+/** What came in a form that may be ordered. */
+export interface Admitted {
+  readonly keys: readonly RequestKey[];
+  readonly id: string | undefined;
+  /** Whose key signed it; undefined where nobody signs. */
+  readonly signer: string | undefined;
 }
 
 export interface RequestForm {
   /** Of clients of this replica, all that came in a turn: as they go out, in their order. */
   wrap(requests: readonly KeyedRequest[]): readonly Wrapped[];
   /** As it came from another replica, or signed by a client itself. `done` within the call or later, or never: it is not genuine. Undefined: it is malformed. */
-  admit(
-    wrapped: Uint8Array,
-    from: ReplicaId,
-    done: (keys: readonly RequestKey[] | undefined, signer?: string) => void,
-  ): void;
+  admit(wrapped: Uint8Array, from: ReplicaId, done: (admitted: Admitted | undefined) => void): void;
   /** Nothing more comes from there. */
   left(from: string): void;
   /** The payload of an entry. */
@@ -41,10 +47,10 @@ export interface RequestForm {
 
 export function plainForm(): RequestForm {
   return {
-    wrap: (requests) => requests.map(({ key, bytes }) => ({ keys: [key], bytes })),
+    wrap: (requests) => requests.map(({ key, bytes }) => ({ keys: [key], bytes, id: undefined })),
     admit: (request, _from, done) => {
       const key = peekRequest(request);
-      done(key === undefined ? undefined : [key]);
+      done(key === undefined ? undefined : { keys: [key], id: undefined, signer: undefined });
     },
     left: () => {},
     batch: (requests) => encodeBatch(requests),

@@ -41,6 +41,8 @@ export class Requests {
   readonly #parts: RequestsParts;
   readonly #waiting = new Waiting();
   readonly #confirmations: Confirmations;
+  /** Names of what was taken in this turn. */
+  readonly #came: string[] = [];
   /** Of this turn, with what waits for them. */
   #unsent: (KeyedRequest & { readonly waits: WaitingRequest })[] = [];
 
@@ -76,17 +78,21 @@ export class Requests {
   /** Under the client's own signature. What is not genuine is not answered. `closed` is asked once it is verified. */
   addSigned(connection: number, bundle: Uint8Array, closed: () => AdmissionRefusal | undefined): void {
     const { self, form, dropped, again } = this.#parts;
-    form.admit(bundle, senderOf(connection), (keys, signer) => {
-      if (keys === undefined) return dropped("malformed signed request", `connection ${connection}`);
+    form.admit(bundle, senderOf(connection), (admitted) => {
+      if (admitted === undefined) return dropped("malformed signed request", `connection ${connection}`);
+      const { keys, signer, id } = admitted;
       // It would wait in the place of the session's own client, and hear what that is answered.
       if (!keys.every((key) => this.#isOwner(key, signer)))
         return dropped("session of another key", `connection ${connection}`);
-      this.#takeSigned(connection, { keys, bytes: bundle, from: self }, closed());
+      if (this.#takeSigned(connection, { keys, bytes: bundle, from: self }, closed()) && id !== undefined) {
+        this.#came.push(id);
+      }
       again();
     });
   }
 
-  #takeSigned(connection: number, queued: QueuedRequest, closed: AdmissionRefusal | undefined): void {
+  /** False: nothing of it is taken, or all of it is answered. */
+  #takeSigned(connection: number, queued: QueuedRequest, closed: AdmissionRefusal | undefined): boolean {
     const { admission, sendOn, counters } = this.#parts;
     const { keys, bytes } = queued;
     const refusal = closed ?? this.#waiting.pressure(connection, admission);
@@ -100,18 +106,24 @@ export class Requests {
       }
     }
     if (isNews) sendOn(queued);
+    return isNews;
   }
 
   /** What came in this turn goes out together. */
   send(): void {
-    if (this.#unsent.length === 0) return;
+    if (this.#unsent.length > 0) this.#sendUnsent();
+    if (this.#came.length > 0) this.#parts.toEngine({ kind: "waiting", ids: this.#came.splice(0) });
+  }
+
+  #sendUnsent(): void {
     const { self, form, sendOn, counters } = this.#parts;
     // What was refused meanwhile must not leave.
     const unsent = this.#unsent.filter(({ key, waits }) => this.#waiting.find(key) === waits);
     this.#unsent = [];
     counters.requestsAdmitted += unsent.length;
     let at = 0;
-    for (const { keys, bytes } of form.wrap(unsent)) {
+    for (const { keys, bytes, id } of form.wrap(unsent)) {
+      if (id !== undefined) this.#came.push(id);
       const queued = { keys, bytes, from: self };
       for (const end = at + keys.length; at < end; at += 1) {
         const waits = unsent[at]?.waits;

@@ -54,7 +54,7 @@ class Party {
 
   async open(at: string): Promise<SessionId> {
     const principal = keyNameOf(this.#group.signerOf(this.#name).publicKey);
-    this.send(at, [{ kind: "open", nonce: "n", principal }]);
+    this.send(at, [{ kind: "open", nonce: this.#name, principal }]);
     await this.#group.until("a session", () => this.session);
     return this.session as SessionId;
   }

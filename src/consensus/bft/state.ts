@@ -123,6 +123,8 @@ export interface BftState {
 
   /** By client, the oldest first. */
   readonly waiting: Map<string, Map<Digest, Waiting>>;
+  /** By who has told of them, the oldest first: requests that were not decided since, and when they were told. */
+  readonly came: Map<ReplicaId, Map<Digest, number>>;
   /** Since this time `decided` requests that waited here were decided, after having waited `waitedMs` in all. */
   pace: { readonly since: number; decided: number; waitedMs: number };
   /** Stretches of this view that were too slow, less those that were not. */
@@ -175,6 +177,7 @@ export function createBftState(options: BftOptions, now: number): BftState {
     ownViewChange: undefined,
     ownNewView: undefined,
     waiting: new Map(),
+    came: new Map(),
     pace: { since: now, decided: 0, waitedMs: 0 },
     slowness: 0,
     bestPaces: [],

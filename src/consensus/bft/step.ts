@@ -15,7 +15,7 @@ import { onNewView } from "./new-view.js";
 import * as normalCase from "./normal-case.js";
 import type { BftState } from "./state.js";
 import { onStatus, sayStatusIfDue } from "./status.js";
-import { onRequest, stopWaiting } from "./suspicion.js";
+import { onCame, onRequest, stopWaiting } from "./suspicion.js";
 import { beginTurn, endTurn, type BftEffect, type Turn } from "./turn.js";
 import { changeViewIfDue, onViewChange } from "./view-change.js";
 
@@ -24,6 +24,8 @@ export type BftInput =
   | CoreInput<BftMessage>
   /** A client's request was received that is not executed yet. */
   | { readonly kind: "request"; readonly request: RequestName }
+  /** Requests by these names have come to this replica or, as it says, to another: nobody is given up for one of them alone. */
+  | { readonly kind: "came"; readonly from: ReplicaId; readonly ids: readonly Digest[] }
   /** It need not be decided any more: its client has asked for the same otherwise, and that is executed. */
   | { readonly kind: "settled"; readonly request: RequestName }
   /** Ignored unless this replica is an open primary, and beyond its room (`roomOf`). */
@@ -52,6 +54,8 @@ function dispatch(state: BftState, turn: Turn, input: BftInput): void {
       return receive(state, turn, input.from, input.message);
     case "request":
       return onRequest(state, turn, input.request);
+    case "came":
+      return onCame(state, turn, input.from, input.ids);
     case "settled":
       stopWaiting(state, input.request, turn.now);
       return;

@@ -5,6 +5,7 @@
  * Owns: the clocks of waiting requests, how patience grows with each view that brings nothing, and comparing paces. Leaves to others: the
  * view change itself (`view-change.ts`). Each client has a clock of its own, so a primary that leaves one client out is noticed.
  */
+import type { ReplicaId } from "../../model/ids.js";
 import type { Batch, CommittedCertificate, Digest, RequestName } from "./messages.js";
 import type { BftState, Pace, Waiting } from "./state.js";
 import type { Turn } from "./turn.js";
@@ -30,10 +31,36 @@ export function onDecided(state: BftState, turn: Turn, { view }: CommittedCertif
   if (view === state.view && !state.isChanging && batch.requests.length > 0) state.attempts = 0;
   for (const name of batch.requests) {
     const request = stopWaiting(state, name, turn.now);
-    if (request === undefined) continue;
+    const cameAt = Math.min(request?.cameAt ?? Infinity, forgetCame(state, name.id));
+    if (cameAt === Infinity) continue;
     state.pace.decided += 1;
-    state.pace.waitedMs += turn.now - request.cameAt;
+    state.pace.waitedMs += turn.now - cameAt;
   }
+}
+
+/** Kept of what one replica has told: what it makes up pushes out its own alone. */
+const cameCountMax = 1_024;
+
+/** Some of these may never be decided: their client asks again otherwise. */
+export function onCame(state: BftState, turn: Turn, from: ReplicaId, ids: readonly Digest[]): void {
+  if (!state.replicas.includes(from)) return;
+  const came = state.came.get(from) ?? new Map<Digest, number>();
+  state.came.set(from, came);
+  for (const id of ids) {
+    if (!came.has(id)) came.set(id, turn.now);
+    const [oldest] = came.keys();
+    if (came.size > cameCountMax && oldest !== undefined) came.delete(oldest);
+  }
+}
+
+/** When it came, by whoever has told so first. */
+function forgetCame(state: BftState, id: Digest): number {
+  let cameAt = Infinity;
+  for (const came of state.came.values()) {
+    cameAt = Math.min(cameAt, came.get(id) ?? Infinity);
+    came.delete(id);
+  }
+  return cameAt;
 }
 
 /** It has waited, if it did; its client's next has its own time from now on. */
@@ -52,6 +79,7 @@ export function stopWaiting(state: BftState, { client, id }: RequestName, now: n
 /** A state that was installed may have executed any of them; who still waits asks again. */
 export function forgetWaiting(state: BftState): void {
   state.waiting.clear();
+  state.came.clear();
 }
 
 /** A view has begun: it is compared with itself and with as many before it as there are replicas, less one. */

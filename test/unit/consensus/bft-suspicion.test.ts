@@ -13,6 +13,15 @@ class Served {
   #number = 0;
   #index = 0;
   #waiting: readonly RequestName[] = [];
+  readonly #tell: (core: BftCore, requests: readonly RequestName[]) => void;
+
+  constructor(
+    tell = (core: BftCore, requests: readonly RequestName[]) => {
+      for (const request of requests) core.step({ kind: "request", request });
+    },
+  ) {
+    this.#tell = tell;
+  }
 
   serve(
     rounds: number,
@@ -22,7 +31,7 @@ class Served {
     for (let round = 0; round < rounds && !this.hasLeft; round += 1) {
       this.#number += 1;
       const requests = Array.from({ length: clients }, (_, each) => requestOf(`client${each}`, this.#number));
-      for (const request of requests) core.step({ kind: "request", request });
+      this.#tell(core, requests);
       this.#waiting = requests;
       this.#pass(waitMs);
       if (this.hasLeft) return this;
@@ -129,4 +138,30 @@ test("the next primary is compared with those before it, until each has had a tu
 
   expect(served.serve(500, slow).hasLeft).toBe(false);
   expect(served.core.state.view).toBe(entered.at(-1));
+});
+
+test("B14: what another replica tells of its requests by name is compared as what this one has", () => {
+  const served = new Served((core, requests) => {
+    core.step({ kind: "came", from: "b", ids: requests.map(({ id }) => id) });
+  });
+  served.serve(100, { waitMs: 10 });
+  expect(served.hasLeft).toBe(false);
+  // Nobody is given up for what is only told by name, however long that is not decided: it is slow, not silent.
+  expect(served.serve(2, { waitMs: 3 * requestTimeoutMs }).hasLeft).toBe(false);
+  expect(served.serve(100, { waitMs: requestTimeoutMs * 0.9 }).hasLeft).toBe(true);
+});
+
+test("B22: names that are made up count for nothing, take the place of their teller's own, and a stranger tells none", () => {
+  const core = new BftCore("d");
+  const namesOf = (by: string, count: number): string[] => Array.from({ length: count }, (_, at) => `${by} ${at}`);
+  for (const by of ["b", "c"]) core.step({ kind: "came", from: by, ids: namesOf(by, by === "b" ? 5_000 : 3) });
+  core.step({ kind: "came", from: "stranger", ids: namesOf("stranger", 3) });
+  core.tick(10 * requestTimeoutMs);
+
+  expect(core.saidOf("ViewChange")).toEqual([]);
+  expect([...core.state.came].map(([by, names]) => [by, names.size])).toEqual([
+    ["b", 1_024],
+    ["c", 3],
+  ]);
+  expect(core.state.pace.decided).toBe(0);
 });
