@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { peerMessageTypes } from "../../src/replica/engine.js";
 import type { Door } from "../../src/api/door.js";
 import { encodeUtf8 } from "../../src/base/bytes.js";
-import type { Liar } from "../../test-support/bft-cluster.js";
+import type { Liar } from "../../src/sim/liars/liar.js";
 import { BftGroup } from "../../test-support/bft-group.js";
 
 const ids = ["a", "b", "c", "d"];
