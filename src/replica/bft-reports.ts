@@ -50,6 +50,8 @@ export class BftReports {
   /** From whom it is: nobody passes on another's, so what a replica reports takes the place of its own alone. */
   hear(from: ReplicaId, bytes: Uint8Array): void {
     const { seal, isPrimary } = this.#parts;
+    // Nothing is verified that would not be held.
+    if (!isPrimary() || (this.#held.get(from)?.length ?? 0) >= heldMax) return;
     const report = decodeSignedReport(bytes);
     if (report?.by !== from) return seal.malformed(from);
     seal.checkReport(report, from, () => {

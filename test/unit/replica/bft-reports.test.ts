@@ -15,13 +15,18 @@ function reportsOf(parts: Partial<BftReportsParts> = {}): {
   reports: BftReports;
   malformed: string[];
   sent: Uint8Array[];
+  verified: { readonly count: number };
 } {
   const malformed: string[] = [];
   const sent: Uint8Array[] = [];
+  const verified = { count: 0 };
   const reports = new BftReports({
     seal: {
       sealReport: sealed,
-      checkReport: (_report, _from, done) => done(),
+      checkReport: (_report, _from, done) => {
+        verified.count += 1;
+        done();
+      },
       malformed: (from) => void malformed.push(from),
     },
     payloadBytesMax: 100_000,
@@ -30,7 +35,7 @@ function reportsOf(parts: Partial<BftReportsParts> = {}): {
     again: () => {},
     ...parts,
   });
-  return { reports, malformed, sent };
+  return { reports, malformed, sent, verified };
 }
 
 function signers(payload: Uint8Array | undefined): string {
@@ -38,7 +43,7 @@ function signers(payload: Uint8Array | undefined): string {
 }
 
 test("a flood of one replica leaves room for one of each other in every entry, and there is one entry in 50 ms", () => {
-  const { reports } = reportsOf();
+  const { reports, verified } = reportsOf();
   for (let version = 1; version <= 1_000; version += 1) reports.hear("d", sealed(offer("d", version)));
   for (const id of "bc") reports.hear(id, sealed(offer(id)));
   reports.say(offer("a"));
@@ -50,6 +55,7 @@ test("a flood of one replica leaves room for one of each other in every entry, a
     "dddd",
     "nothing",
   ]);
+  expect(verified.count).toBe(4 + 2 + 4);
 });
 
 test("an entry that is full takes the rest later, those first who have waited longest", () => {
