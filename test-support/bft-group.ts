@@ -44,7 +44,7 @@ const domain = { cluster: "test", epoch: 0 };
 export interface BftGroupOptions {
   readonly machineOf?: (id: string) => LowLevelMachine;
   /** What the first replica sends in place of what is right. */
-  readonly liar?: Liar;
+  readonly liar?: Liar | undefined;
   /** What the first replica does not hear. */
   readonly isDeafTo?: (from: string, type: number) => boolean;
   /** What a replica reports of itself in place of what is right. */

@@ -1,10 +1,15 @@
 /**
  * Whole replicas under PBFT through crashes at random times: every acknowledged command counts once, and all come to the same state. In every
- * other run the first of them lies as well, on the wire; then the others only restart, since one is all that may fail.
+ * other run the first of them lies as well, on the wire and in what it reports; then the others only restart, since one is all that may fail.
+ * Audits find nothing in those who do not lie.
  */
 import { expect, test } from "vitest";
+import { defaultLimits } from "../../src/api/config.js";
 import { nextBetween, randomStream } from "../../src/base/random.js";
 import { liarNamed } from "../../src/sim/liars/named.js";
+import { encodeAuditReport } from "../../src/wire/audit-codec.js";
+import { decodeAnyReport } from "../../src/wire/report-codec.js";
+import type { SaidReport } from "../../src/wire/signed-report.js";
 import { BftGroup } from "../../test-support/bft-group.js";
 
 const ids = ["a", "b", "c", "d"];
@@ -20,7 +25,10 @@ test.each(Array.from({ length: seeds }, (_, at) => from + at))("seed %i", async 
   const random = randomStream(seed, "crashes");
   const liar = seed % 2 === 0 ? liarNamed(lies[nextBetween(random, 0, lies.length - 1)] ?? expect.fail()) : undefined;
   const honest = liar === undefined ? ids : ids.slice(1);
-  const group = new BftGroup(ids, liar === undefined ? {} : { liar });
+  const audit = { ...defaultLimits.audit, everyCommands: 4, everyMs: 200 };
+  const reportOf = (id: string, said: SaidReport): SaidReport =>
+    id === "a" && liar !== undefined ? other(said) : said;
+  const group = new BftGroup(ids, { liar, reportOf, limits: { audit } });
   let down: string | undefined;
   let count = 0;
   for (let round = 0; round < 30; round += 1) {
@@ -63,5 +71,19 @@ test.each(Array.from({ length: seeds }, (_, at) => from + at))("seed %i", async 
       order.set(index, what);
     });
   }
+  const audits = honest.map((id) => group.replica(id).core.status().audit);
+  expect(Math.min(...audits.map(({ positions }) => positions.agreed + positions.named))).toBeGreaterThan(0);
+  const named = group.found.filter((each) => !/: different /.test(each)).map((each) => each.slice(3));
+  expect([...new Set(named)].filter((each) => liar === undefined || each !== "named a")).toEqual([]);
+  if (liar === undefined) expect(group.found).toEqual([]);
+  expect(group.quarantines.filter((each) => honest.includes(each.slice(0, 1)))).toEqual([]);
   expect(group.broken).toEqual([]);
 });
+
+/** Of an audit report other digests. */
+function other(said: SaidReport): SaidReport {
+  const decoded = decodeAnyReport(said.report);
+  if (decoded?.kind !== "audit") return said;
+  const positions = decoded.report.positions.map((position) => ({ ...position, state: { high: 1, low: 1 } }));
+  return { ...said, report: encodeAuditReport({ ...decoded.report, positions }) };
+}
