@@ -54,10 +54,11 @@ export function isSameKey(left: SortedKey, right: SortedKey): boolean {
 
 /** Ascending: false, true, numbers, bigints, strings by UTF-16 units, tuples element by element. */
 export function compareKeys(left: SortedKey, right: SortedKey): number {
+  if (left === right) return 0;
   if (typeof left === "object" && typeof right === "object") return compareTuples(left, right);
-  const ranks = rankOf(left) - rankOf(right);
+  const ranks = typeof left === typeof right ? 0 : rankOf(left) - rankOf(right);
   if (ranks !== 0) return ranks;
-  return left < right ? -1 : left === right ? 0 : 1;
+  return left < right ? -1 : 1;
 }
 
 function compareTuples(left: readonly Key[], right: readonly Key[]): number {

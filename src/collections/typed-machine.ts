@@ -326,7 +326,9 @@ export class TypedInstance implements MachineInstance {
 
   #stepsOf({ commands, time }: Batch): readonly Step[] {
     const { timersPerEntryMax } = this.#environment.limits;
-    const steps: Step[] = [...this.#serve(() => this.#library.timers?.due(time, timersPerEntryMax) ?? [])];
+    const steps: Step[] = [];
+    const due = this.#serve(() => this.#library.timers?.due(time, timersPerEntryMax));
+    if (due !== undefined) for (const timer of due) steps.push(timer);
     if (this.#parts.sweep !== undefined) steps.push({ kind: "sweep" });
     for (const command of commands) steps.push({ kind: "command", command });
     return steps;

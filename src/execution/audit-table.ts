@@ -103,7 +103,7 @@ export class AuditTable {
         state,
       });
       const verdict = verdictOf(position.reports, position.known);
-      if (verdict.missing.length === 0) this.#settle(position);
+      if (verdict.missing.length === 0) this.#settle(position, verdict);
       else if (this.#name(position, verdict)) this.#find(position, verdict);
     }
   }
@@ -126,10 +126,9 @@ export class AuditTable {
     }
   }
 
-  #settle(position: OpenPosition): void {
+  #settle(position: OpenPosition, verdict = verdictOf(position.reports, position.known)): void {
     const state = this.#state;
     const { index, time } = position;
-    const verdict = verdictOf(position.reports, position.known);
     const isNews = this.#name(position, verdict);
     const before = state.recent.at(-1);
     const settled: AuditedPosition = { index, time, ...verdict };

@@ -46,6 +46,8 @@ export class EventWaits {
   readonly #parts: EventWaitsParts;
   readonly #waiting = new Map<number, Map<number, Wait>>();
   #count = 0;
+  /** Nobody's time is over before. */
+  #overAt = Infinity;
   /** When those who wait were looked at last: of the executor, and of the machine. */
   #executedIndex: LogIndex = noIndex;
   #emitted = 0;
@@ -65,6 +67,7 @@ export class EventWaits {
     this.#waiting.set(connection, waits);
     if (!waits.has(message.id)) this.#count += 1;
     waits.set(message.id, wait);
+    this.#overAt = Math.min(this.#overAt, until);
     return undefined;
   }
 
@@ -85,10 +88,12 @@ export class EventWaits {
    * is cut off or stuck keeps nobody.
    */
   takeOver(most: number): readonly Wait[] {
-    if (this.#count === 0) return nobody;
     const now = this.#parts.clock.monotonic();
+    if (this.#count === 0 || now < this.#overAt) return nobody;
     const over = [...this.#all()].filter(({ until }) => until <= now).slice(0, most);
     for (const wait of over) this.#remove(wait);
+    this.#overAt = Infinity;
+    for (const { until } of this.#all()) this.#overAt = Math.min(this.#overAt, until);
     return over;
   }
 
