@@ -124,7 +124,7 @@ function run(outstanding: number): string {
   return [outstanding, entries, ...Object.keys(work).map((name) => each(name as keyof Work))].join("\t");
 }
 
-test("what a write costs is as written down", () => {
+test("what a write costs is as written down", { timeout: 300_000 }, () => {
   countEverything();
   leaveOutJudge();
   const rows = [1, 16, 256].map(run);
