@@ -114,7 +114,7 @@ export async function writes(plan) {
     });
     measured.set("p99-rate", {
       value: ratio(rated, etcdRated, p99Of),
-      note: noEtcd ?? `${each([rated, etcdRated], p99Of, 2)} ms`,
+      note: noEtcd ?? `${each([rated, etcdRated], ({ p99Ms }) => p99Ms, 2)} ms${notBegun(rated, etcdRated)}`,
     });
     measured.set("cpu-256", { value: medianOf(at256, cpuOf), note: `raw: ${each([runs["raw 256"]], cpuOf, 1)} µs` });
     measured.set("cpu-256-etcd", {
@@ -126,6 +126,12 @@ export async function writes(plan) {
     measured.set("memory-256", { value: residentOf(at256), note: `raw: ${shown(residentOf(runs["raw 256"]))} MB` });
     return measured;
   });
+}
+
+/** What open loops left out, since too much was outstanding. */
+function notBegun(...loads) {
+  const sums = loads.map((runs) => runs.reduce((sum, { heldBack }) => sum + heldBack, 0));
+  return sums.every((sum) => sum === 0) ? "" : `; ${sums.map(count).join(" : ")} were not begun`;
 }
 
 /** Few enough to be written in a moment everywhere. */
