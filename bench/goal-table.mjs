@@ -116,7 +116,9 @@ export function rowsOf(groups, measured) {
   return groups.flatMap((group) =>
     goals[group].map((goal) => {
       const { value, note = "" } = measured.get(goal.id) ?? {};
-      return { group, ...goal, value, note, verdict: verdictOf(goal, value) };
+      const verdict = verdictOf(goal, value);
+      // `null` stays there in JSON.
+      return { group, ...goal, value: verdict === "not measured" ? null : value, note, verdict };
     }),
   );
 }

@@ -48,6 +48,7 @@ describe("the table", () => {
       ["resp-1", "not measured"],
       ["resp-16", "not measured"],
     ]);
+    expect(rows.map(({ value }) => value)).toEqual([16.04, 1.5, null, null]);
     expect(countsOf(rows)).toBe("1 pass, 1 short, 2 not measured");
   });
 
