@@ -455,11 +455,10 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     id: "B17",
-    hazard: "a transfer waits for chunks that nobody has any more",
+    hazard: "a chunk that is not here is taken for one that is, and the transfer begins again for ever",
     file: "replica/state-transfer.js",
-    from: "const fetching = this.#fetching; this.#fetching = undefined;",
-    to: "const fetching = undefined;",
-    options: { replicas: 5 },
+    from: "if (isThere) fetching.bytesDone",
+    to: "if (chunk) fetching.bytesDone",
   },
   {
     id: "C8",
