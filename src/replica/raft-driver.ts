@@ -50,6 +50,9 @@ export interface RaftDriverParts {
 type RaftEffect = Effect<RaftMessage>;
 type Persist = Extract<RaftEffect, { readonly kind: "persist" }>;
 
+/** That takes a little space itself, which a full disk may not have. */
+const compactAgainMs = 1_000;
+
 export class RaftDriver implements Driver {
   readonly #parts: RaftDriverParts;
   readonly #world: DriverWorld;
@@ -61,6 +64,8 @@ export class RaftDriver implements Driver {
   #role: RoleView | undefined;
   #encoded: { readonly message: RaftMessage; readonly bytes: Uint8Array } | undefined;
   #entriesProposed = 0;
+  /** A log without space is made shorter again from then on. */
+  #compactAt = -Infinity;
   /** How often a part of the log was replaced. */
   #truncations = 0;
   #newestRepaired: Entry | undefined;
@@ -137,8 +142,12 @@ export class RaftDriver implements Driver {
 
   tick(): void {
     const { log, state } = this.#parts;
+    const now = this.#world.clock.monotonic();
     // A log without space is not kept for the sake of an older checkpoint.
-    if (log.space !== "ample") log.compact(state.checkpoint.index);
+    if (log.space !== "ample" && now >= this.#compactAt) {
+      this.#compactAt = now + compactAgainMs;
+      log.compact(state.checkpoint.index);
+    }
     this.#turn({ kind: "tick" });
     this.#repairTurn();
   }
