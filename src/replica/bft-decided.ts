@@ -10,16 +10,12 @@ import type { Batch, RequestName } from "../consensus/bft/messages.js";
 import { batchAt, floorOf, type BftState } from "../consensus/bft/state.js";
 import { entryBytes, type Entry } from "../model/entry.js";
 import { after, before, maxIndex, noIndex, noTerm, type AgreedTime, type LogIndex } from "../model/ids.js";
-import type { Hash } from "../ports/hash.js";
-import type { BatchLimits } from "../wire/signed-batch.js";
-import { decodeBundles, plainBatch } from "../wire/signed-batch.js";
+import { plainBatch } from "../wire/signed-batch.js";
 import { decodeReports, plainReports } from "../wire/signed-report.js";
 import type { Decided } from "./delivery.js";
 
 export interface BftDecidedParts {
   readonly state: BftState;
-  readonly limits: BatchLimits;
-  readonly hash: Hash;
   /** The checkpoint that the host has loaded. */
   readonly loaded: { readonly index: LogIndex; readonly time: AgreedTime } | undefined;
 }
@@ -106,11 +102,7 @@ export class BftDecided implements Decided {
 
   /** What the executor is given: who has signed, and no signatures. */
   #plain({ proposal: { kind, payload } }: Batch): Uint8Array {
-    const { limits, hash } = this.#parts;
     if (kind === "report") return plainReports(decodeReports(payload) ?? []);
-    if (kind !== "batch") return payload;
-    const bundles = decodeBundles(payload, limits, hash);
-    invariant(bundles !== undefined, "what was decided was decoded before");
-    return plainBatch(bundles);
+    return kind === "batch" ? plainBatch(payload) : payload;
   }
 }

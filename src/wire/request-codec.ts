@@ -86,8 +86,8 @@ export interface SignedRequests {
   readonly requests: readonly Uint8Array[];
 }
 
-export function encodeAttributedBatch(groups: readonly SignedRequests[]): Uint8Array {
-  const writer = new ByteWriter(256);
+export function encodeAttributedBatch(groups: readonly SignedRequests[], bytesHint = 256): Uint8Array {
+  const writer = new ByteWriter(bytesHint);
   writer.u8(attributedVersion);
   writer.varint(groups.length);
   for (const { signer, requests } of groups) {

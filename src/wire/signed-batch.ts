@@ -26,7 +26,7 @@ import { isInNameOf, type RequestKey } from "../model/request.js";
 import { requestLimits } from "../model/request-limits.js";
 import type { Hash } from "../ports/hash.js";
 import { keyNameOf, publicKeyBytes } from "./key-name.js";
-import { decodeRequest, encodeAttributedBatch, peekRequest } from "./request-codec.js";
+import { decodeRequest, encodeAttributedBatch, peekRequest, type SignedRequests } from "./request-codec.js";
 import { decodeReports } from "./signed-report.js";
 import { decodeVersionChange } from "./version-codec.js";
 
@@ -158,9 +158,21 @@ export function bundleSignatures(payload: Uint8Array): readonly Pick<Bundle, "ke
   return bundles;
 }
 
-/** The payload that the executor knows, with the names of those who signed and without signatures: a copy. */
-export function plainBatch(bundles: readonly Bundle[]): Uint8Array {
-  return encodeAttributedBatch(bundles.map(({ name, requests }) => ({ signer: name.client, requests })));
+/** The payload that the executor knows, with the names of those who signed and without signatures: a copy. Of one that was decoded before. */
+export function plainBatch(payload: Uint8Array): Uint8Array {
+  const reader = new ByteReader(payload);
+  reader.skip(1);
+  const groups: SignedRequests[] = [];
+  for (let left = reader.varint(); left > 0 && !reader.failed; left -= 1) {
+    reader.skip(signatureBytes);
+    const signer = keyNameOf(reader.raw(publicKeyBytes));
+    const requests: Uint8Array[] = [];
+    for (let count = reader.varint(); count > 0 && !reader.failed; count -= 1)
+      requests.push(reader.raw(reader.varint()));
+    groups.push({ signer, requests });
+  }
+  invariant(reader.complete, "what is executed was decoded before");
+  return encodeAttributedBatch(groups, payload.length);
 }
 
 /** `undefined` for what has no place in the order. */

@@ -10,7 +10,8 @@ import {
   encodeBftRecord,
   encodeStatement,
 } from "../../src/wire/bft-codec.js";
-import { decodeBundle, decodeBundles, encodeBundles } from "../../src/wire/signed-batch.js";
+import { decodeBatch, encodeRequest } from "../../src/wire/request-codec.js";
+import { decodeBundle, decodeBundles, encodeBundles, plainBatch } from "../../src/wire/signed-batch.js";
 import { batch, bftLimits, bundle, message, record, statement } from "../../test-support/arbitrary-bft.js";
 
 const seed = 20_261_128;
@@ -114,6 +115,8 @@ test("a payload of bundles has one form, and a bundle keeps its bytes in it", ()
       const decoded = decodeBundles(encodeBundles(bundles), bftLimits, nodeHash);
       expect(decoded).toEqual(bundles.map((bytes) => decodeBundle(bytes, bftLimits, nodeHash)));
       expect(decoded).not.toContain(undefined);
+      const executed = decodeBatch(plainBatch(encodeBundles(bundles)));
+      expect(executed?.map(encodeRequest)).toEqual(decoded?.flatMap(({ requests }) => requests));
     }),
     { numRuns: 500, seed },
   );
