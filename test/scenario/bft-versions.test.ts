@@ -1,6 +1,5 @@
 /** Under Byzantine faults too, a version starts once all can run it, and a command that nobody can finish is skipped. */
 import { expect, test } from "vitest";
-import { defaultLimits } from "../../src/api/config.js";
 import { CannotFinish, type LowLevelMachine, type MachineInstance, type Outcome } from "../../src/api/low-level.js";
 import type { Door } from "../../src/api/door.js";
 import { decodeUtf8, encodeUtf8 } from "../../src/base/bytes.js";
@@ -129,25 +128,20 @@ test("a full window does not keep the reports out by which a command is skipped"
   let isDeaf = true;
   const isDeafTo = (_from: string, type: number): boolean => isDeaf && type === peerMessageTypes.report;
   const byzantine = { windowEntries: 8, checkpointEntries: 4 };
-  const limits = { admission: { ...defaultLimits.admission, pipelineMax: 64 } };
-  const group = new BftGroup(ids, { machineOf: () => shallow(() => true), isDeafTo, limits, byzantine });
-  const [door, other] = [group.door("a"), group.door("b")];
+  const group = new BftGroup(ids, { machineOf: () => shallow(() => true), isDeafTo, byzantine });
+  const door = group.door("a");
   expect(await group.add(door, "x")).toBe("1");
   const deep = addDeep(door);
-  group.advance(10);
-  const asked: Promise<unknown>[] = [];
-  for (let count = 0; count < 40; count += 1) {
-    asked.push(other.command("add", encodeUtf8("x"), undefined));
-    group.advance(10);
-    await Promise.resolve();
-  }
+  // All replicas renew the age of their reads by entries that do nothing.
   const { state } = group.replica("a").core.engine.driver;
-  expect([state.view, state.proposed - state.stable.index]).toEqual([0, 6]);
+  const taken = (): number => state.proposed - state.stable.index;
+  await group.until("a full window", () => taken() >= 6);
+  group.advance(300);
+  expect([state.view, taken()]).toEqual([0, 6]);
 
   isDeaf = false;
   expect(await answered(group, deep)).toMatchObject({ status: "failed", message: "skipped" });
-  await Promise.all(asked.map((each) => answered(group, each)));
-  expect(await group.add(door, "x")).toBe("42");
+  expect(await group.add(door, "x")).toBe("2");
   await untilAlike(group);
   expect([group.broken, group.found]).toEqual([[], []]);
 });
