@@ -90,10 +90,12 @@ export class BftGroup {
     const bootstrap = !disk.exists(directory);
     const seed = (this.#starts += 1);
     const { machineOf, limits } = this.#options;
+    const byzantine = { ...byzantineLimits, ...this.#options.byzantine };
     const allLimits = {
       ...defaultLimits,
-      storage: { ...defaultLimits.storage, segmentBytes: smallSegment },
-      byzantine: { ...byzantineLimits, ...this.#options.byzantine },
+      // What begins a view with a full window fits into a segment.
+      storage: { ...defaultLimits.storage, segmentBytes: Math.max(smallSegment, 4_096 * byzantine.windowEntries) },
+      byzantine,
       ...limits,
     };
     const opened = openBftReplica(
