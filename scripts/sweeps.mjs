@@ -46,6 +46,16 @@ const shapes = [
     words: ["--operations", "1000", "--until", "10m", "--faults", "crash"],
   },
   {
+    name: "four replicas, of which some lie",
+    share: 0.1,
+    words: ["--model", "byzantine", "--operations", "300"],
+  },
+  {
+    name: "seven replicas, of which two lie",
+    share: 0.02,
+    words: ["--model", "byzantine", "--replicas", "7", "--operations", "150", "--faults", "lies,network,crash"],
+  },
+  {
     name: "versions of the machine change",
     share: 0.1,
     words: ["--operations", "150", "--faults", "upgrade,crash,partition"],

@@ -6,6 +6,7 @@
  */
 import type { PlantedBug } from "./planted-bugs.js";
 import { plantedInAudits } from "./planted-audits.js";
+import { plantedUnderLies } from "./planted-byzantine.js";
 import { plantedInHealth } from "./planted-health.js";
 import { plantedInMembership } from "./planted-members.js";
 import { plantedInVersions } from "./planted-versions.js";
@@ -545,6 +546,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     to: "if (entry.index % 64 !== 0) this.#index = entry.index;",
   },
   ...plantedInAudits,
+  ...plantedUnderLies,
   ...plantedInHealth,
   ...plantedInMembership,
   ...plantedInVersions,

@@ -50,6 +50,7 @@ describe("the table of planted bugs", () => {
       "src/server/commands/sim.ts",
       "src/sim/planted-audits.ts",
       "src/sim/planted-bugs.ts",
+      "src/sim/planted-byzantine.ts",
       "src/sim/planted-health.ts",
       "src/sim/planted-members.ts",
       "src/sim/planted-table.ts",
