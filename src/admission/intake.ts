@@ -104,14 +104,14 @@ export class Intake {
   }
 
   /**
-   * An entry costs each replica messages, and a flush or a part of one, whatever it holds. So behind others one goes out when it holds half as many
-   * requests as they do, or as many as fit; fewer wait for more, until those before them are executed.
+   * An entry costs each replica messages, and a flush or a part of one, whatever it holds. So behind others one goes out when it holds as many
+   * requests as they do on average, or as many as fit; fewer wait for more, until those before them are executed.
    */
   get #hasRoom(): boolean {
     const { length } = this.#pipeline;
     if (length >= this.#limits.pipelineMax) return false;
     if (this.#batcher.holdsWholeBatch) return true;
-    return length < this.#eagerMax && 2 * this.#batcher.count >= this.#requestsInPipeline;
+    return length < this.#eagerMax && this.#batcher.count * length >= this.#requestsInPipeline;
   }
 
   #propose(requests: number): void {

@@ -200,21 +200,25 @@ describe("an entry behind others", () => {
     return { intake, take };
   }
 
-  test("waits until it holds half as many requests as they do, or they are executed", () => {
+  test("waits until it holds as many requests as they do on average, or they are executed", () => {
     const { intake, take } = filled();
     take(40);
     expect(size(intake.nextBatch())).toBe(40);
-    take(19);
+    take(39);
     expect(size(intake.nextBatch())).toBeUndefined();
-    take(1);
-    expect(size(intake.nextBatch())).toBe(20);
-    take(29);
+    take(11);
+    expect(size(intake.nextBatch())).toBe(50);
+    take(44);
     expect(size(intake.nextBatch())).toBeUndefined();
 
     intake.onCommitted();
-    expect(size(intake.nextBatch())).toBe(29);
-    take(60);
-    expect(size(intake.nextBatch())).toBe(60);
+    expect(size(intake.nextBatch())).toBeUndefined();
+    intake.onCommitted();
+    expect(size(intake.nextBatch())).toBe(44);
+    take(44);
+    expect(size(intake.nextBatch())).toBe(44);
+    take(44);
+    expect(size(intake.nextBatch())).toBe(44);
     take(90);
     expect(size(intake.nextBatch())).toBeUndefined();
     for (let left = 3; left > 0; left -= 1) intake.onCommitted();
