@@ -8,6 +8,7 @@ import * as fc from "fast-check";
 import type {
   Batch,
   BftMessage,
+  Checkpoint,
   CheckpointCertificate,
   CommittedCertificate,
   NewView,
@@ -15,6 +16,7 @@ import type {
   PreparedCertificate,
   Signed,
   Statement,
+  Successor,
   ViewChange,
 } from "../src/consensus/bft/messages.js";
 import type { BftRecord } from "../src/consensus/bft/state.js";
@@ -24,6 +26,7 @@ import { nodeHash } from "../src/node/hash.js";
 import type { BftLimits } from "../src/wire/bft-codec.js";
 import { encodeRequest } from "../src/wire/request-codec.js";
 import { keyNameOf } from "../src/wire/key-name.js";
+import { encodeReconfiguration, encodeReconfigurationBody, successorOf } from "../src/wire/successor-codec.js";
 import { batchOf, encodeBundle, encodeBundleBody, encodeBundles } from "../src/wire/signed-batch.js";
 
 export const bftLimits: BftLimits = {
@@ -74,6 +77,22 @@ export const bundle: fc.Arbitrary<Uint8Array> = fc
     return encodeBundle(under, encodeBundleBody(publicKey, requests));
   });
 
+/** Each with a key of its own, by the ids' order. */
+const members = fc
+  .uniqueArray(fc.tuple(by, fc.nat(250), fc.nat(3)), { minLength: 1, maxLength: 7, selector: ([id]) => id })
+  .map((all) => [...all].sort(([one], [other]) => (one < other ? -1 : 1)));
+
+function successorAfter(named: readonly (readonly [string, number, number])[]): Successor {
+  const successor = successorOf({
+    members: named.map(([id, start, incarnation], at) => ({
+      ...{ id, role: "voter" as const, incarnation, peer: `${id}:1`, client: `${id}:2` },
+      key: new Uint8Array(32).fill(start).fill(at, 0, 1),
+    })),
+  });
+  if (successor === undefined) throw new Error("the generator makes members that an epoch can have");
+  return successor;
+}
+
 export const proposal: fc.Arbitrary<Proposal> = fc.oneof(
   fc
     .record({ time: counter, bundles: fc.array(bundle, { minLength: 1, maxLength: 4 }) })
@@ -81,6 +100,15 @@ export const proposal: fc.Arbitrary<Proposal> = fc.oneof(
   fc
     .record({ time: counter, kind: fc.constantFrom("time" as const, "checkpoint" as const) })
     .map(({ time, kind }): Proposal => ({ kind, time, payload: new Uint8Array(0) })),
+  fc
+    .record({ time: counter, epoch: counter, members, signature })
+    .map(({ time, epoch, members: named, signature: under }): Proposal => {
+      const payload = encodeReconfiguration(
+        under,
+        encodeReconfigurationBody({ epoch, successor: successorAfter(named) }),
+      );
+      return { kind: "configuration", time, payload };
+    }),
 );
 
 const nullProposal: Proposal = { kind: "noop", time: 0, payload: new Uint8Array(0) };
@@ -108,11 +136,17 @@ function votes<Kind extends Statement>(statement: Kind): fc.Arbitrary<readonly S
 
 const ordered = fc.record({ view, index, digest: orderedDigest });
 
-const stableAbove: fc.Arbitrary<CheckpointCertificate> = fc
-  .record({ index, digest })
-  .chain((at) => votes({ kind: "Checkpoint" as const, ...at }).map((checkpoints) => ({ ...at, checkpoints })));
+const reached = fc
+  .record({ index, digest, ending: fc.option(fc.record({ at: index, members }), { nil: undefined, freq: 3 }) })
+  .map(({ ending, ...at }) =>
+    ending === undefined ? at : { ...at, ending: { at: ending.at, successor: successorAfter(ending.members) } },
+  );
+const stableAbove: fc.Arbitrary<CheckpointCertificate> = reached.chain((at) =>
+  votes<Checkpoint>({ kind: "Checkpoint", ...at }).map((checkpoints) => ({ ...at, checkpoints })),
+);
 const stable: fc.Arbitrary<CheckpointCertificate> = fc.oneof(
   fc.constant({ index: 0 as LogIndex, digest: "", checkpoints: [] }),
+  fc.record({ index, digest }).map((at) => ({ ...at, checkpoints: [] })),
   stableAbove,
 );
 
@@ -163,7 +197,7 @@ const newView: fc.Arbitrary<NewView> = fc
 export const statement: fc.Arbitrary<Statement> = fc.oneof(
   ordered.map((where): Statement => ({ kind: "Prepare", ...where })),
   ordered.map((where): Statement => ({ kind: "Commit", ...where })),
-  fc.record({ index, digest }).map((where): Statement => ({ kind: "Checkpoint", ...where })),
+  reached.map((where): Statement => ({ kind: "Checkpoint", ...where })),
   anyViewChange,
   newView,
 );
@@ -206,4 +240,7 @@ export const record: fc.Arbitrary<BftRecord> = fc.oneof(
   newView.map((each): BftRecord => ({ kind: "newView", statement: each })),
   fc.record({ statement: newView, by, signature }).map((each): BftRecord => ({ kind: "entered", newView: each })),
   stableAbove.map((certificate): BftRecord => ({ kind: "stable", certificate })),
+  fc
+    .record({ epoch: counter, certificate: stableAbove.filter(({ ending }) => ending !== undefined) })
+    .map(({ epoch, certificate }): BftRecord => ({ kind: "epoch", epoch: epoch + 1, certificate })),
 );

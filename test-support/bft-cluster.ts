@@ -8,7 +8,14 @@
  */
 import { contradicts } from "../src/consensus/bft/contradiction.js";
 import { nextBetween, nextFraction, randomStream, type Random } from "../src/base/random.js";
-import type { Batch, BftMessage, CheckpointCertificate, RequestName, Signed } from "../src/consensus/bft/messages.js";
+import type {
+  Batch,
+  BftMessage,
+  CheckpointCertificate,
+  Ending,
+  RequestName,
+  Signed,
+} from "../src/consensus/bft/messages.js";
 import {
   batchAt,
   createBftState,
@@ -20,9 +27,10 @@ import {
 import { recordsOf } from "../src/consensus/bft/compaction.js";
 import { step, type BftInput } from "../src/consensus/bft/step.js";
 import type { BftEffect, Evidence, Say } from "../src/consensus/bft/turn.js";
+import { endOf, welcomeOf } from "../src/consensus/bft/epoch.js";
 import { after, noIndex, type LogIndex } from "../src/model/ids.js";
 import type { Liar, LiarTools } from "../src/sim/liars/liar.js";
-import { batchOf, isGood, requestOf, sign } from "./bft-crypto.js";
+import { batchOf, changeOf, isGood, requestOf, sign } from "./bft-crypto.js";
 import { Timeline } from "./timeline.js";
 
 export interface BftClusterOptions {
@@ -39,6 +47,7 @@ interface Snapshot {
   readonly index: LogIndex;
   readonly digest: string;
   readonly log: readonly string[];
+  readonly configured: Ending | undefined;
 }
 
 export interface BftMember {
@@ -54,6 +63,10 @@ export interface BftMember {
   executed: LogIndex;
   digest: string;
   log: string[];
+  /** The last change of members that it has executed. */
+  configured: Ending | undefined;
+  /** Whom it knew when it was started. */
+  readonly known: readonly string[];
   done: Set<string>;
   readonly pending: Map<string, RequestName>;
   proposed: Set<string>;
@@ -92,6 +105,8 @@ export class BftCluster {
   readonly #decided = new Map<LogIndex, string>();
   readonly #states = new Map<LogIndex, string>();
   readonly #submitted = new Map<string, RequestName>();
+  readonly #changes = new Map<string, Batch>();
+  readonly #epochs = new Map<number, string>();
   /** Where each request was executed, by ids. */
   readonly #executedAt = new Map<string, Set<string>>();
 
@@ -103,6 +118,33 @@ export class BftCluster {
     this.ids = "abcdefg".slice(0, options.replicas).split("");
     this.faults = Math.floor((options.replicas - 1) / 3);
     for (const id of this.ids) this.#addMember(id, id);
+  }
+
+  /** What the correct replicas know that have come furthest. */
+  get newest(): BftState {
+    const states = this.correct.map(({ state }) => state);
+    return states.reduce((one, other) => (other.epoch > one.epoch ? other : one));
+  }
+
+  /** A replica that is no member, and knows those of now. */
+  join(id: string): this {
+    this.#addMember(
+      id,
+      id,
+      this.newest.replicas.filter((each) => each !== id),
+    );
+    return this;
+  }
+
+  /** The administrator asks for these members, as `changeOf` names them. */
+  change(members: readonly string[], epoch = this.newest.epoch): this {
+    const batch = changeOf(epoch, members);
+    const [request] = batch.requests;
+    if (request === undefined) return this;
+    this.#changes.set(request.id, batch);
+    this.#submitted.set(request.id, request);
+    this.#ask(request);
+    return this;
   }
 
   get now(): number {
@@ -148,7 +190,8 @@ export class BftCluster {
   }
 
   isExecutedByAll(id: string): boolean {
-    return this.correct.every((member) => member.done.has(id));
+    const { replicas } = this.newest;
+    return this.correct.every((member) => !replicas.includes(member.id) || member.done.has(id));
   }
 
   run(ms: number): this {
@@ -170,7 +213,7 @@ export class BftCluster {
     return this.members
       .map(({ name, state, executed, isAlive, liar }) => {
         const mode = state.isChanging ? "changing to" : "in";
-        return `${name}${isAlive ? "" : " (down)"}${liar === undefined ? "" : ` (${liar.name})`}: ${mode} view ${state.view}, stable ${state.stable.index}, committed ${state.committed}, executed ${executed}, proposed ${state.proposed}, view changes ${[...state.viewChanges.values()].map(({ by, statement }) => `${by}:${statement.view}`).join(" ")}`;
+        return `${name}${isAlive ? "" : " (down)"}${liar === undefined ? "" : ` (${liar.name})`}: epoch ${state.epoch} of ${state.replicas.join("")}, ${mode} view ${state.view}, stable ${state.stable.index}, committed ${state.committed}, executed ${executed}, proposed ${state.proposed}, view changes ${[...state.viewChanges.values()].map(({ by, statement }) => `${by}:${statement.view}`).join(" ")}`;
       })
       .join("\n");
   }
@@ -232,13 +275,13 @@ export class BftCluster {
     return this;
   }
 
-  #addMember(name: string, id: string): void {
+  #addMember(name: string, id: string, known = this.ids): void {
     const member: BftMember = {
       ...{ name, id, isAlive: true, life: 0, disk: [], diskFreeAt: this.now, snapshots: [] },
       ...{ executed: noIndex, digest: noDigest, log: [], done: new Set(), pending: new Map(), proposed: new Set() },
-      ...{ liar: undefined, received: [] },
+      ...{ liar: undefined, received: [], configured: undefined, known },
       state: createBftState(
-        { self: id, replicas: this.ids, settings: this.#settings, records: [], executed: noIndex },
+        { self: id, replicas: known, settings: this.#settings, records: [], executed: noIndex },
         this.now,
       ),
     };
@@ -246,9 +289,9 @@ export class BftCluster {
     this.#timeline.at(this.now + nextBetween(this.#random, 0, tickMs), () => this.#tick(member, member.life));
   }
 
-  #stateFor({ id, disk, executed }: BftMember): BftState {
+  #stateFor({ id, disk, executed, configured, known }: BftMember): BftState {
     return createBftState(
-      { self: id, replicas: this.ids, settings: this.#settings, records: disk, executed },
+      { self: id, replicas: known, settings: this.#settings, records: disk, executed, configured },
       this.now,
     );
   }
@@ -283,6 +326,14 @@ export class BftCluster {
       case "role":
         member.proposed = new Set();
         return this.#later(member, 0, () => this.#propose(member));
+      case "epoch":
+        if (this.#isByzantine(member.id)) return;
+        return this.#agree(
+          this.#epochs,
+          effect.epoch,
+          `${member.state.replicas.join("")} from ${member.state.base.index}`,
+          member,
+        );
       case "evidence":
         if (!this.#isByzantine(effect.evidence.by))
           this.#fail(`${member.name} accuses ${effect.evidence.by}, which is correct`);
@@ -312,14 +363,17 @@ export class BftCluster {
     });
   }
 
-  #say(member: BftMember, { statement, batch }: Say): void {
-    const signed = sign(member.id, statement);
+  #say(member: BftMember, { epoch, statement, batch }: Say): void {
+    if (epoch !== member.state.epoch) return;
+    const signed = sign(member.id, statement, epoch);
     const message: BftMessage =
       batch !== undefined && signed.statement.kind === "Prepare"
         ? { kind: "PrePrepare", prepare: signed as Signed<typeof signed.statement>, batch }
         : { kind: "Said", signed };
-    for (const to of this.ids) if (to !== member.id) this.#send(member, to, message);
-    this.#later(member, 0, () => this.#step(member, { kind: "receive", from: member.id, message }));
+    for (const to of member.state.replicas) if (to !== member.id) this.#send(member, to, message);
+    this.#later(member, 0, () => {
+      if (epoch === member.state.epoch) this.#step(member, { kind: "receive", from: member.id, message });
+    });
   }
 
   #send(member: BftMember, to: string, message: BftMessage): void {
@@ -336,10 +390,10 @@ export class BftCluster {
     const { id, state, received } = member;
     const friends = this.members.filter(({ liar }) => liar !== undefined).map((each) => each.id);
     return {
-      ...{ self: id, replicas: this.ids, state, random: this.#random, now: this.now, friends, received, batchOf },
+      ...{ self: id, replicas: state.replicas, state, random: this.#random, now: this.now, friends, received, batchOf },
       sign: (statement, by = id) => {
         if (!friends.includes(by)) throw new Error(`${id} has no key of ${by}`);
-        return sign(by, statement);
+        return sign(by, statement, state.epoch);
       },
       later: (ms, messages) =>
         this.#later(member, ms, () => {
@@ -348,7 +402,7 @@ export class BftCluster {
     };
   }
 
-  #transmit(from: BftMember, to: string, message: BftMessage): void {
+  #transmit(from: BftMember, to: string, message: BftMessage, epoch = from.state.epoch): void {
     for (const target of this.members) {
       if (target.id !== to || this.#blocked.has(`${from.name} ${target.name}`)) continue;
       if (nextFraction(this.#random) < this.#loss) continue;
@@ -356,19 +410,37 @@ export class BftCluster {
       const [min, max] = this.#options.delayMs ?? [0.5, 3];
       for (let copy = 0; copy < copies; copy += 1) {
         const delay = min + nextFraction(this.#random) * (max - min);
-        this.#timeline.at(this.now + delay, () => this.#receive(target, from.id, message));
+        this.#timeline.at(this.now + delay, () => this.#receive(target, from.id, message, epoch));
       }
     }
   }
 
-  #receive(member: BftMember, from: string, message: BftMessage): void {
+  #receive(member: BftMember, from: string, message: BftMessage, epoch = member.state.epoch): void {
     if (!member.isAlive) return;
-    if (!isGood(message)) {
+    const { state } = member;
+    if (epoch !== state.epoch && state.epoch >= 0) {
+      if (message.kind === "Status") this.#answerOther(member, from, epoch);
+      return;
+    }
+    if (!isGood(message, epoch)) {
       this.refused += 1;
+      return;
+    }
+    if (epoch !== state.epoch) {
+      if (message.kind === "Stable")
+        this.#step(member, { kind: "handover", epoch: epoch + 1, certificate: message.certificate });
       return;
     }
     if (member.liar !== undefined && member.received.push(message) > 200) member.received.shift();
     this.#step(member, { kind: "receive", from, message });
+  }
+
+  /** In an earlier epoch, or in none yet: it is told how the next began. */
+  #answerOther(member: BftMember, to: string, epoch: number): void {
+    const handover = epoch < 0 ? welcomeOf(member.state, to) : endOf(member.state, epoch);
+    if (handover === undefined) return;
+    const message = { kind: "Stable", certificate: handover.certificate } as const;
+    this.#transmit(member, to, message, handover.epoch - 1);
   }
 
   #ask(request: RequestName, names?: readonly string[]): void {
@@ -400,14 +472,18 @@ export class BftCluster {
   }
 
   #propose(member: BftMember): void {
+    const isExecuted = member.state.proposed === member.executed;
+    if (member.state.ending !== undefined) return this.#step(member, { kind: "fill", isExecuted });
     for (let room = roomOf(member.state); room > 0; room -= 1) {
       const waiting = [...member.pending.values()].filter(({ id }) => !member.proposed.has(id));
       const ordered = member.liar?.orders?.(waiting) ?? waiting;
       if (member.liar !== undefined && ordered.length !== waiting.length) this.lied.add(member.liar.name);
-      const requests = ordered.slice(0, 2);
+      const change = ordered.find(({ id }) => this.#changes.has(id));
+      const requests = change === undefined ? ordered.slice(0, 2) : [change];
       if (requests.length === 0) return;
       for (const { id } of requests) member.proposed.add(id);
-      this.#step(member, { kind: "propose", batches: [batchOf(requests)] });
+      const batch = this.#changes.get(change?.id ?? "") ?? batchOf(requests);
+      this.#step(member, { kind: "propose", batches: [batch] });
     }
   }
 
@@ -423,6 +499,8 @@ export class BftCluster {
 
   #executeBatch(member: BftMember, index: LogIndex, { requests, digest }: Batch): void {
     member.executed = index;
+    const { slots, ending } = member.state;
+    if (slots.get(index)?.turning === "change") member.configured = ending;
     for (const { id, client } of requests) {
       member.pending.delete(id);
       if (member.done.has(id)) continue;
@@ -439,15 +517,15 @@ export class BftCluster {
     this.#agree(this.#states, index, member.digest, member);
   }
 
-  #agree(known: Map<LogIndex, string>, index: LogIndex, value: string, { name }: BftMember): void {
+  #agree(known: Map<number, string>, index: number, value: string, { name }: BftMember): void {
     const others = known.get(index);
     if (others !== undefined && others !== value) this.#fail(`${name} has ${value} at ${index}, another has ${others}`);
     known.set(index, value);
   }
 
   #checkpoint(member: BftMember): void {
-    const { executed, digest, log } = member;
-    const snapshot = { index: executed, digest, log: [...log] };
+    const { executed, digest, log, configured } = member;
+    const snapshot = { index: executed, digest, log: [...log], configured };
     this.#later(member, 5, () => {
       member.snapshots = [...member.snapshots.slice(-2), snapshot];
       this.#step(member, { kind: "checkpointed", index: snapshot.index, digest: snapshot.digest });
@@ -468,14 +546,15 @@ export class BftCluster {
           for (const id of snapshot.log)
             this.#executedAt.set(id, (this.#executedAt.get(id) ?? new Set()).add(member.id));
         }
-        this.#step(member, { kind: "installed", index: snapshot.index });
+        this.#step(member, { kind: "installed", index: snapshot.index, configured: snapshot.configured });
       });
       return;
     }
   }
 
   #load(member: BftMember, snapshot: Snapshot | undefined): void {
-    const { index, digest, log } = snapshot ?? { index: noIndex, digest: noDigest, log: [] };
+    const { index, digest, log, configured } = snapshot ?? { index: noIndex, digest: noDigest, log: [] };
+    member.configured = configured;
     member.executed = index;
     member.digest = digest;
     member.log = [...log];

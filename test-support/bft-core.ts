@@ -8,6 +8,7 @@ import type {
   Batch,
   BftMessage,
   Checkpoint,
+  Ending,
   NewView,
   Signed,
   Statement,
@@ -80,7 +81,7 @@ export class BftCore {
 
   /** Through the edge, as the others' messages come. */
   receive(message: BftMessage, from = "d"): this {
-    if (!isGood(message)) throw new Error(`the edge would refuse this ${message.kind}`);
+    if (!isGood(message, Math.max(0, this.state.epoch))) throw new Error(`the edge would refuse this ${message.kind}`);
     return this.step({ kind: "receive", from, message });
   }
 
@@ -121,12 +122,12 @@ export class BftCore {
   }
 
   /** Only what was durable is left. */
-  restart(executed = 0): this {
+  restart(executed = 0, configured?: Ending): this {
     this.#held.length = 0;
     this.isDiskHeld = false;
     this.said.length = 0;
     this.sent.length = 0;
-    this.state = this.#create(at(executed));
+    this.state = this.#create(at(executed), configured);
     return this;
   }
 
@@ -138,10 +139,10 @@ export class BftCore {
     return this.effects.filter((each): each is BftEffect & { kind: Kind } => each.kind === kind);
   }
 
-  #create(executed: LogIndex): BftState {
+  #create(executed: LogIndex, configured?: Ending): BftState {
     const settings = { ...bftSettings, ...this.#settings };
     return createBftState(
-      { self: this.#self, replicas: bftReplicas, settings, records: this.disk, executed },
+      { self: this.#self, replicas: bftReplicas, settings, records: this.disk, executed, configured },
       this.now,
     );
   }
@@ -153,14 +154,15 @@ export class BftCore {
     });
   }
 
-  #say({ statement, batch: attached }: Say): BftInput {
+  #say({ epoch, statement, batch: attached }: Say): BftInput {
+    if (epoch !== this.state.epoch) throw new Error(`said in epoch ${this.state.epoch}: ${statement.kind} of ${epoch}`);
     this.said.push(statement);
-    const signed = sign(this.#self, statement);
+    const signed = sign(this.#self, statement, epoch);
     const message: BftMessage =
       attached !== undefined && statement.kind === "Prepare"
-        ? { kind: "PrePrepare", prepare: sign(this.#self, statement), batch: attached }
+        ? { kind: "PrePrepare", prepare: sign(this.#self, statement, epoch), batch: attached }
         : { kind: "Said", signed };
-    for (const to of bftReplicas) if (to !== this.#self) this.sent.push({ to, message });
+    for (const to of this.state.replicas) if (to !== this.#self) this.sent.push({ to, message });
     return { kind: "receive", from: this.#self, message };
   }
 }

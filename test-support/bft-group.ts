@@ -4,11 +4,12 @@ import type { Signer } from "../src/ports/signatures.js";
 import { defaultLimits, type ByzantineLimits, type Limits } from "../src/api/config.js";
 import type { Door } from "../src/api/door.js";
 import type { LowLevelMachine } from "../src/api/low-level.js";
+import { signedBytesOfChange } from "../src/authentication/domain.js";
 import { verifierDefaults } from "../src/authentication/message-verifier.js";
 import { Sealer } from "../src/authentication/sealer.js";
 import { encodeUtf8 } from "../src/base/bytes.js";
 import { nextBetween, randomStream } from "../src/base/random.js";
-import type { Member } from "../src/model/membership.js";
+import { anyIncarnation, type Member, type Membership } from "../src/model/membership.js";
 import type { Clock } from "../src/ports/clock.js";
 import type { Claim } from "../src/ports/signatures.js";
 import { linkKeys, type LinkProofs } from "../src/transport/link-proofs.js";
@@ -18,6 +19,7 @@ import { bftLimitsOf, openBftReplica, type BftReplica } from "../src/replica/ope
 import { ReplicaSeal } from "../src/replica/replica-seal.js";
 import type { SaidReport } from "../src/wire/signed-report.js";
 import { SimKeys } from "../src/sim/sim-signatures.js";
+import { encodeReconfiguration, encodeReconfigurationBody, successorOf } from "../src/wire/successor-codec.js";
 import type { BftLimits } from "../src/wire/bft-codec.js";
 import type { Liar, LiarTools } from "../src/sim/liars/liar.js";
 import { rebundled } from "../src/sim/liars/on-the-wire.js";
@@ -51,6 +53,8 @@ export interface BftGroupOptions {
   readonly reportOf?: (id: string, said: SaidReport) => SaidReport;
   /** How far a replica's clock is ahead, in milliseconds. */
   readonly clockAhead?: (id: string) => number;
+  /** There is no administrator. */
+  readonly isFixed?: boolean;
   readonly byzantine?: Partial<ByzantineLimits>;
   readonly limits?: Partial<Limits>;
 }
@@ -72,6 +76,8 @@ export class BftGroup {
   readonly #keys = new SimKeys();
   readonly #options: BftGroupOptions;
   readonly #lives = new Map<string, { isAlive: boolean }>();
+  readonly #joined = new Map<string, readonly string[]>();
+  readonly #nextKeys = new Map<string, string>();
   #starts = 0;
 
   constructor(ids: readonly string[], options: BftGroupOptions = {}) {
@@ -87,7 +93,8 @@ export class BftGroup {
     this.#lives.set(id, life);
     const clock = this.#clockOf(id, life);
     const disk = this.disks.get(id) ?? new MemoryDisk();
-    const bootstrap = !disk.exists(directory);
+    const isJoining = !this.ids.includes(id);
+    const isFresh = !disk.exists(directory);
     const seed = (this.#starts += 1);
     const { machineOf, limits } = this.#options;
     const byzantine = { ...byzantineLimits, ...this.#options.byzantine };
@@ -101,10 +108,16 @@ export class BftGroup {
     const opened = openBftReplica(
       machineOf?.(id) ?? tally,
       {
-        ...{ id, clusterId: "test", dataDir: directory, members: this.ids.map(memberOf), bootstrap, join: false },
+        ...{
+          id,
+          clusterId: "test",
+          dataDir: directory,
+          members: this.#known(id).map(memberOf),
+          bootstrap: isFresh && !isJoining,
+          join: isJoining,
+        },
         limits: allLimits,
-        seal: this.#sealOf(id),
-        proofs: this.#proofsOf(id),
+        ...this.#keysOf(id),
         evidence: ({ by, first }) => this.evidence.push(`${id}: ${by} ${first.statement.kind}`),
         executed: ({ index, time, payload }) => {
           const executed = this.executed.get(id) ?? [];
@@ -133,6 +146,47 @@ export class BftGroup {
     network.listen(`${id}:1`, (connect) => opened.core.engine.acceptPeer(connect));
     network.listen(`${id}:2`, (connect) => opened.core.acceptClient(connect));
     this.running.set(id, opened);
+  }
+
+  /** A replica that is no founder: it knows `known`, and that it is itself. Under a name that was there before it is another one. */
+  join(id: string, known: readonly string[] = this.ids): void {
+    this.disks.set(id, new MemoryDisk());
+    this.#joined.set(id, known);
+    this.start(id);
+  }
+
+  /** The administrator asks `at` for these members after those that it has; a key is that of its name, `id` or `id/number`. */
+  async change(at: string, names: readonly string[]): Promise<string> {
+    const { engine } = this.replica(at).core;
+    const { epoch } = engine.driver.state;
+    const body = this.#changeOf(epoch, names, engine.membership);
+    const signature = this.signerOf("administrator").sign(signedBytesOfChange("test", body));
+    let outcome: string | undefined;
+    const signed = encodeReconfiguration(signature, body);
+    this.replica(at).core.instruct({ kind: "reconfigure", signed }, (ended) => (outcome = ended));
+    return this.until("an outcome", () => outcome);
+  }
+
+  /** Its private key becomes another when the members know it by that one. */
+  giveNextKey(id: string, name: string): void {
+    this.#nextKeys.set(id, name);
+  }
+
+  #changeOf(epoch: number, names: readonly string[], { members }: Membership): Uint8Array {
+    const next = names.map((name): Member => {
+      const [id = ""] = name.split("/");
+      const before = members.find((member) => member.id === id);
+      const isFounder = before !== undefined && !this.#joined.has(id);
+      const incarnation = isFounder ? before.incarnation : anyIncarnation;
+      return { ...memberOf(id), incarnation, key: this.signerOf(name).publicKey };
+    });
+    const successor = successorOf({ members: next.sort((one, other) => (one.id < other.id ? -1 : 1)) });
+    if (successor === undefined) throw new Error(`no epoch has the members ${names.join(" ")}`);
+    return encodeReconfigurationBody({ epoch, successor });
+  }
+
+  #known(id: string): readonly string[] {
+    return [...new Set([...(this.#joined.get(id) ?? this.ids), id])];
   }
 
   /** The process is gone at once: what is not durable is lost, its links break. */
@@ -205,14 +259,17 @@ export class BftGroup {
     return this.until("an answer", () => answer);
   }
 
-  #sealOf(id: string): ReplicaSeal {
+  #keysOf(id: string): { readonly seal: ReplicaSeal; readonly proofs: LinkProofs } {
     const { clock } = this;
     const { reportOf } = this.#options;
+    const next = this.#nextKeys.get(id);
     const seal = new ReplicaSeal({
       self: id,
       signer: this.#keys.signerOf(id),
+      nextSigner: next === undefined ? undefined : this.#keys.signerOf(next),
       domain,
-      keys: this.#publicKeys(),
+      keys: new Map(this.#known(id).map((each) => [each, this.#keys.signerOf(each).publicKey])),
+      administrator: this.#options.isFixed === true ? undefined : this.signerOf("administrator").publicKey,
       verifier: this.#keys.verifierOn(clock),
       hash: testHash,
       clock,
@@ -220,18 +277,10 @@ export class BftGroup {
     });
     const sealReport = seal.sealReport.bind(seal);
     if (reportOf !== undefined) seal.sealReport = (said) => sealReport(reportOf(id, said));
-    return seal;
-  }
-
-  #proofsOf(id: string): LinkProofs {
     const seed = randomStream(this.#starts, `proofs of ${id}`);
     const entropy = { bytes: (count: number) => Uint8Array.from({ length: count }, () => nextBetween(seed, 0, 255)) };
     const isSignedBy = (claim: Claim): boolean => this.#keys.isSigned(claim);
-    return linkKeys({ signer: this.#keys.signerOf(id), keys: this.#publicKeys(), entropy, isSignedBy });
-  }
-
-  #publicKeys(): ReadonlyMap<string, Uint8Array> {
-    return new Map(this.ids.map((each) => [each, this.#keys.signerOf(each).publicKey]));
+    return { seal, proofs: linkKeys({ seal, entropy, isSignedBy }) };
   }
 
   /** Nothing of a process happens after its end. */
@@ -253,12 +302,16 @@ export class BftGroup {
   #networkOf(id: string, limits: BftLimits): Network {
     const { liar, isDeafTo } = this.#options;
     if ((liar === undefined && isDeafTo === undefined) || id !== this.ids[0]) return this.network;
-    const sealer = new Sealer(domain, id, this.#keys.signerOf(id));
+    const sealer = (): Sealer => {
+      const { epoch } = this.replica(id).core.engine.driver.state;
+      return new Sealer({ ...domain, epoch }, id, this.#keys.signerOf(id));
+    };
     const random = randomStream(1, "liar");
     const tools = (): Omit<LiarTools, "received" | "later"> => ({
-      ...{ self: id, replicas: this.ids, state: this.replica(id).core.engine.driver.state, random },
+      ...{ self: id, state: this.replica(id).core.engine.driver.state, random },
+      replicas: this.replica(id).core.engine.driver.state.replicas,
       ...{ now: this.clock.monotonic(), friends: [id] },
-      sign: (statement) => sealer.seal(statement),
+      sign: (statement) => sealer().seal(statement),
       batchOf: (requests, of) => rebundled(requests, of, limits, testHash),
     });
     return tamperingNetwork(this.network, {

@@ -171,6 +171,58 @@ export function runHostileClients(seed: number): BftRun {
   return recover(cluster, seed);
 }
 
+/**
+ * Members come, leave and change their keys, one at a time and now and then two at once, while one replica lies and others crash. Each
+ * change is made, and whoever is a member in the end has executed what is asked for then.
+ */
+export function runChanges(seed: number): BftRun {
+  const cluster = clusterFor(seed);
+  const random = randomStream(seed, "changes");
+  if (nextFraction(random) < 0.6) {
+    const kind = liars[nextBetween(random, 0, liars.length - 1)];
+    cluster.corrupt(oneName(cluster, random), kind === undefined ? mutating() : liarNamed(kind.name));
+  }
+  let members: readonly string[] = cluster.ids;
+  for (let round = 1; round <= 4; round += 1) {
+    const { epoch } = cluster.newest;
+    const next = changedMembers(members, round, random);
+    const joins = nextFraction(random) < 0.5;
+    const newcomer = next.find((text) => !members.includes(text) && text.length === 1);
+    if (newcomer !== undefined && joins) cluster.join(newcomer);
+    cluster.submit("x", round).change(next, epoch);
+    // Only one of the two counts, and it may be either.
+    if (nextFraction(random) < 0.3) cluster.change(members.slice(1), epoch);
+    const name = oneName(cluster, random);
+    const trouble = nextBetween(random, 0, 3);
+    if (trouble <= 1) cluster.crash(name);
+    else if (trouble === 2)
+      cluster.partition([cluster.members.map((each) => each.name).filter((each) => each !== name)]);
+    cluster
+      .run(nextBetween(random, 20, 400))
+      .heal()
+      .restart(name);
+    cluster.until(() => cluster.newest.epoch > epoch, 30_000);
+    if (newcomer !== undefined && !joins && cluster.newest.replicas.includes(newcomer)) cluster.join(newcomer);
+    members = cluster.newest.replicas.map((id) => textOfMember(cluster, id));
+    cluster.submit("y", round).run(nextBetween(random, 0, 100));
+  }
+  return recover(cluster, seed);
+}
+
+function textOfMember({ newest }: BftCluster, id: string): string {
+  const key = newest.keys.get(id) ?? "";
+  return key === "" ? id : `${id}/${key}`;
+}
+
+function changedMembers(members: readonly string[], round: number, random: Random): readonly string[] {
+  const at = nextBetween(random, 0, members.length - 1);
+  const [id = "a"] = (members[at] ?? "a").split("/");
+  const act = nextBetween(random, 0, 2);
+  if (act === 0 && members.length < 9) return [...members, "hijk"[round - 1] ?? "z"];
+  if (act === 1 && members.length > 4) return members.filter((_, place) => place !== at);
+  return members.map((text, place) => (place === at ? `${id}/${round}` : text));
+}
+
 /** As many seeds as there are pairs of named liars; each is one, the first of it as the primary of the first view or as a backup. */
 export const pairCount = liars.length * liars.length;
 

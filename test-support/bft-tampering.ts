@@ -7,7 +7,7 @@
 import type { BftMessage } from "../src/consensus/bft/messages.js";
 import type { Connection, Network } from "../src/ports/network.js";
 import { peerMessageTypes } from "../src/replica/engine.js";
-import { decodeBftMessage, encodeBftMessage, type BftLimits } from "../src/wire/bft-codec.js";
+import { decodeBftMessage, encodeInEpoch, splitEpoch, type BftLimits } from "../src/wire/bft-codec.js";
 import { FrameReader, FrameWriter, type Message } from "../src/wire/frame.js";
 import type { Liar, LiarTools } from "../src/sim/liars/liar.js";
 import { testHash } from "./log-world.js";
@@ -37,8 +37,8 @@ export function tamperingNetwork(network: Network, { liar, isDeafTo, limits, too
         received: (bytes) => {
           const heard = new FrameWriter(testHash);
           const failure = reader.push(bytes, ({ type, payload }) => {
-            const message = type === peerMessageTypes.bft ? decode(payload, limits) : undefined;
-            if (message !== undefined && received.push(message) > 200) received.shift();
+            const heardMessage = type === peerMessageTypes.bft ? decode(payload, limits) : undefined;
+            if (heardMessage !== undefined && received.push(heardMessage.message) > 200) received.shift();
             if (isDeafTo?.(to, type) !== true) heard.add(type, payload);
           });
           if (failure !== undefined) throw new Error(failure);
@@ -47,7 +47,7 @@ export function tamperingNetwork(network: Network, { liar, isDeafTo, limits, too
       });
       const sendNow = (messages: readonly BftMessage[]): void => {
         const writer = new FrameWriter(testHash);
-        for (const message of messages) add(writer, message);
+        for (const message of messages) add(writer, { epoch: tools().state.epoch, message });
         if (!writer.isEmpty) near.send(writer.finish());
       };
       const later: LiarTools["later"] = (ms, messages) => after(ms, () => sendNow(messages()));
@@ -70,9 +70,9 @@ function changed(
       if (failure !== undefined || !messages.some(({ type }) => type === peerMessageTypes.bft)) return near.send(bytes);
       const writer = new FrameWriter(testHash);
       for (const { type, payload } of messages) {
-        const message = type === peerMessageTypes.bft ? decode(payload, limits) : undefined;
-        if (message === undefined) writer.add(type, payload);
-        else for (const each of outgoing(message)) add(writer, each);
+        const said = type === peerMessageTypes.bft ? decode(payload, limits) : undefined;
+        if (said === undefined) writer.add(type, payload);
+        else for (const message of outgoing(said.message)) add(writer, { epoch: said.epoch, message });
       }
       if (!writer.isEmpty) near.send(writer.finish());
     },
@@ -85,14 +85,21 @@ function changed(
   };
 }
 
-function decode(payload: Uint8Array, limits: BftLimits): BftMessage | undefined {
-  return decodeBftMessage(payload.slice(), limits, testHash);
+interface InEpoch {
+  readonly epoch: number;
+  readonly message: BftMessage;
 }
 
-function add(writer: FrameWriter, message: BftMessage): void {
+function decode(payload: Uint8Array, limits: BftLimits): InEpoch | undefined {
+  const split = splitEpoch(payload.slice());
+  const message = split && decodeBftMessage(split.encoded, { ...limits, replicaCount: undefined }, testHash);
+  return message && { epoch: split.epoch, message };
+}
+
+function add(writer: FrameWriter, { epoch, message }: InEpoch): void {
   let bytes: Uint8Array;
   try {
-    bytes = encodeBftMessage(message);
+    bytes = encodeInEpoch(epoch, message);
   } catch {
     return;
   }

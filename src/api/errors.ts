@@ -117,7 +117,14 @@ export class InstructionRefused extends Error {
 }
 
 const whyRefused: Readonly<Record<Exclude<InstructionOutcome, "done">, string>> = {
-  FIXED_MEMBERS: "under Byzantine faults the members, and who leads after whom, are fixed so far",
+  FIXED_MEMBERS: "no administrator is configured, so under Byzantine faults the members are fixed",
+  NOT_SIGNED: "under Byzantine faults a change of members is what the administrator has signed",
+  OTHER_EPOCH: "it is signed for other members than there are now; look at them and sign it anew",
+  NOTHING_CHANGES: "those are the members already",
+  TOO_FEW_MEMBERS: "under Byzantine faults there must be four members at least",
+  TOO_MANY_CHANGES: "more members would leave, or be new, than may lie; change fewer at a time",
+  FIXED_ORDER: "under Byzantine faults members take turns as primaries",
+  NOT_UNDER_CRASH_FAULTS: "members are changed by the leader here; nothing is signed",
   unknown: "the leader was replaced or did not answer in time; whether it was done, the status tells",
   NO_LEADER: "this replica knows no leader at the moment",
   BUSY: "another instruction is being carried out, or the leader is too new; ask again",

@@ -9,7 +9,8 @@ import type { ReplicaId } from "../model/ids.js";
 import type { Claim } from "../ports/signatures.js";
 import { bundleSignatures } from "../wire/signed-batch.js";
 import { decodeReports, type SignedReport } from "../wire/signed-report.js";
-import { signedBytesOf, signedBytesOfBundle, signedBytesOfReport, type Domain } from "./domain.js";
+import { signatureOfReconfiguration } from "../wire/successor-codec.js";
+import { signedBytesOf, signedBytesOfBundle, signedBytesOfChange, signedBytesOfReport, type Domain } from "./domain.js";
 
 /** All clients are one signer here: there may be any number of them. */
 export const clients = "clients/";
@@ -21,8 +22,18 @@ export interface SignerClaim extends Claim {
 
 export type PublicKeys = ReadonlyMap<ReplicaId, Uint8Array>;
 
-/** `undefined` if somebody has signed who is no member (hazard B6). */
-export function claimsOf(domain: Domain, keys: PublicKeys, message: BftMessage): readonly SignerClaim[] | undefined {
+/** Who may sign what: members, and the administrator, who alone asks for other members. Without one nobody does. */
+export interface Signers {
+  readonly keys: PublicKeys;
+  readonly administrator?: Uint8Array | undefined;
+}
+
+/** `undefined` if somebody has signed who may not (hazard B6). */
+export function claimsOf(
+  domain: Domain,
+  { keys, administrator }: Signers,
+  message: BftMessage,
+): readonly SignerClaim[] | undefined {
   const claims: SignerClaim[] = [];
   // The votes of a certificate are of one statement.
   let last: { readonly statement: Statement; readonly bytes: Uint8Array } | undefined;
@@ -33,6 +44,10 @@ export function claimsOf(domain: Domain, keys: PublicKeys, message: BftMessage):
     claims.push({ signer: by, publicKey, signature, bytes: last.bytes });
   }
   const batch = batchIn(message);
+  if (batch?.proposal.kind === "configuration") {
+    const change = claimOfChange(domain, administrator, batch.proposal.payload);
+    return change && [...claims, change];
+  }
   if (batch?.proposal.kind === "report") {
     for (const report of decodeReports(batch.proposal.payload) ?? []) {
       const claim = claimOfReport(domain, keys, report);
@@ -47,6 +62,18 @@ export function claimsOf(domain: Domain, keys: PublicKeys, message: BftMessage):
     claims.push({ signer: clients, publicKey: key, signature, bytes: signedBytesOfBundle(domain.cluster, id) });
   }
   return claims;
+}
+
+/** Of bytes that were decoded before. */
+export function claimOfChange(
+  { cluster }: Domain,
+  administrator: Uint8Array | undefined,
+  payload: Uint8Array,
+): SignerClaim | undefined {
+  const { signature, body } = signatureOfReconfiguration(payload);
+  return (
+    administrator && { signer: clients, publicKey: administrator, signature, bytes: signedBytesOfChange(cluster, body) }
+  );
 }
 
 export function claimOf(

@@ -7,6 +7,7 @@
  *   statement  text "quorate statement 1" | text cluster | varint epoch | statement (`wire/bft-statements.ts`)
  *   bundle     text "quorate requests 1" | text cluster | SHA-256 of the bundle's body (`wire/signed-batch.ts`)
  *   report     text "quorate report 1" | text cluster | varint epoch | varint executed index | report (`wire/signed-report.ts`)
+ *   change     text "quorate members 1" | text cluster | body of a reconfiguration (`wire/successor-codec.ts`)
  *
  * Clients do not know epochs: what a client asked for is asked for whoever the members are, and is executed once by its session.
  */
@@ -20,6 +21,7 @@ import type { SaidReport } from "../wire/signed-report.js";
 const statementLabel = "quorate statement 1";
 const bundleLabel = "quorate requests 1";
 const reportLabel = "quorate report 1";
+const changeLabel = "quorate members 1";
 const clusterBytesMax = 4096;
 const anyLimits = { windowCount: 1_000_000, batchBytesMax: 0, batchRequestsMax: 0 };
 
@@ -71,5 +73,14 @@ export function signedBytesOfReport({ cluster, epoch }: Domain, { executed, repo
   writer.varint(epoch);
   writer.varint(executed);
   writer.raw(report);
+  return writer.finish();
+}
+
+/** What the administrator signs: who the members are after which epoch, and nothing that could mean anything in another cluster. */
+export function signedBytesOfChange(cluster: string, body: Uint8Array): Uint8Array {
+  const writer = new ByteWriter(64 + cluster.length + body.length);
+  writer.text(changeLabel);
+  writer.text(cluster);
+  writer.raw(body);
   return writer.finish();
 }

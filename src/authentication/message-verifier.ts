@@ -17,7 +17,15 @@ import type { Hash } from "../ports/hash.js";
 import type { SignatureVerifier } from "../ports/signatures.js";
 import type { Bundle } from "../wire/signed-batch.js";
 import type { SignedReport } from "../wire/signed-report.js";
-import { claimOf, claimOfReport, claimsOf, clients, type PublicKeys, type SignerClaim } from "./claims.js";
+import {
+  claimOf,
+  claimOfChange,
+  claimOfReport,
+  claimsOf,
+  clients,
+  type PublicKeys,
+  type SignerClaim,
+} from "./claims.js";
 import { Credit, type CreditSettings } from "./credit.js";
 import { signedBytesOfBundle, type Domain } from "./domain.js";
 import { KnownSignatures } from "./known-signatures.js";
@@ -47,9 +55,11 @@ export const verifierDefaults: VerifierSettings = {
 };
 
 export interface VerifierParts {
+  /** In the epoch that it begins with. */
   readonly domain: Domain;
   /** Of the members, this replica included. */
   readonly keys: PublicKeys;
+  readonly administrator?: Uint8Array | undefined;
   readonly hash: Hash;
   readonly clock: Clock;
   readonly verifier: SignatureVerifier;
@@ -93,6 +103,8 @@ export class MessageVerifier {
     ...{ signatures: 0, known: 0 },
   };
   readonly #parts: VerifierParts;
+  #domain: Domain;
+  #keys: PublicKeys;
   readonly #known: KnownSignatures;
   readonly #replicas = new Map<ReplicaId, Sender>();
   readonly #clients = new Map<string, Sender>();
@@ -104,8 +116,23 @@ export class MessageVerifier {
 
   constructor(parts: VerifierParts) {
     this.#parts = parts;
+    this.#domain = parts.domain;
+    this.#keys = parts.keys;
     this.#known = new KnownSignatures(parts.hash, parts.settings.knownCountMax);
     for (const id of parts.keys.keys()) this.#replicas.set(id, this.#newSender(id));
+  }
+
+  /** Another epoch has begun: what waits of the one before is good for nothing, and its members may be others. */
+  enter(epoch: number, keys: PublicKeys): void {
+    this.#domain = { ...this.#domain, epoch };
+    this.#keys = keys;
+    for (const [id, sender] of this.#replicas) {
+      sender.queue.length = 0;
+      sender.waitingCount = 0;
+      this.#replicaLine.delete(sender);
+      if (!keys.has(id)) this.#replicas.delete(id);
+    }
+    for (const id of keys.keys()) if (!this.#replicas.has(id)) this.#replicas.set(id, this.#newSender(id));
   }
 
   /** Asked before what came from a replica is decoded. */
@@ -121,17 +148,26 @@ export class MessageVerifier {
     this.#replicas.get(from)?.credit.spend(this.#now());
   }
 
-  /** `from`: who sent it and pays for it, which need not be who signed it. */
-  check(message: BftMessage, from: ReplicaId, done: () => void): void {
-    const { domain, keys } = this.#parts;
-    this.#check(from, () => claimsOf(domain, keys, message), done);
+  /** `from`: who sent it and pays for it, which need not be who signed it. `epoch`: of another than this one. */
+  check(message: BftMessage, from: ReplicaId, done: () => void, epoch = this.#domain.epoch): void {
+    const { administrator } = this.#parts;
+    const signers = { keys: this.#keys, administrator };
+    this.#check(from, () => claimsOf({ ...this.#domain, epoch }, signers, message), done);
   }
 
   /** As `check`. */
   checkReport(report: SignedReport, from: ReplicaId, done: () => void): void {
-    const { domain, keys } = this.#parts;
+    this.#checkOne(from, () => claimOfReport(this.#domain, this.#keys, report), done);
+  }
+
+  /** A change of members, as it was decoded, that another replica passes on. */
+  checkChange(payload: Uint8Array, from: ReplicaId, done: () => void): void {
+    this.#checkOne(from, () => claimOfChange(this.#domain, this.#parts.administrator, payload), done);
+  }
+
+  #checkOne(from: ReplicaId, claimIn: () => SignerClaim | undefined, done: () => void): void {
     const claims = (): readonly SignerClaim[] | undefined => {
-      const claim = claimOfReport(domain, keys, report);
+      const claim = claimIn();
       return claim && [claim];
     };
     this.#check(from, claims, done);
@@ -139,8 +175,8 @@ export class MessageVerifier {
 
   #check(from: ReplicaId, claimsIn: () => readonly SignerClaim[] | undefined, done: () => void): void {
     if (!this.isOpenTo(from)) return;
-    const sender = this.#replicas.get(from);
     const claims = claimsIn();
+    const sender = this.#replicas.get(from);
     if (sender !== undefined && claims !== undefined) return this.#accept(sender, claims, done);
     this.counters.stranger += 1;
     sender?.credit.spend(this.#now());
@@ -151,7 +187,7 @@ export class MessageVerifier {
     const sender = this.#clients.get(from) ?? this.#newSender(from);
     this.#clients.set(from, sender);
     if (!this.#isOpen(sender)) return;
-    const bytes = signedBytesOfBundle(this.#parts.domain.cluster, name.id);
+    const bytes = signedBytesOfBundle(this.#domain.cluster, name.id);
     this.#accept(sender, [{ signer: clients, publicKey: key, signature, bytes }], done);
   }
 
@@ -166,7 +202,7 @@ export class MessageVerifier {
 
   /** Signed here: it comes back in what others prove. */
   trust(signed: Signed): void {
-    const claim = claimOf(this.#parts.domain, this.#parts.keys, signed);
+    const claim = claimOf(this.#domain, this.#keys, signed);
     if (claim !== undefined) this.#known.add(claim.signer, claim);
   }
 

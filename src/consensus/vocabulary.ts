@@ -101,6 +101,8 @@ export interface RoleView {
   readonly term: Term;
   /** Of PBFT. */
   readonly view?: View | undefined;
+  /** Of PBFT: counts the sets of members. */
+  readonly epoch?: number | undefined;
   readonly leader: ReplicaId | undefined;
   /**
    * Leading, with the no-op of this term committed at this index: older terms are settled. Undefined until then, and while

@@ -11,7 +11,9 @@ export type Instruction =
   /** Take a checkpoint now: done when the entry that says so is in the leader's log. */
   | { readonly kind: "checkpoint" }
   /** Done when the new members alone decide. */
-  | { readonly kind: "change"; readonly change: MembershipChange };
+  | { readonly kind: "change"; readonly change: MembershipChange }
+  /** The members after this epoch, signed by the administrator (`wire/successor-codec.ts`). Done when it is decided. Under Byzantine faults. */
+  | { readonly kind: "reconfigure"; readonly signed: Uint8Array };
 
 export type MembershipChange =
   | MemberChange
@@ -62,8 +64,21 @@ export const instructionRefusals = [
   "NOT_CLOSE",
   /** Less than a majority of the voters after the change is heard: nothing could be decided (hazards M4, M5). */
   "NO_QUORUM",
-  /** Under Byzantine faults the members and the order of primaries are fixed so far. */
+  /** Under Byzantine faults the members are fixed, where no administrator is configured who could change them. */
   "FIXED_MEMBERS",
+  /** Under Byzantine faults a change is what the administrator has signed. */
+  "NOT_SIGNED",
+  /** What is signed is of another epoch than that of the members now. */
+  "OTHER_EPOCH",
+  "NOTHING_CHANGES",
+  /** Four replicas tolerate one that lies, fewer none. */
+  "TOO_FEW_MEMBERS",
+  /** More than may lie would leave or be new. */
+  "TOO_MANY_CHANGES",
+  /** Under Byzantine faults primaries take turns. */
+  "FIXED_ORDER",
+  /** Members are changed by the leader, not by what an administrator signs. */
+  "NOT_UNDER_CRASH_FAULTS",
 ] as const;
 
 export type InstructionRefusal = (typeof instructionRefusals)[number];

@@ -34,6 +34,8 @@ export interface Member {
   readonly peer: string;
   /** `host:port` where clients reach it. */
   readonly client: string;
+  /** Its public key, under Byzantine faults: 32 bytes. */
+  readonly key?: Uint8Array | undefined;
 }
 
 export interface Membership {
@@ -110,6 +112,12 @@ function membersAfterOne(
 export function quorumOf(voterCount: number): number {
   return Math.floor(voterCount / 2) + 1;
 }
+
+/** As whom, under Byzantine faults, a change of members is asked for, and the end of its epoch is waited for: no client is called so. */
+export const administrator = "administrator";
+
+/** Fewer tolerate nobody who lies. */
+export const byzantineMembersMin = 4;
 
 /** As many of `count` replicas may lie: the largest whole number below a third. */
 export function liarsMaxOf(count: number): number {

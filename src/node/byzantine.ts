@@ -23,14 +23,15 @@ import { SignatureThread } from "./signature-thread.js";
 export interface ByzantineOptions {
   /** Has this replica's private key. */
   readonly signer: Signer;
-  /** The members' public keys, this replica's included: 32 bytes each. */
+  /** Has the one by which the members are about to know it. */
+  readonly nextSigner?: Signer | undefined;
+  /** The members' public keys, this replica's included: 32 bytes each. What a change of members says later counts instead. */
   readonly keys: ReadonlyMap<ReplicaId, Uint8Array>;
+  /** Whose signature changes the members: a public key, the same at all replicas. Without it they are fixed. */
+  readonly administrator?: Uint8Array | undefined;
   /** Makes this replica lie: what it sends in place of each message. For looking at how the others bear it, and for nothing else. */
   readonly lie?: ((seal: (statement: Statement) => Signed) => OpenBftOptions["outgoing"]) | undefined;
 }
-
-/** Members do not change under Byzantine faults yet, so there is one epoch. */
-const epoch = 0;
 
 export interface Byzantine {
   readonly replica: BftReplica | OpenRefused;
@@ -45,21 +46,22 @@ export function openByzantine(
   observer: ReplicaObserver,
 ): Byzantine {
   const { id, clusterId, dataDir, byzantine } = options;
-  const { signer, keys } = byzantine;
   const { hash, clock, disk } = ports;
-  const domain = { cluster: clusterId, epoch };
+  const domain = { cluster: clusterId, epoch: 0 };
   const verifier = new SignatureThread();
-  const seal = new ReplicaSeal({ self: id, signer, keys, hash, clock, domain, verifier, settings: verifierDefaults });
-  const proofs = linkKeys({ signer, keys, entropy: ports.entropy, isSignedBy });
+  const settings = verifierDefaults;
+  const seal = new ReplicaSeal({ ...byzantine, self: id, hash, clock, domain, verifier, settings });
+  const proofs = linkKeys({ seal, entropy: ports.entropy, isSignedBy });
   const outgoing = byzantine.lie?.((statement) => seal.seal(statement));
   let contradictions: ContradictionStore | undefined;
   const evidence = (found: Evidence): void => {
     const { by, first } = found;
     const { kind } = first.statement;
     observer.dropped("contradiction", `${by} has signed two statements that exclude each other: ${kind}`);
-    const key = keys.get(by);
+    const key = seal.keys.get(by);
     if (key === undefined) return;
-    contradictions?.keep({ by, kind }, contradictionLine({ domain, key, replicas: keys.size }, found), (failure) => {
+    const parts = { domain: seal.domain, key, replicas: seal.keys.size };
+    contradictions?.keep({ by, kind }, contradictionLine(parts, found), (failure) => {
       if (failure !== undefined) observer.dropped("evidence", failure.message);
     });
   };

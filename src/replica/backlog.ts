@@ -21,6 +21,10 @@ export class Backlog {
     return this.#bytes;
   }
 
+  get isEmpty(): boolean {
+    return this.#delivered.length === 0;
+  }
+
   /** How long its oldest part has waited. */
   waitsMs(now: number): number {
     const oldest = this.#delivered[0];

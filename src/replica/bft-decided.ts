@@ -14,6 +14,8 @@ import { plainBatch } from "../wire/signed-batch.js";
 import { decodeReports, plainReports } from "../wire/signed-report.js";
 import type { Decided } from "./delivery.js";
 
+const noPayload = new Uint8Array(0);
+
 export interface BftDecidedParts {
   readonly state: BftState;
   /** The checkpoint that the host has loaded. */
@@ -54,7 +56,7 @@ export class BftDecided implements Decided {
       const batch = batchAt(state, index);
       const time = this.#times.get(index);
       invariant(batch !== undefined && time !== undefined, "what is decided and not long stable is in memory");
-      const entry = { index, term: noTerm, kind: batch.proposal.kind, time, payload: this.#plain(batch) };
+      const entry = { index, term: noTerm, time, ...this.#content(index, batch) };
       bytes += entryBytes(entry);
       if (entries.length > 0 && bytes > bytesMax) break;
       entries.push(entry);
@@ -98,6 +100,16 @@ export class BftDecided implements Decided {
   forget(): void {
     const { start } = this;
     for (const index of this.#times.keys()) if (index < start) this.#times.delete(index);
+  }
+
+  /** A change of members is one only where it counts, and the last entry of an epoch asks for the checkpoint with which the next begins. */
+  #content(index: LogIndex, batch: Batch): Pick<Entry, "kind" | "payload"> {
+    const { kind } = batch.proposal;
+    const turning = this.#parts.state.slots.get(index)?.turning;
+    if (turning === "last") return { kind: "checkpoint", payload: noPayload };
+    if (kind !== "configuration") return { kind, payload: this.#plain(batch) };
+    const members = turning === "change" ? batch.reconfiguration?.successor.payload : undefined;
+    return members === undefined ? { kind: "noop", payload: noPayload } : { kind, payload: members };
   }
 
   /** What the executor is given: who has signed, and no signatures. */

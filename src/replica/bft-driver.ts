@@ -3,16 +3,27 @@
  *
  * Owns: performing effects in their order, signing what is said once it is durable (C1), and what of a proposal's time is taken. Leaves to
  * others: every decision (`consensus/bft/`), signatures (`authentication/`), records on disk (`bft-journal.ts`), what is decided as entries
- * (`bft-decided.ts`), marks and reports on their way (`bft-marks.ts`, `bft-reports.ts`). Called by `engine.ts` in turns. The reason for its
- * length: everything that is an input of the core, or an effect of it, passes here, and the next proposal is chosen from all of it.
+ * (`bft-decided.ts`), marks and reports on their way (`bft-marks.ts`, `bft-reports.ts`), members (`bft-members.ts`). Called by `engine.ts` in
+ * turns. The reason for its length: everything that is an input of the core, or an effect of it, passes here, and the next proposal is chosen
+ * from all of it.
  */
 import { invariant, unreachable } from "../base/invariant.js";
 import { bytesOfHex, hexOf } from "../base/bytes.js";
-import type { Batch, BftMessage, Digest, RequestName, Signed } from "../consensus/bft/messages.js";
+import type {
+  Batch,
+  BftMessage,
+  CheckpointCertificate,
+  Digest,
+  Ending,
+  RequestName,
+  Signed,
+} from "../consensus/bft/messages.js";
 import { recordsOf } from "../consensus/bft/compaction.js";
 import {
   createBftState,
+  reservedOf,
   roomOf,
+  roomToEnd,
   type BftRecord,
   type BftRole,
   type BftSettings,
@@ -28,11 +39,14 @@ import type { InstructionOutcome } from "../model/instruction.js";
 import type { Hash } from "../ports/hash.js";
 import type { LogStore, RecoveredLog } from "../storage/log-store.js";
 import type { Standing } from "../transport/gate.js";
-import { decodeBftMessage, encodeBftMessage, type BftLimits } from "../wire/bft-codec.js";
+import { decodeBftMessage, encodeInEpoch, splitEpoch, type BftLimits } from "../wire/bft-codec.js";
+import { keyNameOf } from "../wire/key-name.js";
+import { successorOf } from "../wire/successor-codec.js";
 import { batchOf, decodeBundle, encodeBundles } from "../wire/signed-batch.js";
 import { BftDecided } from "./bft-decided.js";
 import { BftJournal } from "./bft-journal.js";
 import { decodeNotice, encodeNotice } from "../wire/bft-notice.js";
+import { BftMembers } from "./bft-members.js";
 import { BftMarks } from "./bft-marks.js";
 import { BftReports } from "./bft-reports.js";
 import { healthy, type ToEngine } from "./channel.js";
@@ -42,8 +56,12 @@ import type { ReplicaSeal } from "./replica-seal.js";
 
 export interface BftDriverParts {
   readonly self: ReplicaId;
-  /** Fixed; sorted by id, they take turns as primaries. */
+  /** At the founding; sorted by id, they take turns as primaries. None at a replica that joins. */
   readonly members: Configuration;
+  /** Whom a replica that joins knows. */
+  readonly seeds: readonly ReplicaId[];
+  /** The last change of members in the state that the host has loaded. */
+  readonly configuration: Configuration;
   readonly log: LogStore;
   readonly recovered: RecoveredLog;
   /** See `BftJournalParts`. */
@@ -68,15 +86,8 @@ type Persist = Extract<BftEffect, { readonly kind: "persist" }>;
 const noPayload = new Uint8Array(0);
 /** Whoever sends more has so many watched already: if they are not decided, the primary is given up for them. */
 const marksWatchedMax = 1_024;
-const ownTypes: readonly number[] = [
-  peerMessageTypes.bft,
-  peerMessageTypes.mark,
-  peerMessageTypes.report,
-  peerMessageTypes.waiting,
-];
-/** A quarter of the window, or so many entries if that is less. */
-const reservedPart = 4;
-const reservedMax = 32;
+const { bft, mark, report, waiting, change } = peerMessageTypes;
+const ownTypes: readonly number[] = [bft, mark, report, waiting, change];
 
 export class BftDriver implements Driver {
   readonly #parts: BftDriverParts;
@@ -86,6 +97,7 @@ export class BftDriver implements Driver {
   readonly #time: ProposalTime;
   readonly #marks: BftMarks;
   readonly #reports: BftReports;
+  readonly #members: BftMembers;
   readonly decided: BftDecided;
   readonly believesPeers = false;
   readonly followers: ReadonlyMap<ReplicaId, FollowerFigures> = new Map();
@@ -113,10 +125,15 @@ export class BftDriver implements Driver {
   constructor(parts: BftDriverParts, world: DriverWorld) {
     this.#parts = parts;
     this.#world = world;
-    const { self, members, settings, records, loaded, clockBoundMs } = parts;
-    const replicas = members.membership.members.map(({ id }) => id).sort();
+    const { self, members, seeds, settings, records, loaded, clockBoundMs, seal } = parts;
+    const founders = members.membership.members.map(({ id }) => id);
+    const replicas = [...(founders.length === 0 ? seeds : founders)].sort();
+    const keys = new Map([...seal.keys].map(([id, key]) => [id, keyNameOf(key)]));
     const executed = loaded?.index ?? noIndex;
-    this.#state = createBftState({ self, replicas, settings, records, executed }, world.clock.monotonic());
+    const configured = endingIn(parts.configuration);
+    const options = { self, replicas, keys, settings, records, executed, configured };
+    this.#state = createBftState(options, world.clock.monotonic());
+    this.#members = this.#createMembers();
     this.#journal = new BftJournal(parts);
     this.#time = new ProposalTime(clockBoundMs, loaded?.time ?? 0);
     for (const { proposal } of this.#state.batches.values()) this.#time.observe(proposal.time);
@@ -143,7 +160,7 @@ export class BftDriver implements Driver {
   }
 
   get standing(): Standing {
-    const { index, term, membership } = this.#parts.members;
+    const { index, term, membership } = this.#members.configuration;
     return { membership, configuration: { index, term }, promisedBy: () => undefined };
   }
 
@@ -153,6 +170,7 @@ export class BftDriver implements Driver {
 
   tick(): void {
     const now = this.#world.clock.monotonic();
+    this.#members.tick();
     this.#turn({ kind: "tick" });
     this.#marks.tick(now);
     this.#fetchIfGone();
@@ -193,14 +211,26 @@ export class BftDriver implements Driver {
       }
       return true;
     }
-    const message = decodeBftMessage(bytes, limits, hash);
-    if (message === undefined) seal.malformed(peer);
-    else {
-      seal.check(message, peer, () => {
-        if (!this.#world.isStopped()) this.#turn({ kind: "receive", from: peer, message: this.#timely(message) });
+    if (type === peerMessageTypes.change) this.#members.hear(bytes, peer, () => this.#onChange());
+    else this.#receiveMessage(peer, bytes);
+    return true;
+  }
+
+  #receiveMessage(peer: ReplicaId, bytes: Uint8Array): void {
+    const { seal, hash } = this.#parts;
+    const split = splitEpoch(bytes);
+    const { epoch } = this.#state;
+    if (split !== undefined && split.epoch !== epoch) {
+      return this.#members.receiveOther(peer, split.epoch, split.encoded, (handover) => {
+        if (!this.#world.isStopped()) this.#turn({ kind: "handover", ...handover });
       });
     }
-    return true;
+    const message = split && decodeBftMessage(split.encoded, this.#members.limits, hash);
+    if (message === undefined) return seal.malformed(peer);
+    seal.check(message, peer, () => {
+      if (this.#world.isStopped() || epoch !== this.#state.epoch) return;
+      this.#turn({ kind: "receive", from: peer, message: this.#timely(message) });
+    });
   }
 
   handle(message: ToDriver): void {
@@ -219,7 +249,7 @@ export class BftDriver implements Driver {
       case "waiting":
         return this.#note(message.ids);
       case "installed":
-        return this.#onInstalled(message.last.index, message.time);
+        return this.#onInstalled(message.last.index, message.time, message.configuration);
       case "report":
         return this.#reports.say(message);
       case "checkpointed":
@@ -229,6 +259,23 @@ export class BftDriver implements Driver {
       default:
         return unreachable(message);
     }
+  }
+
+  #createMembers(): BftMembers {
+    const { members, seal, limits, hash } = this.#parts;
+    const { send, dropped } = this.#world;
+    return new BftMembers({
+      ...{ state: this.#state, founding: members, seal, limits, hash, dropped },
+      send: (to, bytes) => send(to, peerMessageTypes.bft, bytes),
+      tell: (to, payload) => send(to, peerMessageTypes.change, payload),
+      instructed: (id, outcome) => this.#instructed(id, outcome),
+    });
+  }
+
+  /** The primary proposes it, the others wait for it. */
+  #onChange(): void {
+    const request = this.#members.waiting;
+    if (!this.#world.isStopped()) this.#turn(request && { kind: "request", request });
   }
 
   #createMarks(): BftMarks {
@@ -317,7 +364,12 @@ export class BftDriver implements Driver {
   }
 
   #instruct({ id, instruction }: Extract<ToEngine, { readonly kind: "instruct" }>): void {
-    if (instruction.kind !== "checkpoint") return this.#instructed(id, "FIXED_MEMBERS");
+    if (instruction.kind === "reconfigure") {
+      this.#members.ask(id, instruction.signed);
+      return this.#onChange();
+    }
+    if (instruction.kind === "change") return this.#instructed(id, "NOT_SIGNED");
+    if (instruction.kind === "transfer") return this.#instructed(id, "FIXED_ORDER");
     if (!this.isLeading) return this.#instructed(id, "NO_LEADER");
     this.#checkpointsAsked.push(id);
     this.#propose("checkpoint", noPayload);
@@ -356,12 +408,14 @@ export class BftDriver implements Driver {
 
   #nextProposal(): BftInput | undefined {
     if (!this.isLeading) return undefined;
+    const change = this.#members.nextProposal();
+    if (change !== undefined) this.#propose("configuration", change);
     if (this.#marksAsked.length > 0 && this.#proposals.length === 0) {
       this.#propose("batch", encodeBundles(this.#marksAsked.splice(0)));
     }
     const room = roomOf(this.#state);
     const batches = room === 0 ? [] : [...this.#nextReports(), ...this.#proposals.splice(0, this.#roomForOthers(room))];
-    if (batches.length === 0) return undefined;
+    if (batches.length === 0) return this.#nextFill();
     this.#entriesProposed += batches.length;
     return { kind: "propose", batches };
   }
@@ -375,19 +429,23 @@ export class BftDriver implements Driver {
     return [batch];
   }
 
-  /**
-   * The end of the window is for reports. If no replica can finish a command, no checkpoint is taken behind it until they have said so, and until
-   * then the window does not move.
-   */
+  /** Clients wait while an epoch ends: what cannot be finished would be found out with no room left. */
   #roomForOthers(room: number): number {
-    const { windowCount } = this.#parts.limits;
-    return Math.max(0, room - Math.min(reservedMax, Math.floor(windowCount / reservedPart)));
+    return this.#state.ending === undefined ? Math.max(0, room - reservedOf(this.#state.settings)) : 0;
+  }
+
+  /** The end of an epoch is reached as soon as all before is executed. */
+  #nextFill(): BftInput | undefined {
+    const { committed, proposed } = this.#state;
+    const { backlog, delivery } = this.#world;
+    const isExecuted = committed === proposed && delivery().index === committed && backlog.isEmpty;
+    return roomToEnd(this.#state, isExecuted) > 0 ? { kind: "fill", isExecuted } : undefined;
   }
 
   #perform(effect: BftEffect): void {
     switch (effect.kind) {
       case "send":
-        return this.#world.send(effect.to, peerMessageTypes.bft, encodeBftMessage(effect.message));
+        return this.#world.send(effect.to, peerMessageTypes.bft, encodeInEpoch(this.#state.epoch, effect.message));
       case "persist":
         return this.#persist(effect);
       case "say":
@@ -400,6 +458,9 @@ export class BftDriver implements Driver {
       }
       case "role":
         return this.#onRole(effect.role);
+      case "epoch":
+        this.#members.began(effect.successor);
+        return this.#world.membersChanged();
       case "evidence":
         return this.#parts.evidence(effect.evidence);
       default:
@@ -416,14 +477,13 @@ export class BftDriver implements Driver {
     });
     for (const record of write.records) {
       if (record.kind === "accepted") this.#time.observe(record.batch.proposal.time);
-      if (record.kind === "stable") this.#onStable();
+      if (record.kind === "stable" || record.kind === "epoch") this.#onStable(record.certificate);
     }
   }
 
   /** Everything recorded up to now is written, or about to be. */
-  #onStable(): void {
+  #onStable({ index, digest, checkpoints }: CheckpointCertificate): void {
     const state = this.#state;
-    const { index, digest, checkpoints } = state.stable;
     const root = bytesOfHex(digest);
     invariant(root !== undefined, "the digest of a stable checkpoint is its root");
     this.#world.toHost({
@@ -435,14 +495,15 @@ export class BftDriver implements Driver {
   }
 
   /** To the others, and to this replica's own core: no vote counts for more because it is one's own. */
-  #say({ statement, batch }: Say): void {
+  #say({ epoch, statement, batch }: Say): void {
     const { seal, self } = this.#parts;
+    if (epoch !== this.#state.epoch || !seal.canSign) return;
     const signed = seal.seal(statement);
     const message: BftMessage =
       batch !== undefined && isPrepare(signed)
         ? { kind: "PrePrepare", prepare: signed, batch }
         : { kind: "Said", signed };
-    const bytes = encodeBftMessage(message);
+    const bytes = encodeInEpoch(epoch, message);
     for (const to of this.#state.replicas) if (to !== self) this.#world.send(to, peerMessageTypes.bft, bytes);
     this.#turn({ kind: "receive", from: self, message });
   }
@@ -469,6 +530,7 @@ export class BftDriver implements Driver {
         this.#marksWatched.delete(id);
         this.#marks.decided(id, index, now);
       }
+      this.#members.decided(requests);
       if (kind === "checkpoint") for (const id of this.#checkpointsAsked.splice(0)) this.#instructed(id, "done");
     });
     this.#world.delivery().commit(upTo);
@@ -477,6 +539,7 @@ export class BftDriver implements Driver {
   #onRole(role: BftRole): void {
     this.#role = role;
     this.#settledAt = role.isOpen ? this.#state.proposed : undefined;
+    this.#members.restart();
     this.#proposals = [];
     this.#marksAsked = [];
     this.#marksOrdered.clear();
@@ -488,13 +551,14 @@ export class BftDriver implements Driver {
     if (!role.isChanging) this.#marks.restart(this.#world.clock.monotonic());
   }
 
-  #tellRole({ view, primary, isChanging, isOpen }: BftRole): void {
+  #tellRole({ epoch, view, primary, isChanging, isOpen }: BftRole): void {
     this.#world.toHost({
       kind: "roleChanged",
       role: {
         role: isOpen ? "leader" : isChanging ? "candidate" : "follower",
         term: noTerm,
         view,
+        epoch,
         leader: isChanging ? undefined : primary,
         settledAt: this.#settledAt,
         isFull: isOpen && this.#full !== undefined,
@@ -512,13 +576,13 @@ export class BftDriver implements Driver {
     if (this.#role !== undefined) this.#tellRole(this.#role);
   }
 
-  #onInstalled(index: LogIndex, time: AgreedTime): void {
+  #onInstalled(index: LogIndex, time: AgreedTime, configuration: Configuration): void {
     if (index > this.#state.committed) {
       this.decided.installed(index, time);
       this.#time.observe(time);
       this.#marks.fail();
     }
-    this.#turn({ kind: "installed", index });
+    this.#turn({ kind: "installed", index, configured: endingIn(configuration) });
   }
 
   /** The host has fallen so far behind that what it lacks is given back. */
@@ -532,6 +596,12 @@ export class BftDriver implements Driver {
     this.#fetching = index;
     this.#world.toHost({ kind: "fetchCheckpoint", index, root: bytesOfHex(digest) });
   }
+}
+
+/** What the state after a change says of it. */
+function endingIn({ index, membership }: Configuration): Ending | undefined {
+  const successor = index === noIndex ? undefined : successorOf(membership);
+  return successor && { at: index, successor };
 }
 
 function isPrepare(signed: Signed): signed is Extract<BftMessage, { readonly kind: "PrePrepare" }>["prepare"] {

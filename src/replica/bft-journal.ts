@@ -45,7 +45,7 @@ export function readJournal(
   for (const [place, { payload, index }] of tail.entries()) {
     if (payload[0] !== (place < at ? listed : made) || index < firstOf(tail[at])) continue;
     // Records keep views of what they were read from.
-    const record = decodeBftRecord(payload.slice(1), limits, hash);
+    const record = decodeBftRecord(payload.slice(1), { ...limits, replicaCount: undefined }, hash);
     if (record === undefined) return `record ${index} of its log is of no form that this version knows`;
     records.push(record);
   }

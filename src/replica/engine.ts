@@ -29,6 +29,7 @@ export const peerMessageTypes = {
   mark: 7,
   report: 8,
   waiting: 9,
+  change: 10,
 } as const;
 const correspondents: ReadonlyMap<number, Correspondent> = new Map(
   (["host", "instruction", "transfer"] as const).map((as) => [peerMessageTypes[as], as]),

@@ -38,13 +38,14 @@ export class Instructions {
   /** `done` is called once, and from within this call only with a refusal. */
   begin(instruction: Instruction, done: Done): void {
     const { self, clock, leader, toEngine } = this.#parts;
-    const to = leader();
+    // It is for all replicas, and no leader is believed.
+    const to = instruction.kind === "reconfigure" ? self : leader();
     if (to === undefined) return done("NO_LEADER");
     if (this.#pending.size >= pendingMax) return done("BUSY");
     const id = this.#nextId;
     this.#nextId += 1;
     this.#pending.set(id, { deadline: clock.monotonic() + instructionMsMax, done });
-    if (to === self) return toEngine({ kind: "instruct", id, instruction });
+    if (to === self || instruction.kind === "reconfigure") return toEngine({ kind: "instruct", id, instruction });
     const payload = encodeInstructionMessage({ kind: "instruct", id, instruction });
     toEngine({ kind: "forward", as: "instruction", to, payload });
   }

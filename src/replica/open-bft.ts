@@ -13,12 +13,13 @@ import { versionsOf } from "../execution/versions.js";
 import { noEntry } from "../model/entry.js";
 import { noIndex, noTerm, type ReplicaId } from "../model/ids.js";
 import { requestLimits } from "../model/request-limits.js";
+import { byzantineMembersMin } from "../model/membership.js";
 import { firstVersion } from "../model/version.js";
 import type { Hash } from "../ports/hash.js";
 import { KnownStore, readKnown } from "../storage/known-store.js";
 import { openLog, type OpenedLog } from "../storage/wal.js";
 import type { LinkProofs } from "../transport/link-proofs.js";
-import { decodeBftMessage, encodeBftMessage, type BftLimits } from "../wire/bft-codec.js";
+import { decodeBftMessage, encodeInEpoch, splitEpoch, type BftLimits } from "../wire/bft-codec.js";
 import { newViewBytesMax } from "../wire/bft-statements.js";
 import { BftDriver } from "./bft-driver.js";
 import { readJournal } from "./bft-journal.js";
@@ -53,7 +54,6 @@ export interface BftReplica extends OpenedReplica<EngineSide<BftDriver>> {
   readonly log: OpenedLog;
 }
 
-const replicasMin = 4;
 /** What a record or a frame has around what begins a view. */
 const aroundBytesMax = 16_384;
 
@@ -141,11 +141,16 @@ function openOver(
     const { seed, begun, founders } = start;
     const loaded = begun.loaded && { index: begun.loaded.last.index, time: begun.loaded.time };
     const configuration = { ...noEntry, membership: founders };
+    const {
+      begun: { configuration: changed },
+      seeds,
+    } = start;
+    const joining = { seeds: seeds.map((seed) => seed.id), configuration: changed };
     const shared = { log, recovered, records, loaded, limits: bftLimits, overdueMs, clockBoundMs, seal, hash, seed };
     // The log is given back by segments.
     const writtenBytesMin = limits.storage.segmentBytes / 4;
     const settings = settingsOf(limits);
-    const parts = { ...shared, self: id, members: configuration, settings, writtenBytesMin, evidence };
+    const parts = { ...shared, ...joining, self: id, members: configuration, settings, writtenBytesMin, evidence };
     const known = { disk, hash, directory: start.directory };
     return new EngineSide(
       {
@@ -172,9 +177,11 @@ function lyingWorld(
 ): DriverWorld {
   if (outgoing === undefined) return world;
   const send: DriverWorld["send"] = (to, type, payload) => {
-    const message = type === peerMessageTypes.bft ? decodeBftMessage(payload, limits, hash) : undefined;
-    if (message === undefined) return world.send(to, type, payload);
-    const sendNow = (each: BftMessage): void => world.send(to, type, encodeBftMessage(each));
+    const split = type === peerMessageTypes.bft ? splitEpoch(payload) : undefined;
+    const message = split && decodeBftMessage(split.encoded, { ...limits, replicaCount: undefined }, hash);
+    if (split === undefined || message === undefined) return world.send(to, type, payload);
+    const { epoch } = split;
+    const sendNow = (each: BftMessage): void => world.send(to, type, encodeInEpoch(epoch, each));
     for (const each of outgoing(to, message, sendNow)) sendNow(each);
   };
   return { ...world, send };
@@ -186,14 +193,14 @@ function refusalOf(machine: LowLevelMachine, { id, members, limits }: OpenBftOpt
     code: "NOT_UNDER_BYZANTINE_FAULTS",
     message: `Cannot start replica ${id} under Byzantine faults: ${why}`,
   });
-  if (members.length < replicasMin)
-    return refused(`it takes ${replicasMin} replicas to tolerate one, and there are ${members.length}`);
+  if (members.length < byzantineMembersMin)
+    return refused(`it takes ${byzantineMembersMin} replicas to tolerate one, and there are ${members.length}`);
   // A log that begins with a later one says so in an entry that nobody could check.
   const oldest = versionsOf(machine)[0]?.version;
   if (oldest !== firstVersion)
     return refused(`its log begins with version ${firstVersion}, and the oldest that the machine has is ${oldest}`);
   const { windowEntries } = limits.byzantine;
-  const longest = newViewBytesMax(bftLimitsOf(limits, members.length)) + aroundBytesMax;
+  const longest = newViewBytesMax({ replicaCount: members.length, windowCount: windowEntries }) + aroundBytesMax;
   const room = Math.min(limits.storage.segmentBytes, limits.transport.peerFrameBytesMax);
   if (longest > room)
     return refused(

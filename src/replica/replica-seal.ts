@@ -5,7 +5,10 @@
  */
 import type { SignatureCounters } from "../api/replica.js";
 import { MessageVerifier, type VerifierParts } from "../authentication/message-verifier.js";
+import type { PublicKeys } from "../authentication/claims.js";
+import type { Domain } from "../authentication/domain.js";
 import { Sealer, sealNamed, sealReport, type SealedBundle } from "../authentication/sealer.js";
+import { equalBytes } from "../base/bytes.js";
 import type { BftMessage, Signed, Statement } from "../consensus/bft/messages.js";
 import type { ReplicaId } from "../model/ids.js";
 import type { Signer } from "../ports/signatures.js";
@@ -15,19 +18,62 @@ import type { SaidReport, SignedReport } from "../wire/signed-report.js";
 
 export interface ReplicaSealParts extends VerifierParts {
   readonly self: ReplicaId;
+  /** It signs for those who have no key, as long as the process runs, and what it says while the members know it by this key. */
   readonly signer: Signer;
+  /** For when they know it by this one. */
+  readonly nextSigner?: Signer | undefined;
 }
 
 export class ReplicaSeal {
   readonly #parts: ReplicaSealParts;
-  readonly #sealer: Sealer;
+  #domain: Domain;
+  #keys: PublicKeys;
+  #signer: Signer;
+  #sealer: Sealer;
   readonly #verifier: MessageVerifier;
   #made = 0;
 
   constructor(parts: ReplicaSealParts) {
     this.#parts = parts;
+    this.#domain = parts.domain;
+    this.#keys = parts.keys;
+    this.#signer = parts.signer;
     this.#sealer = new Sealer(parts.domain, parts.self, parts.signer);
     this.#verifier = new MessageVerifier(parts);
+  }
+
+  get domain(): Domain {
+    return this.#domain;
+  }
+
+  /** Of the members of this epoch, as far as they are known. */
+  get keys(): PublicKeys {
+    return this.#keys;
+  }
+
+  get administrator(): Uint8Array | undefined {
+    return this.#parts.administrator;
+  }
+
+  /** It has the private key by which the members of this epoch know it. */
+  get canSign(): boolean {
+    const key = this.#keys.get(this.#parts.self);
+    return key !== undefined && equalBytes(key, this.#signer.publicKey);
+  }
+
+  /** Who this replica is on links. */
+  signLink(bytes: Uint8Array): Uint8Array {
+    return this.#signer.sign(bytes);
+  }
+
+  enter(epoch: number, keys: PublicKeys): void {
+    const { self, signer, nextSigner = signer } = this.#parts;
+    this.#domain = { ...this.#domain, epoch };
+    this.#keys = keys;
+    const key = keys.get(self);
+    this.#signer = key !== undefined && equalBytes(key, nextSigner.publicKey) ? nextSigner : signer;
+    this.#sealer = new Sealer(this.#domain, self, this.#signer);
+    this.#verifier.enter(epoch, keys);
   }
 
   /** As this replica is named where it is a client: it signs for those who have no key. */
@@ -49,8 +95,7 @@ export class ReplicaSeal {
   }
 
   sealReport(said: SaidReport): Uint8Array {
-    const { domain, signer } = this.#parts;
-    return sealReport(domain, signer, said);
+    return sealReport(this.#domain, this.#signer, said);
   }
 
   sealBundle(requests: readonly Uint8Array[]): SealedBundle {
@@ -68,8 +113,12 @@ export class ReplicaSeal {
     this.#verifier.malformed(from);
   }
 
-  check(message: BftMessage, from: ReplicaId, done: () => void): void {
-    this.#verifier.check(message, from, done);
+  check(message: BftMessage, from: ReplicaId, done: () => void, epoch?: number): void {
+    this.#verifier.check(message, from, done, epoch);
+  }
+
+  checkChange(payload: Uint8Array, from: ReplicaId, done: () => void): void {
+    this.#verifier.checkChange(payload, from, done);
   }
 
   checkBundle(bundle: Bundle, from: string, done: () => void): void {

@@ -124,7 +124,7 @@ export class ByzantineSide {
     const entropy = { bytes: (count: number) => Uint8Array.from({ length: count }, () => draw.between(0, 255)) };
     return {
       seal,
-      proofs: linkKeys({ signer, keys, entropy, isSignedBy: (claim) => this.#keys.isSigned(claim) }),
+      proofs: linkKeys({ seal, entropy, isSignedBy: (claim) => this.#keys.isSigned(claim) }),
       outgoing: isLiar ? this.#lying(speaking, received) : undefined,
       evidence: (evidence) => this.#accused(id, evidence),
     };
@@ -200,9 +200,9 @@ class WatchedSeal extends ReplicaSeal {
     return super.seal(statement);
   }
 
-  override check(message: BftMessage, from: ReplicaId, done: () => void): void {
+  override check(message: BftMessage, from: ReplicaId, done: () => void, epoch?: number): void {
     this.#hears(message);
-    super.check(message, from, done);
+    super.check(message, from, done, epoch);
   }
 }
 

@@ -14,7 +14,7 @@ import { ByteWriter, concatBytes } from "../base/bytes.js";
 import { invariant } from "../base/invariant.js";
 import type { ReplicaId } from "../model/ids.js";
 import type { Entropy } from "../ports/entropy.js";
-import type { Claim, Signer } from "../ports/signatures.js";
+import type { Claim } from "../ports/signatures.js";
 import { encodeHandshake, type Hello, type Refused, type Welcome } from "../wire/handshake.js";
 import { refused } from "./gate.js";
 
@@ -27,10 +27,15 @@ export interface LinkProofs {
   isSignedBy(peer: ReplicaId, bytes: Uint8Array, signature: Uint8Array): boolean;
 }
 
-export interface LinkKeysParts {
-  readonly signer: Signer;
+/** Keys, as they are when a link is made. */
+export interface LinkKeys {
+  signLink(bytes: Uint8Array): Uint8Array;
   /** Of the members. */
   readonly keys: ReadonlyMap<ReplicaId, Uint8Array>;
+}
+
+export interface LinkKeysParts {
+  readonly seal: LinkKeys;
   readonly entropy: Entropy;
   /** At once: a link is waited for. */
   readonly isSignedBy: (claim: Claim) => boolean;
@@ -40,12 +45,12 @@ const challengeBytes = 32;
 const signatureBytes = 64;
 
 /** By the keys that replicas sign statements with. */
-export function linkKeys({ signer, keys, entropy, isSignedBy }: LinkKeysParts): LinkProofs {
+export function linkKeys({ seal, entropy, isSignedBy }: LinkKeysParts): LinkProofs {
   return {
     challenge: () => entropy.bytes(challengeBytes),
-    sign: (bytes) => signer.sign(bytes),
+    sign: (bytes) => seal.signLink(bytes),
     isSignedBy: (peer, bytes, signature) => {
-      const publicKey = keys.get(peer);
+      const publicKey = seal.keys.get(peer);
       return publicKey !== undefined && isSignedBy({ publicKey, bytes, signature });
     },
   };

@@ -12,6 +12,7 @@
  *            u8 4 Status        varint view | u8 isChanging | varint stable | varint committed
  *            u8 5 FetchBatch    digest
  *            u8 6 FetchedBatch  content
+ *   between replicas  varint epoch + 1 | message
  *   record   u8 0 accepted      varint view | varint index | content
  *            u8 1 batch         content
  *            u8 2 prepared      certificate
@@ -19,6 +20,7 @@
  *            u8 4 newView       NewView
  *            u8 5 entered       text by | signature 64 | NewView
  *            u8 6 stable        stable
+ *            u8 7 epoch         varint epoch | stable
  *
  * A batch travels as its content. Its digest and the names of its requests are computed where it arrives, so nobody can lie about them.
  */
@@ -26,7 +28,7 @@ import { ByteReader, ByteWriter } from "../base/bytes.js";
 import { invariant, unreachable } from "../base/invariant.js";
 import type { Batch, BftMessage, Commit, Ordered, Prepare, Statement } from "../consensus/bft/messages.js";
 import type { BftRecord } from "../consensus/bft/state.js";
-import type { LogIndex, View } from "../model/ids.js";
+import { counterMax, type LogIndex, type View } from "../model/ids.js";
 import type { Hash } from "../ports/hash.js";
 import * as statements from "./bft-statements.js";
 import type { BftLimits } from "./bft-statements.js";
@@ -54,6 +56,7 @@ const recordKinds = [
   "newView",
   "entered",
   "stable",
+  "epoch",
 ] as const satisfies readonly BftRecord["kind"][];
 
 /** Signer, signature, counters; a quorum's signatures need a little more, and get it. */
@@ -64,6 +67,22 @@ export function encodeBftMessage(message: BftMessage): Uint8Array {
   writer.u8(messageKinds.indexOf(message.kind));
   writeMessage(writer, message);
   return writer.handOver();
+}
+
+/** As it travels: behind the epoch that it is of, -1 for none. */
+export function encodeInEpoch(epoch: number, message: BftMessage): Uint8Array {
+  const writer = new ByteWriter("batch" in message ? headBytes + message.batch.proposal.payload.length : headBytes);
+  writer.varint(epoch + 1);
+  writer.u8(messageKinds.indexOf(message.kind));
+  writeMessage(writer, message);
+  return writer.handOver();
+}
+
+/** `encoded` is a view: of a `BftMessage`, if it is one. */
+export function splitEpoch(bytes: Uint8Array): { readonly epoch: number; readonly encoded: Uint8Array } | undefined {
+  const reader = new ByteReader(bytes);
+  const epoch = reader.varint() - 1;
+  return reader.failed || epoch >= counterMax ? undefined : { epoch, encoded: bytes.subarray(reader.position) };
 }
 
 /** Shares no memory with `bytes`. */
@@ -214,6 +233,9 @@ function writeRecord(writer: ByteWriter, record: BftRecord): void {
       return statements.writeNewView(writer, record.newView.statement);
     case "stable":
       return statements.writeStable(writer, record.certificate);
+    case "epoch":
+      writer.varint(record.epoch);
+      return statements.writeStable(writer, record.certificate);
     default:
       return unreachable(record);
   }
@@ -244,6 +266,11 @@ function readRecord(reading: Reading, kind: BftRecord["kind"]): BftRecord | unde
     case "stable": {
       const certificate = statements.readStable(reader, limits);
       return certificate.index === 0 ? undefined : { kind, certificate };
+    }
+    case "epoch": {
+      const epoch = statements.readCounter(reader);
+      const certificate = statements.readStable(reader, limits);
+      return epoch === 0 || certificate.ending === undefined ? undefined : { kind, epoch, certificate };
     }
     default:
       return unreachable(kind);

@@ -11,13 +11,14 @@
  *   signed       text by | signature 64 | statement
  *   votes        varint count, a quorum's | for each: text by, signature 64
  *   certificate  ordered | votes
- *   stable       varint index | digest | votes; nothing but the index if that is 0
+ *   reached      u8 1, digest 32; or u8 2, digest 32, varint index of the change | varint length, successor
+ *   stable       varint index | reached | votes; nothing but the index if that is 0; votes are none at the beginning of an epoch, in a ViewChange
  *   ViewChange   varint view | stable | varint count | certificates
  *   NewView      varint view | varint count | for each: text by, signature 64, ViewChange | varint count | first index | digests
  *
  * All statements of a certificate are those that it is of, so they are not written: unequal ones cannot even be said (hazard B2).
  */
-import { type ByteReader, type ByteWriter, bytesOfHex, hexOf } from "../base/bytes.js";
+import { type ByteReader, type ByteWriter, bytesOfHex, equalBytes, hexOf } from "../base/bytes.js";
 import { invariant, unreachable } from "../base/invariant.js";
 import type {
   Checkpoint,
@@ -33,14 +34,15 @@ import type {
   ViewChange,
 } from "../consensus/bft/messages.js";
 import { advance, counterMax, isReplicaId, noIndex, type LogIndex, type ReplicaId, type View } from "../model/ids.js";
-import { byzantineQuorumOf } from "../model/membership.js";
+import { byzantineQuorumOf, membersMax } from "../model/membership.js";
 import { readText } from "./bounded.js";
 import { signatureBytes, type BatchLimits } from "./signed-batch.js";
+import { decodeSuccessor } from "./successor-codec.js";
 
-/** The same on every replica of a cluster. */
+/** The same on every replica of an epoch. */
 export interface BftLimits extends BatchLimits {
-  /** Members: what a quorum is follows from it. */
-  readonly replicaCount: number;
+  /** Members: what a quorum is follows from it. In what a replica wrote itself, of any epoch, there are as many votes as there are. */
+  readonly replicaCount: number | undefined;
   /** Of the core's settings. */
   readonly windowCount: number;
 }
@@ -55,6 +57,8 @@ const statementKinds = [
 ] as const satisfies readonly Statement["kind"][];
 
 const digestBytes = 32;
+/** In the place of a digest's form: the epoch is about to end. */
+const endingForm = 2;
 const replicaIdBytesMax = 32;
 
 export function writeStatement(writer: ByteWriter, statement: Statement): void {
@@ -65,7 +69,7 @@ export function writeStatement(writer: ByteWriter, statement: Statement): void {
       return writeOrdered(writer, statement);
     case "Checkpoint":
       writer.varint(statement.index);
-      return writeDigest(writer, statement.digest);
+      return writeReached(writer, statement);
     case "ViewChange":
       return writeViewChange(writer, statement);
     case "NewView":
@@ -82,7 +86,7 @@ export function readStatement(reader: ByteReader, limits: BftLimits): Statement 
     case "Commit":
       return { kind, ...readOrdered(reader) };
     case "Checkpoint":
-      return { kind, index: readIndex(reader), digest: readContentDigest(reader) };
+      return { kind, index: readIndex(reader), ...readReached(reader) };
     case "ViewChange":
       return readViewChange(reader, limits);
     case "NewView":
@@ -173,10 +177,28 @@ export function readVotes<Kind extends Statement>(
   limits: BftLimits,
   statement: Kind,
 ): readonly Signed<Kind>[] {
+  return readSomeVotes(reader, readQuorum(reader, limits), statement);
+}
+
+function readQuorum(reader: ByteReader, limits: BftLimits): number {
+  const count = reader.varint();
+  if (isQuorum(count, limits)) return count;
+  reader.fail();
+  return 0;
+}
+
+function isQuorum(count: number, { replicaCount }: BftLimits): boolean {
+  if (replicaCount !== undefined) return count === byzantineQuorumOf(replicaCount);
+  return count > 0 && count <= membersMax;
+}
+
+function readSomeVotes<Kind extends Statement>(
+  reader: ByteReader,
+  count: number,
+  statement: Kind,
+): readonly Signed<Kind>[] {
   const votes: Signed<Kind>[] = [];
-  const quorum = byzantineQuorumOf(limits.replicaCount);
-  if (reader.varint() !== quorum) reader.fail();
-  for (let left = quorum; left > 0 && !reader.failed; left -= 1) {
+  for (let left = count; left > 0 && !reader.failed; left -= 1) {
     const { by, signature } = readSigner(reader);
     if (votes.some((vote) => vote.by === by)) reader.fail();
     votes.push({ statement, by, signature });
@@ -200,23 +222,66 @@ export function isVoteFor(kind: "Prepare" | "Commit", ordered: Ordered): (vote: 
   return (vote) => vote.kind === kind && vote.view === view && vote.index === index && vote.digest === digest;
 }
 
-export function writeStable(writer: ByteWriter, { index, digest, checkpoints }: CheckpointCertificate): void {
+type Reached = Pick<CheckpointCertificate, "digest" | "ending">;
+
+function writeReached(writer: ByteWriter, { digest, ending }: Reached): void {
+  if (ending === undefined) return writeDigest(writer, digest);
+  writer.u8(endingForm);
+  const bytes = bytesOfHex(digest);
+  invariant(bytes?.length === digestBytes, "a checkpoint has a digest");
+  writer.raw(bytes);
+  writer.varint(ending.at);
+  writer.bytes(ending.successor.payload);
+}
+
+function isSameReached(one: Reached, other: Reached): boolean {
+  const [ending, beside] = [one.ending, other.ending];
+  if (ending === undefined || beside === undefined) return one.digest === other.digest && ending === beside;
+  const isSameEnd = ending.at === beside.at && equalBytes(ending.successor.payload, beside.successor.payload);
+  return isSameEnd && one.digest === other.digest;
+}
+
+function readReached(reader: ByteReader): Reached {
+  const form = reader.u8();
+  if (form !== 1 && form !== endingForm) reader.fail();
+  const digest = hexOf(reader.raw(digestBytes));
+  if (form !== endingForm) return { digest };
+  const at = readIndex(reader);
+  const successor = decodeSuccessor(reader.bytes());
+  if (successor !== undefined) return { digest, ending: { at, successor } };
+  reader.fail();
+  return { digest };
+}
+
+export function writeStable(writer: ByteWriter, certificate: CheckpointCertificate): void {
+  const { index, digest, checkpoints } = certificate;
   writer.varint(index);
   if (index === noIndex) return invariant(digest === "" && checkpoints.length === 0, "the beginning has no proof");
-  writeDigest(writer, digest);
+  writeReached(writer, certificate);
   writeVotes(
     writer,
     checkpoints,
-    (each) => each.kind === "Checkpoint" && each.index === index && each.digest === digest,
+    (each) => each.kind === "Checkpoint" && each.index === index && isSameReached(each, certificate),
   );
 }
 
-/** The beginning needs no proof; everything else does. */
+/** The very beginning needs no proof; everything else does. */
 export function readStable(reader: ByteReader, limits: BftLimits): CheckpointCertificate {
+  const certificate = readStart(reader, limits);
+  if (certificate.index !== noIndex && certificate.checkpoints.length === 0) reader.fail();
+  return certificate;
+}
+
+/** Where a replica that changes its view stands: at the beginning of an epoch, which needs no proof, or further. */
+function readStart(reader: ByteReader, limits: BftLimits): CheckpointCertificate {
   const index = readCounter(reader) as LogIndex;
   if (index === noIndex) return { index, digest: "", checkpoints: [] };
-  const digest = readContentDigest(reader);
-  return { index, digest, checkpoints: readVotes<Checkpoint>(reader, limits, { kind: "Checkpoint", index, digest }) };
+  const reached = readReached(reader);
+  const statement: Checkpoint = { kind: "Checkpoint", index, ...reached };
+  const count = reader.varint();
+  const isBeginning = count === 0 && reached.ending === undefined;
+  if (!isBeginning && !isQuorum(count, limits)) reader.fail();
+  return { index, ...reached, checkpoints: readSomeVotes(reader, count, statement) };
 }
 
 export function writeViewChange(writer: ByteWriter, { view, stable, prepared }: ViewChange): void {
@@ -229,7 +294,7 @@ export function writeViewChange(writer: ByteWriter, { view, stable, prepared }: 
 /** What is proved is between the water marks, of earlier views, and one for an index: the rest costs no signature (hazard B10). */
 export function readViewChange(reader: ByteReader, limits: BftLimits): ViewChange {
   const view = readLaterView(reader);
-  const stable = readStable(reader, limits);
+  const stable = readStart(reader, limits);
   const prepared: PreparedCertificate[] = [];
   let last = stable.index;
   for (let left = readCount(reader, limits.windowCount); left > 0 && !reader.failed; left -= 1) {
@@ -249,7 +314,10 @@ export function readViewChange(reader: ByteReader, limits: BftLimits): ViewChang
 export function newViewBytesMax({
   replicaCount,
   windowCount,
-}: Pick<BftLimits, "replicaCount" | "windowCount">): number {
+}: {
+  readonly replicaCount: number;
+  readonly windowCount: number;
+}): number {
   const quorum = byzantineQuorumOf(replicaCount);
   const signer = 1 + replicaIdBytesMax + signatureBytes;
   const certificate = 8 + 8 + 1 + digestBytes + 2 + quorum * signer;
@@ -277,9 +345,7 @@ export function writeNewView(writer: ByteWriter, { view, viewChanges, proposals 
 export function readNewView(reader: ByteReader, limits: BftLimits): NewView {
   const view = readLaterView(reader);
   const viewChanges: Signed<ViewChange>[] = [];
-  const quorum = byzantineQuorumOf(limits.replicaCount);
-  if (reader.varint() !== quorum) reader.fail();
-  for (let left = quorum; left > 0 && !reader.failed; left -= 1) {
+  for (let left = readQuorum(reader, limits); left > 0 && !reader.failed; left -= 1) {
     const { by, signature } = readSigner(reader);
     const statement = readViewChange(reader, limits);
     if (statement.view !== view || viewChanges.some((known) => known.by === by)) reader.fail();

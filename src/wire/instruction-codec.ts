@@ -20,8 +20,11 @@ import {
   type MemberChange,
 } from "../model/instruction.js";
 
+/** What is passed on to a leader. */
+type Passed = Exclude<Instruction, { readonly kind: "reconfigure" }>;
+
 export type InstructionMessage =
-  | { readonly kind: "instruct"; readonly id: number; readonly instruction: Instruction }
+  | { readonly kind: "instruct"; readonly id: number; readonly instruction: Passed }
   | { readonly kind: "instructed"; readonly id: number; readonly outcome: InstructionOutcome };
 
 const instructKind = 1;
@@ -57,7 +60,7 @@ export function decodeInstructionMessage(bytes: Uint8Array): InstructionMessage 
   return { kind: "instructed", id, outcome };
 }
 
-function writeInstruction(writer: ByteWriter, instruction: Instruction): void {
+function writeInstruction(writer: ByteWriter, instruction: Passed): void {
   if (instruction.kind === "transfer") {
     writer.u8(transferKind);
     return writer.text(instruction.to ?? "");
@@ -82,7 +85,7 @@ function writeChange(writer: ByteWriter, change: MemberChange): void {
   writer.u8(change.kind === "add" && change.role === "learner" ? 1 : 0);
 }
 
-function readInstruction(reader: ByteReader): Instruction {
+function readInstruction(reader: ByteReader): Passed {
   const what = reader.u8();
   if (what === checkpointKind) return { kind: "checkpoint" };
   if (what === changeKind) return { kind: "change", change: readChange(reader) };

@@ -6,27 +6,29 @@
  * Called by the codecs of messages and records, by clients and primaries, and by whoever verifies a batch.
  *
  *   content   u8 0: the null request
- *             u8 1 batch, 2 time, 3 checkpoint, 4 report, 5 version | varint time | payload up to the end
+ *             u8 1 batch, 2 time, 3 checkpoint, 4 report, 5 version, 6 configuration | varint time | payload up to the end
  *   payload   of a batch: u8 2 (version) | varint count | bundles
- *             of a report: `signed-report.ts`; of a version: its start (`version-codec.ts`)
+ *             of a report: `signed-report.ts`; of a version: its start (`version-codec.ts`); of a configuration: who come next, signed
+ *             (`successor-codec.ts`)
  *   bundle    signature 64 | body
  *   body      key 32 | varint count | for each request: varint length, request (`request-codec.ts`)
  *
  * A **bundle** is what a client had to ask at one time, under one signature. It is ordered whole or not at all: whoever has it can
  * prove each request in it, and no proof has to be cut out of it. Its name is the SHA-256 of its body, so that it is the same under
- * whichever signature. A batch's digest is the SHA-256 of its content; the null request has none. `configuration` entries are refused,
- * and so is whatever says with which version a log begins. That a version starts need not be signed: it does only if all members have
- * signed that they can run it.
+ * whichever signature. A batch's digest is the SHA-256 of its content; the null request has none. Whatever says with which version a log
+ * begins is refused. That a version starts need not be signed: it does only if all members have signed that they can run it.
  */
 import { ByteReader, ByteWriter, hexOf } from "../base/bytes.js";
 import { invariant } from "../base/invariant.js";
 import type { Batch, Digest, RequestName } from "../consensus/bft/messages.js";
 import type { Proposal } from "../model/entry.js";
+import { administrator } from "../model/membership.js";
 import { isInNameOf, type RequestKey } from "../model/request.js";
 import { requestLimits } from "../model/request-limits.js";
 import type { Hash } from "../ports/hash.js";
 import { keyNameOf, publicKeyBytes } from "./key-name.js";
 import { decodeRequest, encodeAttributedBatch, peekRequest, type SignedRequests } from "./request-codec.js";
+import { decodeReconfiguration, signatureOfReconfiguration } from "./successor-codec.js";
 import { decodeReports } from "./signed-report.js";
 import { decodeVersionChange } from "./version-codec.js";
 
@@ -40,6 +42,7 @@ const contentKinds = [
   "checkpoint",
   "report",
   "version",
+  "configuration",
 ] as const satisfies readonly Proposal["kind"][];
 const signedBatchVersion = 2;
 /** Version and count. */
@@ -210,16 +213,36 @@ export function decodeContent(bytes: Uint8Array, limits: BatchLimits, hash: Hash
   if (kind === undefined || reader.failed || reader.remaining > limits.batchBytesMax) return undefined;
   // A copy, as it is kept for a window, and `bytes` may be a part of much more.
   const payload = new Uint8Array(reader.raw(reader.remaining));
-  const requests = kind === "batch" ? decodeBundles(payload, limits, hash)?.map(({ name }) => name) : [];
-  if (requests === undefined || !isPayloadOf(kind, payload)) return undefined;
-  return { digest: hexOf(hash.sha256(bytes)), proposal: { kind, time, payload }, requests };
+  const requested = requestedIn(kind, payload, limits, hash);
+  return requested && { digest: hexOf(hash.sha256(bytes)), proposal: { kind, time, payload }, ...requested };
 }
 
-/** Of batches it is looked at before. */
-function isPayloadOf(kind: (typeof contentKinds)[number], payload: Uint8Array): boolean {
+/** What is asked for. A change of members is its administrator's request: whoever waits for it watches the primary. */
+function requestedIn(
+  kind: (typeof contentKinds)[number],
+  payload: Uint8Array,
+  limits: BatchLimits,
+  hash: Hash,
+): Pick<Batch, "requests" | "reconfiguration"> | undefined {
+  if (kind === "batch") {
+    const bundles = decodeBundles(payload, limits, hash);
+    return bundles && { requests: bundles.map(({ name }) => name) };
+  }
+  if (kind !== "configuration") return isPayloadOf(kind, payload) ? { requests: [] } : undefined;
+  const reconfiguration = decodeReconfiguration(payload);
+  return reconfiguration && { requests: [reconfigurationName(payload, hash)], reconfiguration };
+}
+
+/** Of one that was decoded before. */
+export function reconfigurationName(payload: Uint8Array, hash: Hash): RequestName {
+  return { client: administrator, id: digestOfBody(signatureOfReconfiguration(payload).body, hash) };
+}
+
+function isPayloadOf(
+  kind: Exclude<(typeof contentKinds)[number], "batch" | "configuration">,
+  payload: Uint8Array,
+): boolean {
   switch (kind) {
-    case "batch":
-      return true;
     case "report":
       return decodeReports(payload) !== undefined;
     case "version":

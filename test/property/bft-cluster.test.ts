@@ -1,6 +1,7 @@
 /** Whole clusters of PBFT cores under random faults, each from one seed; every failure names its seed, and the seed repeats it. */
 import { expect, test } from "vitest";
 import {
+  runChanges,
   runCrashes,
   runHostileClients,
   runLiars,
@@ -42,4 +43,8 @@ test(`${seedCount} clusters in which f replicas change what they should send agr
 
 test(`B13, B21: ${seedCount} clusters whose clients lie as well agree, and serve who asks as it should`, () => {
   sweep(runHostileClients);
+});
+
+test(`M12: ${seedCount} clusters whose members change under faults agree, and go on with those who are members`, () => {
+  sweep(runChanges);
 });

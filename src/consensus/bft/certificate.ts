@@ -4,13 +4,14 @@
  * Owns: counting senders of equal statements (hazards B2 and B8), and whether a certificate that someone shows is one (B5, B6, B9).
  * Leaves to others: the signatures, which were verified before. Called by all of `bft/`.
  */
+import { equalBytes } from "../../base/bytes.js";
 import type { ReplicaId } from "../../model/ids.js";
 import type {
   Checkpoint,
   CheckpointCertificate,
   Commit,
   CommittedCertificate,
-  Digest,
+  Ending,
   Ordered,
   Prepare,
   PreparedCertificate,
@@ -57,13 +58,25 @@ function isVote(statement: Statement, kind: "Prepare" | "Commit", ordered: Order
 }
 
 export function isCheckpointCertificate(state: BftState, certificate: CheckpointCertificate): boolean {
-  const { index, digest, checkpoints } = certificate;
-  if (index === 0) return digest === "" && checkpoints.length === 0;
-  return isQuorum(state, checkpoints) && checkpoints.every(({ statement }) => isCheckpoint(statement, index, digest));
+  const { index, digest, ending, checkpoints } = certificate;
+  const { base } = state;
+  if (index <= base.index)
+    return index === base.index && digest === base.digest && ending === undefined && checkpoints.length === 0;
+  return (
+    isQuorum(state, checkpoints) &&
+    checkpoints.every(({ statement }) => statement.kind === "Checkpoint" && isSameCheckpoint(statement, certificate))
+  );
 }
 
-function isCheckpoint(statement: Checkpoint, index: number, digest: Digest): boolean {
-  return statement.kind === "Checkpoint" && statement.index === index && statement.digest === digest;
+type CheckpointFacts = Pick<Checkpoint, "index" | "digest" | "ending">;
+
+export function isSameCheckpoint(one: CheckpointFacts, other: CheckpointFacts): boolean {
+  return one.index === other.index && one.digest === other.digest && isSameEnding(one.ending, other.ending);
+}
+
+function isSameEnding(one: Ending | undefined, other: Ending | undefined): boolean {
+  if (one === undefined || other === undefined) return one === other;
+  return one.at === other.at && equalBytes(one.successor.payload, other.successor.payload);
 }
 
 /** What it claims is proved in every part; a claim with one bad part counts for nothing (hazard B5). */

@@ -6,10 +6,12 @@
  */
 import { invariant } from "../../base/invariant.js";
 import { advance, type LogIndex } from "../../model/ids.js";
-import { isCheckpointCertificate } from "./certificate.js";
-import type { Checkpoint, CheckpointCertificate, Digest, Signed } from "./messages.js";
-import { forgetWaiting } from "./suspicion.js";
-import { highMark, type BftState } from "./state.js";
+import { administrator } from "../../model/membership.js";
+import { isCheckpointCertificate, isSameCheckpoint } from "./certificate.js";
+import { beginEpoch } from "./epoch.js";
+import type { Checkpoint, CheckpointCertificate, Digest, Ending, Signed } from "./messages.js";
+import { forgetWaiting, waitAnew } from "./suspicion.js";
+import { highMark, isLast, isMember, learnEnding, type BftState } from "./state.js";
 import { accuse, record, type Turn } from "./turn.js";
 
 /** The state after `index` is durable here, and has this digest. */
@@ -17,7 +19,11 @@ export function onCheckpointed(state: BftState, turn: Turn, index: LogIndex, dig
   // A fetched one is durable before it is installed.
   if (index <= state.stable.index) return;
   invariant(index <= state.committed, "BF5 only what is decided is in a checkpoint");
-  turn.others.push({ kind: "say", say: { statement: { kind: "Checkpoint", index, digest } } });
+  if (!isMember(state)) return;
+  const { epoch, ending } = state;
+  const isDecided = ending !== undefined && ending.at <= index;
+  const statement: Checkpoint = { kind: "Checkpoint", index, digest, ...(isDecided ? { ending } : {}) };
+  turn.others.push({ kind: "say", say: { epoch, statement } });
 }
 
 /**
@@ -31,23 +37,24 @@ export function onCheckpoint(state: BftState, turn: Turn, checkpoint: Signed<Che
   state.checkpoints.set(checkpoint.by, votes);
   const known = votes.get(index);
   if (known !== undefined) {
-    if (known.statement.digest !== digest) accuse(state, turn, known, checkpoint);
+    if (!isSameCheckpoint(known.statement, checkpoint.statement)) accuse(state, turn, known, checkpoint);
     return;
   }
   votes.set(index, checkpoint);
   const limit = Math.ceil(state.settings.windowCount / state.settings.checkpointInterval) + 1;
   if (votes.size > limit) votes.delete(Math.min(...votes.keys()) as LogIndex);
-  const equal = equalCheckpoints(state, index, digest);
+  const equal = equalCheckpoints(state, checkpoint.statement);
   if (equal.length >= state.quorum) {
-    onStable(state, turn, { index, digest, checkpoints: equal.slice(0, state.quorum) });
+    const { ending } = checkpoint.statement;
+    onStable(state, turn, { index, digest, ...(ending && { ending }), checkpoints: equal.slice(0, state.quorum) });
   }
 }
 
-function equalCheckpoints(state: BftState, index: LogIndex, digest: Digest): readonly Signed<Checkpoint>[] {
+function equalCheckpoints(state: BftState, statement: Checkpoint): readonly Signed<Checkpoint>[] {
   const equal: Signed<Checkpoint>[] = [];
   for (const votes of state.checkpoints.values()) {
-    const vote = votes.get(index);
-    if (vote?.statement.digest === digest) equal.push(vote);
+    const vote = votes.get(statement.index);
+    if (vote !== undefined && isSameCheckpoint(vote.statement, statement)) equal.push(vote);
   }
   return equal;
 }
@@ -55,13 +62,19 @@ function equalCheckpoints(state: BftState, index: LogIndex, digest: Digest): rea
 /** The certificate, from votes or from another replica, moves the water marks, whether the state is here yet or not. */
 export function onStable(state: BftState, turn: Turn, certificate: CheckpointCertificate): void {
   if (certificate.index <= state.stable.index || !isCheckpointCertificate(state, certificate)) return;
-  record(state, turn, { kind: "stable", certificate });
+  if (isLast(state, certificate)) beginEpoch(state, turn, { epoch: state.epoch + 1, certificate });
+  else {
+    record(state, turn, { kind: "stable", certificate });
+    // An epoch ends a window after a change, and each checkpoint on the way is a step there.
+    waitAnew(state, turn.now, administrator);
+  }
 }
 
-/** The state after `index` was installed, durably, against the certificate. */
-export function onInstalled(state: BftState, index: LogIndex): void {
+/** The state after `index` was installed, durably, against the certificate. `configured`: see `BftOptions`. */
+export function onInstalled(state: BftState, index: LogIndex, configured: Ending | undefined): void {
   if (index <= state.committed) return;
   state.committed = index;
+  learnEnding(state, configured);
   forgetWaiting(state);
 }
 

@@ -9,14 +9,14 @@ import type { BftRecord, BftState } from "./state.js";
 
 /**
  * Promises of views that were left bind nobody, and what was proposed in them without being prepared proves nothing: neither is kept.
- * What is below the stable checkpoint is proved by it.
+ * What is below the stable checkpoint is proved by it. How each epoch began is kept for those who were away.
  */
 export function recordsOf(state: BftState): readonly BftRecord[] {
-  const { stable, newView, ownViewChange, ownNewView, isChanging, view } = state;
-  const records: BftRecord[] = [];
+  const { stable, base, newView, ownViewChange, ownNewView, isChanging, view } = state;
+  const records: BftRecord[] = state.handovers.map((handover) => ({ kind: "epoch", ...handover }));
   const batches = new Set<Digest>();
   const slots = [...state.slots.values()].filter(({ index }) => index > stable.index);
-  if (stable.index > 0) records.push({ kind: "stable", certificate: stable });
+  if (stable.index > base.index) records.push({ kind: "stable", certificate: stable });
   if (newView !== undefined) records.push({ kind: "entered", newView });
   else if (isChanging && ownViewChange !== undefined) records.push({ kind: "viewChange", statement: ownViewChange });
   if (ownNewView !== undefined) records.push({ kind: "newView", statement: ownNewView });

@@ -4,6 +4,7 @@
  * Owns: the rule by which two statements of one replica are evidence against it. Leaves to others: noticing them (`turn.ts`), and
  * whether it signed them. Called by whoever judges evidence.
  */
+import { isSameCheckpoint } from "./certificate.js";
 import type { NewView, Statement } from "./messages.js";
 
 /** Nothing here depends on who the others are or what they said, so it can be judged by anybody, later. */
@@ -18,7 +19,7 @@ export function contradicts(first: Statement, second: Statement): boolean {
         second.digest !== first.digest
       );
     case "Checkpoint":
-      return second.kind === "Checkpoint" && second.index === first.index && second.digest !== first.digest;
+      return second.kind === "Checkpoint" && second.index === first.index && !isSameCheckpoint(first, second);
     case "NewView":
       return second.kind === "NewView" && second.view === first.view && differsIn(first, second);
     // It is said once for a view, but the core takes the first that comes, and accuses nobody.

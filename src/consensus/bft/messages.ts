@@ -3,7 +3,8 @@
  *
  * Owns: statements (what is signed), certificates (a quorum's worth of them) and messages (what travels). Leaves to others: signing
  * and verifying, at the edge: a core only sees messages of which every signature, digest and client's signature was found good.
- * A signature covers, beside its statement, the cluster and the epoch of the members (hazards B6 and B23).
+ * A signature covers, beside its statement, the cluster and the epoch of the members (hazards B6 and B23). All that a core sees is of its
+ * own epoch.
  */
 import type { Proposal } from "../../model/entry.js";
 import type { LogIndex, ReplicaId, View } from "../../model/ids.js";
@@ -20,12 +21,38 @@ export interface RequestName {
   readonly id: Digest;
 }
 
+/** A member of an epoch. Another key is another identity; opaque here. */
+export interface MemberIdentity {
+  readonly id: ReplicaId;
+  readonly key: string;
+}
+
+/** The members of the next epoch. `payload` says all of it: who they are, where, with which keys. */
+export interface Successor {
+  readonly members: readonly MemberIdentity[];
+  readonly payload: Uint8Array;
+}
+
+/** Asks for other members after `epoch`. It counts if it is the first that is decided in that epoch, and may be (`epoch.ts`). */
+export interface Reconfiguration {
+  readonly epoch: number;
+  readonly successor: Successor;
+}
+
+/** How an epoch ends: what was decided at this index says who comes then. When follows from it (`lastIndexOf`). */
+export interface Ending {
+  readonly at: LogIndex;
+  readonly successor: Successor;
+}
+
 /** What one index holds. */
 export interface Batch {
   readonly digest: Digest;
   /** Opaque here; it holds the requests with their signatures, so each is provable alone. */
   readonly proposal: Proposal;
   readonly requests: readonly RequestName[];
+  /** What the proposal asks for, if it is one of these. The edge has verified who may ask for it. */
+  readonly reconfiguration?: Reconfiguration | undefined;
 }
 
 export const nullBatch: Batch = {
@@ -50,11 +77,12 @@ export interface Commit extends Ordered {
   readonly kind: "Commit";
 }
 
-/** The state after `index` has this digest. */
+/** The state after `index` has this digest, and what was decided up to it ends the epoch so, if anything does. */
 export interface Checkpoint {
   readonly kind: "Checkpoint";
   readonly index: LogIndex;
   readonly digest: Digest;
+  readonly ending?: Ending | undefined;
 }
 
 /** The sender has left every view before `view`. `prepared` is the paper's P: at most one for each index above `stable`. */
@@ -91,10 +119,11 @@ export interface CommittedCertificate extends Ordered {
   readonly commits: readonly Signed<Commit>[];
 }
 
-/** Index 0 needs no statements. */
+/** That at which an epoch begins needs no statements: who knows the epoch knows it. In the first one it is index 0. */
 export interface CheckpointCertificate {
   readonly index: LogIndex;
   readonly digest: Digest;
+  readonly ending?: Ending | undefined;
   readonly checkpoints: readonly Signed<Checkpoint>[];
 }
 

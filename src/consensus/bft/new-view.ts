@@ -71,7 +71,10 @@ export function onNewView(state: BftState, turn: Turn, newView: Signed<NewView>)
   }
   const stable = provedStable(state, statement);
   if (stable === undefined || contradictsDecided(state, statement)) return;
+  const { epoch } = state;
   onStable(state, turn, stable);
+  // It was the last of the epoch, and no view of it begins any more.
+  if (state.epoch !== epoch) return;
   record(state, turn, { kind: "entered", newView });
   onEntered(state, turn.now);
   state.viewDeadline = undefined;

@@ -5,30 +5,35 @@
  * others: what a view begins with (`new-view.ts`), the water marks (`checkpoint.ts`). Called by `step.ts` and by those two.
  */
 import { after, maxIndex, minIndex, type LogIndex } from "../../model/ids.js";
+import { administrator } from "../../model/membership.js";
+import { considerChange } from "./epoch.js";
 import { isCommittedCertificate, isEqualOrder, quorumFor } from "./certificate.js";
-import type {
-  Batch,
-  BftMessage,
-  Commit,
-  CommittedCertificate,
-  Digest,
-  Ordered,
-  Prepare,
-  Signed,
-  Statement,
+import {
+  nullBatch,
+  type Batch,
+  type BftMessage,
+  type Commit,
+  type CommittedCertificate,
+  type Digest,
+  type Ordered,
+  type Prepare,
+  type Signed,
+  type Statement,
 } from "./messages.js";
 import {
+  fitsEnding,
   floorOf,
   highMark,
   isInWindow,
   isPrimary,
   primaryOf,
   roomOf,
+  roomToEnd,
   slotAt,
   type BftState,
   type Slot,
 } from "./state.js";
-import { onDecided } from "./suspicion.js";
+import { onDecided, onRequest } from "./suspicion.js";
 import { accuse, promise, record, sendToOthers, type Turn } from "./turn.js";
 
 /** The primary gives the batches the next indexes. Beyond the room that it has, they are ignored. */
@@ -42,10 +47,22 @@ export function onPrePrepare(state: BftState, turn: Turn, prepare: Signed<Prepar
   if (prepare.by !== primaryOf(state, view) || batch.digest !== digest) return;
   if (isInWindow(state, index) && view === state.view && !state.isChanging && prepare.by !== state.self) {
     const { accepted } = slotAt(state, index);
-    if (accepted?.view !== view) accept(state, turn, index, batch);
-    else onBatch(state, turn, batch);
+    if (accepted?.view === view) onBatch(state, turn, batch);
+    else if (fitsEnding(state, index, digest)) accept(state, turn, index, batch);
   }
   onPrepare(state, turn, prepare);
+}
+
+/** Everybody waits for the end of an epoch as for a request: no client may. */
+export function awaitEnd(state: BftState, turn: Turn): void {
+  if (state.ending !== undefined)
+    onRequest(state, turn, { client: administrator, id: `the end of epoch ${state.epoch}` });
+}
+
+/** The primary fills what is left of an epoch that ends, up to the null request at its last index. */
+export function onFill(state: BftState, turn: Turn, isExecuted: boolean): void {
+  for (let left = roomToEnd(state, isExecuted); left > 0; left -= 1)
+    accept(state, turn, after(state.proposed), nullBatch);
 }
 
 function accept(state: BftState, turn: Turn, index: LogIndex, batch: Batch): void {
@@ -72,10 +89,10 @@ export function onCommit(state: BftState, turn: Turn, commit: Signed<Commit>): v
   commitSlot(state, turn, slot, commit.statement);
 }
 
-/** Votes are kept a window below the low mark for those who lag, and up to the high mark; nothing beyond (hazard B22). */
+/** Votes are kept a window below the low mark for those who lag, within the epoch, and up to the high mark; nothing beyond (hazard B22). */
 function votedSlot(state: BftState, { index }: Ordered): Slot | undefined {
-  const lowest = minIndex(state.committed, state.stable.index);
-  return index > maxIndex(lowest, floorOf(state)) && index <= highMark(state) ? slotAt(state, index) : undefined;
+  const known = maxIndex(minIndex(state.committed, state.stable.index), state.base.index);
+  return index > maxIndex(known, floorOf(state)) && index <= highMark(state) ? slotAt(state, index) : undefined;
 }
 
 /** One vote a sender and index is kept: a sender can fill no more memory than that, and cannot vote twice (hazard B2). */
@@ -145,6 +162,7 @@ export function handOver(state: BftState, turn: Turn): void {
     const batch = committed === undefined ? undefined : state.batches.get(committed.digest);
     if (committed === undefined || batch === undefined) return;
     state.committed = next;
+    considerChange(state, next, batch);
     onDecided(state, turn, committed, batch);
   }
 }

@@ -5,7 +5,16 @@
  * Leaves to others: every transition. Called by `step.ts` and its helpers; whoever hosts the core keeps the value.
  */
 import { invariant } from "../../base/invariant.js";
-import { advance, firstView, maxIndex, noIndex, type LogIndex, type ReplicaId, type View } from "../../model/ids.js";
+import {
+  advance,
+  firstView,
+  maxIndex,
+  minIndex,
+  noIndex,
+  type LogIndex,
+  type ReplicaId,
+  type View,
+} from "../../model/ids.js";
 import { byzantineQuorumOf, liarsMaxOf } from "../../model/membership.js";
 import type {
   Batch,
@@ -14,6 +23,7 @@ import type {
   Commit,
   CommittedCertificate,
   Digest,
+  Ending,
   NewView,
   Ordered,
   Prepare,
@@ -39,13 +49,20 @@ export interface BftSettings {
 
 export interface BftOptions {
   readonly self: ReplicaId;
-  /** The same at all; their order says who is primary. */
+  /**
+   * Of the epoch in which this replica's log begins, the same at all; their order says who is primary. A replica that joins is none of
+   * them: it waits to be told that it is one of their successors.
+   */
   readonly replicas: readonly ReplicaId[];
+  /** Theirs; what is missing is "". */
+  readonly keys?: ReadonlyMap<ReplicaId, string> | undefined;
   readonly settings: BftSettings;
   /** Everything written before, in its order. */
   readonly records: readonly BftRecord[];
   /** The state here is that after this index, durably. */
   readonly executed: LogIndex;
+  /** The last change of members in that state. */
+  readonly configured?: Ending | undefined;
 }
 
 /** What a replica must remember through a crash: what it has promised, and what proves it to others. */
@@ -61,7 +78,12 @@ export type BftRecord =
   | { readonly kind: "newView"; readonly statement: NewView }
   /** It takes part in this view, and accepts what its beginning proposes. */
   | { readonly kind: "entered"; readonly newView: Signed<NewView> }
-  | { readonly kind: "stable"; readonly certificate: CheckpointCertificate };
+  | { readonly kind: "stable"; readonly certificate: CheckpointCertificate }
+  /** `epoch` begins: the one before has ended with this. */
+  | { readonly kind: "epoch"; readonly epoch: number; readonly certificate: CheckpointCertificate };
+
+/** The beginning of an epoch, as whoever was in the one before can verify it. */
+export type Handover = Omit<BftRecord & { readonly kind: "epoch" }, "kind">;
 
 /** What is known of one index. */
 export interface Slot {
@@ -75,6 +97,8 @@ export interface Slot {
   readonly commits: Map<ReplicaId, Signed<Commit>>;
   prepared: PreparedCertificate | undefined;
   committed: CommittedCertificate | undefined;
+  /** What was handed over here changes the members, or is the last of its epoch: a checkpoint is taken there. */
+  turning: "change" | "last" | undefined;
 }
 
 /** A client's request that is not decided. */
@@ -94,13 +118,24 @@ export interface Pace {
 
 export interface BftState {
   readonly self: ReplicaId;
-  readonly replicas: readonly ReplicaId[];
   readonly settings: BftSettings;
+  /** Counts the sets of members; -1 at a replica that joins and was told of none yet. */
+  epoch: number;
+  /** Of this epoch. A replica that is none of them is quiet. */
+  replicas: readonly ReplicaId[];
+  keys: ReadonlyMap<ReplicaId, string>;
   /** As many may lie: the largest whole number below a third. */
-  readonly faults: number;
+  faults: number;
   /** Any two quorums share a correct replica, and the correct ones alone are one. */
-  readonly quorum: number;
+  quorum: number;
+  /** The checkpoint at which this epoch begins. */
+  base: CheckpointCertificate;
+  /** As soon as it is known here how this epoch ends. */
+  ending: Ending | undefined;
+  /** How each epoch began that is known here, the oldest first. */
+  readonly handovers: Handover[];
 
+  /** Of this epoch: each begins in the first one. */
   view: View;
   /** It has left the views before `view`, and `view` has not begun here. */
   isChanging: boolean;
@@ -151,6 +186,7 @@ export interface BftState {
 
 /** What the service side knows of the primary. `isChanging`: its view has not begun here. `isOpen`: this replica is it, and takes proposals. */
 export interface BftRole {
+  readonly epoch: number;
   readonly view: View;
   readonly primary: ReplicaId;
   readonly isChanging: boolean;
@@ -158,15 +194,20 @@ export interface BftRole {
 }
 
 export function createBftState(options: BftOptions, now: number): BftState {
-  const { self, replicas, settings, records, executed } = options;
-  const faults = liarsMaxOf(replicas.length);
+  const { self, replicas, keys = new Map<ReplicaId, string>(), settings, records, executed, configured } = options;
+  const beginning = { index: noIndex, digest: "", checkpoints: [] };
   invariant(settings.windowCount >= 2 * settings.checkpointInterval, "a window holds two checkpoint intervals");
   const state: BftState = {
-    ...{ self, replicas, settings, faults },
+    ...{ self, replicas, keys, settings },
+    epoch: replicas.includes(self) ? 0 : -1,
+    faults: liarsMaxOf(replicas.length),
     quorum: byzantineQuorumOf(replicas.length),
+    base: beginning,
+    ending: undefined,
+    handovers: [],
     view: firstView,
     isChanging: false,
-    stable: { index: noIndex, digest: "", checkpoints: [] },
+    stable: beginning,
     committed: executed,
     proposed: noIndex,
     slots: new Map(),
@@ -193,7 +234,34 @@ export function createBftState(options: BftOptions, now: number): BftState {
     accused: new Set(),
   };
   for (const record of records) remember(state, record);
+  learnEnding(state, configured);
   return state;
+}
+
+/** Of the state here. A change that this epoch has begun with is none of it. */
+export function learnEnding(state: BftState, configured: Ending | undefined): void {
+  if (configured !== undefined && configured.at > state.base.index) state.ending ??= configured;
+}
+
+/**
+ * An epoch whose successor is decided at an index ends at the first checkpoint a whole window further on. Who says anything about that
+ * index has a stable checkpoint at or above `index`, which says how the epoch ends: so nobody correct ever votes beyond.
+ */
+function lastIndexOf({ windowCount, checkpointInterval }: BftSettings, { at }: Ending): LogIndex {
+  return advance(noIndex, Math.ceil((at + windowCount) / checkpointInterval) * checkpointInterval);
+}
+
+/** The last index of this epoch, as soon as it is known here. */
+export function lastOf({ settings, ending }: Pick<BftState, "settings" | "ending">): LogIndex | undefined {
+  return ending && lastIndexOf(settings, ending);
+}
+
+/** It is the last of its epoch. */
+export function isLast(
+  { settings }: BftState,
+  { index, ending }: Pick<CheckpointCertificate, "index" | "ending">,
+): boolean {
+  return ending !== undefined && index === lastIndexOf(settings, ending);
 }
 
 /** The only place where durable facts change. */
@@ -202,6 +270,7 @@ export function remember(state: BftState, record: BftRecord): void {
     case "accepted": {
       const { view, index, batch } = record;
       invariant(view >= state.view, "BF1 nothing is promised in a view that was left");
+      invariant(fitsEnding(state, index, batch.digest), "BF11 an epoch ends with the null request, and nothing beyond");
       keepBatch(state, batch);
       acceptAt(state, { view, index, digest: batch.digest });
       state.proposed = maxIndex(state.proposed, index);
@@ -227,7 +296,52 @@ export function remember(state: BftState, record: BftRecord): void {
       return enter(state, record.newView);
     case "stable":
       return adopt(state, record.certificate);
+    case "epoch":
+      return beginEpoch(state, record);
   }
+}
+
+/** Whether `digest` may be accepted there, whoever proposes it: the null request alone where a checkpoint must be taken. */
+export function fitsEnding(state: BftState, index: LogIndex, digest: Digest): boolean {
+  const last = lastOf(state) ?? Infinity;
+  return index < last || (index === last && digest === nullBatch.digest);
+}
+
+/** Nothing that was said before binds anybody, or proves anything, in the next epoch but the checkpoint that it begins at. */
+function beginEpoch(state: BftState, { epoch, certificate }: Handover): void {
+  const { index, digest, ending } = certificate;
+  invariant(epoch > state.epoch, "BF10 an epoch never goes back");
+  const isItsEnd = ending !== undefined && isLast(state, certificate);
+  invariant(isItsEnd, "BF12 an epoch begins at the checkpoint with which the one before ends");
+  const { members } = ending.successor;
+  const replicas = members.map(({ id }) => id).sort();
+  state.handovers.push({ epoch, certificate });
+  Object.assign(state, {
+    ...{ epoch, replicas, keys: new Map(members.map(({ id, key }) => [id, key])) },
+    ...{ faults: liarsMaxOf(replicas.length), quorum: byzantineQuorumOf(replicas.length) },
+    ...{ base: { index, digest, checkpoints: [] }, ending: undefined },
+    ...{ view: firstView, isChanging: false, proposed: index, newView: undefined },
+    ...{ ownViewChange: undefined, ownNewView: undefined, attempts: 0, viewDeadline: undefined },
+  } satisfies Partial<BftState>);
+  state.viewChanges.clear();
+  state.checkpoints.clear();
+  state.heard.clear();
+  state.accused.clear();
+  if (index > state.stable.index) adopt(state, { index, digest, checkpoints: [] });
+  for (const slot of state.slots.values()) {
+    if (slot.index > state.committed || slot.index > index) state.slots.delete(slot.index);
+    else endSlot(slot);
+  }
+  dropBatches(state);
+}
+
+/** It is decided, and has yet to be executed here: its votes are good for nobody any more. */
+function endSlot(slot: Slot): void {
+  slot.accepted = undefined;
+  slot.isBacked = false;
+  slot.prepared = undefined;
+  slot.prepares.clear();
+  slot.commits.clear();
 }
 
 function enter(state: BftState, newView: Signed<NewView>): void {
@@ -257,6 +371,7 @@ function acceptAt(state: BftState, { view, index, digest }: Ordered): void {
 function adopt(state: BftState, certificate: CheckpointCertificate): void {
   invariant(certificate.index > state.stable.index, "BF4 a stable checkpoint never goes back");
   state.stable = certificate;
+  state.ending ??= certificate.ending;
   state.proposed = maxIndex(state.proposed, certificate.index);
   const floor = floorOf(state);
   for (const index of state.slots.keys()) if (index <= floor) state.slots.delete(index);
@@ -290,6 +405,7 @@ export function slotAt(state: BftState, index: LogIndex): Slot {
       commits: new Map(),
       prepared: undefined,
       committed: undefined,
+      turning: undefined,
     };
     state.slots.set(index, slot);
   }
@@ -306,9 +422,15 @@ export function isPrimary(state: BftState): boolean {
   return primaryOf(state, state.view) === state.self;
 }
 
-/** The high water mark. */
-export function highMark({ stable, settings }: BftState): LogIndex {
-  return advance(stable.index, settings.windowCount);
+/** Of this epoch: it may vote. */
+export function isMember({ self, replicas }: BftState): boolean {
+  return replicas.includes(self);
+}
+
+/** The high water mark; an epoch's last index at most. */
+export function highMark(state: BftState): LogIndex {
+  const high = advance(state.stable.index, state.settings.windowCount);
+  return minIndex(high, lastOf(state) ?? high);
 }
 
 /** Everything above is still spoken of: a window below the low mark, for those who lag, or what is not decided here within it. */
@@ -321,9 +443,31 @@ export function isInWindow(state: BftState, index: LogIndex): boolean {
   return index > state.stable.index && index <= highMark(state);
 }
 
-/** How many batches may be proposed now. */
+/** A quarter of the window, or so many entries if that is less. */
+const reservedPart = 4;
+const reservedMax = 32;
+
+/**
+ * The end of the window is for reports. If no replica can finish a command, no checkpoint is taken behind it until they have said so, and until
+ * then the window does not move.
+ */
+export function reservedOf({ windowCount }: Pick<BftSettings, "windowCount">): number {
+  return Math.min(reservedMax, Math.floor(windowCount / reservedPart));
+}
+
+/**
+ * How many null requests would fill what is left of an epoch that ends. `isExecuted`: all that was proposed; before, room is left for reports.
+ */
+export function roomToEnd(state: BftState, isExecuted: boolean): number {
+  if (state.ending === undefined || state.isChanging || !isPrimary(state)) return 0;
+  return Math.max(0, highMark(state) - (isExecuted ? 0 : reservedOf(state.settings)) - state.proposed);
+}
+
+/** How many batches may be proposed now; the last of an epoch is the null request (`roomToEnd`). */
 export function roomOf(state: BftState): number {
-  return isPrimary(state) && !state.isChanging ? Math.max(0, highMark(state) - state.proposed) : 0;
+  const high = highMark(state);
+  const reserved = high === lastOf(state) ? 1 : 0;
+  return isPrimary(state) && !state.isChanging ? Math.max(0, high - reserved - state.proposed) : 0;
 }
 
 /** What is decided at an index that was committed and is not long stable. */

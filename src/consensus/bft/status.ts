@@ -4,7 +4,7 @@
  * Owns: that no lost message leaves a replica, or a view change, stuck for ever (hazard B15), and what is said again after a restart.
  * A status is trusted in nothing: it only makes the receiver repeat what it has said or can prove, a bounded number of messages.
  */
-import { after, minIndex, type LogIndex, type ReplicaId } from "../../model/ids.js";
+import { after, maxIndex, minIndex, type LogIndex, type ReplicaId } from "../../model/ids.js";
 import { fetchIfBehind, unstableCheckpoints } from "./checkpoint.js";
 import type { BftMessage, Signed } from "./messages.js";
 import { backSlot, fetchBatch, wantedDigests } from "./normal-case.js";
@@ -31,7 +31,8 @@ export function sayStatusIfDue(state: BftState, turn: Turn): void {
 
 /** After a restart: the same statements as before, from what was written, so that they are signed and counted again. */
 function repeatPromises(state: BftState, turn: Turn): void {
-  const say = (what: Say): void => void turn.others.push({ kind: "say", say: what });
+  const { epoch } = state;
+  const say = (what: Omit<Say, "epoch">): void => void turn.others.push({ kind: "say", say: { epoch, ...what } });
   if (state.isChanging) {
     if (state.ownViewChange !== undefined) say({ statement: state.ownViewChange });
     if (state.ownNewView !== undefined) say({ statement: state.ownNewView });
@@ -54,13 +55,16 @@ export function onStatus(state: BftState, turn: Turn, from: ReplicaId, status: S
   const reply = (message: BftMessage): void => void turn.others.push({ kind: "send", to: from, message });
   const before = state.heard.get(from);
   state.heard.set(from, status.committed);
-  if (status.stable < state.stable.index) reply({ kind: "Stable", certificate: state.stable });
+  const { stable, base } = state;
+  if (status.stable < stable.index && stable.index > base.index) reply({ kind: "Stable", certificate: stable });
   else for (const signed of unstableCheckpoints(state)) reply({ kind: "Said", signed });
   repeatView(state, status, reply);
   // Whoever has moved on since its last status lacks nothing that is not on its way.
   if (before !== status.committed) return;
-  const highest = minIndex(highMark(state), (status.committed + repeatedCountMax) as LogIndex);
-  for (let index = after(status.committed); index <= highest; index = after(index)) {
+  // What was decided in earlier epochs is proved by the checkpoint at which this one begins.
+  const known = maxIndex(status.committed, base.index);
+  const highest = minIndex(highMark(state), (known + repeatedCountMax) as LogIndex);
+  for (let index = after(known); index <= highest; index = after(index)) {
     const slot = state.slots.get(index);
     if (slot !== undefined) repeatSlot(state, slot, reply);
   }

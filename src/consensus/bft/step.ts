@@ -10,10 +10,11 @@ import type { LogIndex, ReplicaId } from "../../model/ids.js";
 import type { CoreInput } from "../vocabulary.js";
 import * as checkpoint from "./checkpoint.js";
 import { checkBftInvariants } from "./invariants.js";
-import type { Batch, BftMessage, Digest, RequestName, Signed } from "./messages.js";
+import { onHandover } from "./epoch.js";
+import type { Batch, BftMessage, CheckpointCertificate, Digest, Ending, RequestName, Signed } from "./messages.js";
 import { onNewView } from "./new-view.js";
 import * as normalCase from "./normal-case.js";
-import type { BftState } from "./state.js";
+import { isMember, type BftState } from "./state.js";
 import { onStatus, sayStatusIfDue } from "./status.js";
 import { onCame, onRequest, stopWaiting } from "./suspicion.js";
 import { beginTurn, endTurn, type BftEffect, type Turn } from "./turn.js";
@@ -30,16 +31,22 @@ export type BftInput =
   | { readonly kind: "settled"; readonly request: RequestName }
   /** Ignored unless this replica is an open primary, and beyond its room (`roomOf`). */
   | { readonly kind: "propose"; readonly batches: readonly Batch[] }
+  /** Null requests up to the end of an epoch that ends, as far as there is room (`roomToEnd`). */
+  | { readonly kind: "fill"; readonly isExecuted: boolean }
   /** The state after `index` is durable here. */
   | { readonly kind: "checkpointed"; readonly index: LogIndex; readonly digest: Digest }
   /** Answers `fetchCheckpoint`, also with a newer one; the bytes were checked against the certificate. */
-  | { readonly kind: "installed"; readonly index: LogIndex };
+  | { readonly kind: "installed"; readonly index: LogIndex; readonly configured?: Ending | undefined }
+  /** To a replica that joins: `epoch` begins so. Its statements were verified as those of the epoch before. */
+  | { readonly kind: "handover"; readonly epoch: number; readonly certificate: CheckpointCertificate };
 
 /** `now` is monotonic, in milliseconds. The effects are performed in order before the next step. */
 export function step(state: BftState, input: BftInput, now: number): readonly BftEffect[] {
   const turn = beginTurn(state, now);
-  dispatch(state, turn, input);
+  if (isMember(state)) dispatch(state, turn, input);
+  else dispatchOutside(state, turn, input);
   normalCase.handOver(state, turn);
+  normalCase.awaitEnd(state, turn);
   const effects = endTurn(state, turn);
   checkBftInvariants(state);
   return effects;
@@ -61,13 +68,24 @@ function dispatch(state: BftState, turn: Turn, input: BftInput): void {
       return;
     case "propose":
       return normalCase.onPropose(state, turn, input.batches);
+    case "fill":
+      return normalCase.onFill(state, turn, input.isExecuted);
     case "checkpointed":
       return checkpoint.onCheckpointed(state, turn, input.index, input.digest);
     case "installed":
-      return checkpoint.onInstalled(state, input.index);
+      return checkpoint.onInstalled(state, input.index, input.configured);
+    case "handover":
+      return;
     default:
       return unreachable(input);
   }
+}
+
+/** Who is no member says nothing that counts. One that joins asks where it is; one that has left is quiet. */
+function dispatchOutside(state: BftState, turn: Turn, input: BftInput): void {
+  if (input.kind === "handover") return onHandover(state, turn, input.epoch, input.certificate);
+  if (input.kind === "installed") return checkpoint.onInstalled(state, input.index, input.configured);
+  if (input.kind === "tick" && state.epoch < 0) return sayStatusIfDue(state, turn);
 }
 
 function receive(state: BftState, turn: Turn, from: ReplicaId, message: BftMessage): void {

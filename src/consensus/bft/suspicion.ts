@@ -82,6 +82,13 @@ export function forgetWaiting(state: BftState): void {
   state.came.clear();
 }
 
+/** What waits for this client, or for all, has its time from now on. */
+export function waitAnew({ waiting }: BftState, now: number, only?: string): void {
+  for (const [client, requests] of waiting) {
+    if (only === undefined || client === only) for (const each of requests.values()) each.since = now;
+  }
+}
+
 /** A view has begun: it is compared with itself and with as many before it as there are replicas, less one. */
 export function onEntered(state: BftState, now: number): void {
   state.enteredAt = now;
@@ -141,7 +148,7 @@ export function waitIfBehind(state: BftState, now: number): void {
   if (state.waiting.size === 0) return;
   const ahead = [...state.heard.values()].filter((committed) => committed > state.committed + behindCountMax);
   if (ahead.length <= state.faults) return;
-  for (const waiting of state.waiting.values()) for (const each of waiting.values()) each.since = now;
+  waitAnew(state, now);
 }
 
 export function isSuspected(state: BftState, now: number): boolean {

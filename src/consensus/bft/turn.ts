@@ -7,11 +7,13 @@
  */
 import type { LogIndex, ReplicaId } from "../../model/ids.js";
 import type { CoreEffect } from "../vocabulary.js";
-import type { Batch, BftMessage, CheckpointCertificate, Signed, Statement } from "./messages.js";
+import type { Batch, BftMessage, CheckpointCertificate, Signed, Statement, Successor } from "./messages.js";
 import { isPrimary, primaryOf, remember, type BftRecord, type BftRole, type BftState } from "./state.js";
 
 /** To be signed, sent to all others as it is or as PRE-PREPARE with its batch, and received here as well. */
 export interface Say {
+  /** The statement is of this epoch: in another one it is not said any more. */
+  readonly epoch: number;
   readonly statement: Statement;
   readonly batch?: Batch | undefined;
 }
@@ -36,10 +38,13 @@ export type BftEffect =
   /** The state here is far behind: fetch that of this checkpoint, or of a newer one, and answer with `installed`. Told until then. */
   | { readonly kind: "fetchCheckpoint"; readonly certificate: CheckpointCertificate }
   | { readonly kind: "role"; readonly role: BftRole }
+  /** Another epoch has begun: what is received and said from now on is of it. */
+  | { readonly kind: "epoch"; readonly epoch: number; readonly successor: Successor }
   | { readonly kind: "evidence"; readonly evidence: Evidence };
 
 export interface Turn {
   readonly now: number;
+  epoch: number;
   readonly committedBefore: LogIndex;
   readonly records: BftRecord[];
   readonly promises: Say[];
@@ -47,7 +52,7 @@ export interface Turn {
 }
 
 export function beginTurn(state: BftState, now: number): Turn {
-  return { now, committedBefore: state.committed, records: [], promises: [], others: [] };
+  return { now, epoch: state.epoch, committedBefore: state.committed, records: [], promises: [], others: [] };
 }
 
 export function record(state: BftState, turn: Turn, fact: BftRecord): void {
@@ -57,7 +62,7 @@ export function record(state: BftState, turn: Turn, fact: BftRecord): void {
 
 /** For what a crash must not make us forget: leaves when everything recorded up to the end of this step is durable. */
 export function promise(turn: Turn, statement: Statement, batch?: Batch): void {
-  turn.promises.push({ statement, batch });
+  turn.promises.push({ epoch: turn.epoch, statement, batch });
 }
 
 export function sendToOthers(state: BftState, turn: Turn, message: BftMessage): void {
@@ -81,12 +86,13 @@ export function endTurn(state: BftState, turn: Turn): readonly BftEffect[] {
   for (const effect of turn.others) effects.push(effect);
   if (state.committed > turn.committedBefore) effects.push({ kind: "commit", upTo: state.committed });
   const role = {
+    epoch: state.epoch,
     view: state.view,
     primary: primaryOf(state, state.view),
     isChanging: state.isChanging,
     isOpen: isPrimary(state) && !state.isChanging,
   };
-  if (role.view !== state.told?.view || role.isChanging !== state.told.isChanging) {
+  if (role.epoch !== state.told?.epoch || role.view !== state.told.view || role.isChanging !== state.told.isChanging) {
     state.told = role;
     effects.push({ kind: "role", role });
   }

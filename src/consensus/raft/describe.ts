@@ -124,6 +124,7 @@ function describeMembers({ members, before }: Membership): string {
 
 function describeInstruction(instruction: Instruction): string {
   if (instruction.kind === "transfer") return `transfer to ${instruction.to ?? "anyone"}`;
+  if (instruction.kind === "reconfigure") return "reconfigure";
   return instruction.kind === "checkpoint" ? "checkpoint" : describeChange(instruction.change);
 }
 

@@ -175,6 +175,10 @@ function isHeard(state: RaftState, from: ReplicaId, message: RaftMessage, turn: 
 }
 
 function onInstruct(state: RaftState, id: number, instruction: Instruction, turn: Turn): void {
+  if (instruction.kind === "reconfigure") {
+    turn.answers.push({ kind: "instructed", id, outcome: "NOT_UNDER_CRASH_FAULTS" });
+    return;
+  }
   if (state.role.kind === "leader") {
     const leading = { state, role: state.role, turn };
     if (instruction.kind === "transfer") return transfer.beginTransfer(leading, instruction.to, id);

@@ -32,8 +32,10 @@ class World {
   /** Of a process that has the key of `holder`. */
   proofs(holder: string): LinkProofs {
     return linkKeys({
-      signer: this.keys.signerOf(holder),
-      keys: new Map(ids.map((id) => [id, this.keys.signerOf(id).publicKey])),
+      seal: {
+        signLink: (bytes) => this.keys.signerOf(holder).sign(bytes),
+        keys: new Map(ids.map((id) => [id, this.keys.signerOf(id).publicKey])),
+      },
       entropy: { bytes: (count) => new Uint8Array(count).fill((this.#drawn += 1)) },
       isSignedBy: (claim) => this.keys.isSigned(claim),
     });

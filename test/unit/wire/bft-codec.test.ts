@@ -130,8 +130,10 @@ describe("a view change", () => {
     refused(said(viewChange({ stable: stable(8, ["a", "a", "b"]) })));
   });
 
-  test("proves every stable checkpoint but the beginning", () => {
-    refused(said(viewChange({ stable: stable(8, []), prepared: [] })));
+  test("proves every stable checkpoint but that at which an epoch begins", () => {
+    taken(said(viewChange({ stable: stable(8, []), prepared: [] })));
+    refused({ kind: "Stable", certificate: stable(8, []) });
+    refused(said(viewChange({ stable: stable(8, ["a"]), prepared: [] })));
     expect(() => encodeBftMessage(said(viewChange({ stable: stable(0), prepared: [] })))).toThrow("no proof");
   });
 });
