@@ -63,11 +63,18 @@ export interface ReplicaStatus {
   };
   readonly quorateVersion: string;
   readonly uptimeMs: number;
+  /** Under Byzantine faults: counts the sets of members; -1 at a replica that joins and is in none yet. */
+  readonly epoch: number | undefined;
+  /** Under Byzantine faults: whose signature changes the members, if anybody's. */
+  readonly administrator: string | undefined;
   readonly members: readonly {
     readonly id: ReplicaId;
     readonly role: MemberRole;
     readonly peer: string;
     readonly client: string;
+    readonly incarnation: number;
+    /** Under Byzantine faults: its public key, as `quorate keygen` prints it. */
+    readonly key: string | undefined;
     readonly connected: boolean;
     /** What it surely has of the leader's log; told by the leader alone, of others. */
     readonly matchIndex: LogIndex | undefined;
@@ -230,6 +237,8 @@ export interface MemberChanges {
   replace(member: MemberAddress): Promise<void>;
   /** All of it at once: the members before decide until those after it do, and no set in between ever counts. At least one. */
   change(changes: MemberSet): Promise<void>;
+  /** Under Byzantine faults, where the others are refused: what `quorate member` has signed. Resolves when it is decided. */
+  reconfigure(signed: Uint8Array): Promise<void>;
 }
 
 /** Made in this order, and each must be possible by itself behind those before it. */

@@ -78,7 +78,7 @@ export interface ReplicaOptions {
   readonly engineTurns?: Float64Array;
   /**
    * Replicas may do anything at all, and n of them tolerate ⌊(n − 1) / 3⌋ that do; there must be four at least. Without it they may only stop.
-   * The same at all replicas, for good. Members are fixed, and the engine runs inline.
+   * The same at all replicas, for good. The engine runs inline.
    */
   readonly byzantine?: ByzantineOptions;
   /**
@@ -237,11 +237,10 @@ function checkOptions(options: ReplicaOptions, limits: Limits): Member {
   return self;
 }
 
-function checkByzantine({ id, byzantine, members, engine, join }: ReplicaOptions): string | undefined {
+function checkByzantine({ id, byzantine, members, engine }: ReplicaOptions): string | undefined {
   if (byzantine === undefined) return undefined;
   const cannot = `Cannot start replica ${id} under Byzantine faults`;
   if (engine === "worker") return `${cannot}: its engine runs inline so far, not on a thread of its own`;
-  if (join === true) return `${cannot}: members are fixed so far, so none joins`;
   const { keys, signer } = byzantine;
   const lacking = members.filter((member) => !keys.has(member.id)).map((member) => member.id);
   if (lacking.length > 0) return `${cannot}: there is no public key of ${lacking.join(", ")}`;
@@ -312,6 +311,7 @@ class RunningReplica implements Replica {
             ...remove.map((id) => ({ kind: "remove", id }) as const),
           ],
         }),
+      reconfigure: (signed) => this.#instruct({ kind: "reconfigure", signed }, "change the members"),
     };
   }
 

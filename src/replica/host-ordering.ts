@@ -6,6 +6,7 @@
 import type { SignatureCounters } from "../api/replica.js";
 import { orderedAttestation, signedAttestation, type Attestation, type AttestationParts } from "./attestation.js";
 import { byzantineRules, crashRules, type ReportRules } from "../model/report-rules.js";
+import { keyNameOf } from "../wire/key-name.js";
 import type { BftLimits } from "../wire/bft-codec.js";
 import { bundleForm, type BundleFormParts } from "./bundle-form.js";
 import type { ToEngine } from "./channel.js";
@@ -20,6 +21,8 @@ export interface HostOrdering {
   readonly checkpointsWaitingMax: number;
   readonly signatures: () => SignatureCounters;
   readonly reportRules: ReportRules;
+  /** Whose signature changes the members: a key's name. */
+  readonly administrator?: string | undefined;
 }
 
 const noSignatures: SignatureCounters = { made: 0, verified: 0, known: 0, refused: {} };
@@ -42,8 +45,11 @@ export function orderedByPbft(parts: BundleFormParts & { readonly limits: BftLim
     signedAttestation(toEngine);
   const form = bundleForm(parts);
   const { windowCount, batchBytesMax } = parts.limits;
-  const foundation = `;faults=byzantine,window=${windowCount},batch=${batchBytesMax}`;
+  const key = parts.seal.administrator;
+  const administrator = key && keyNameOf(key);
+  const foundation = `;faults=byzantine,window=${windowCount},batch=${batchBytesMax},administrator=${administrator ?? "none"}`;
   // So many entries at most come while the order waits for a checkpoint, and each may be a position of one.
   const signatures = (): SignatureCounters => parts.seal.counters;
-  return { foundation, form, attestation, checkpointsWaitingMax: windowCount, reportRules: byzantineRules, signatures };
+  const shared = { foundation, form, attestation, signatures, administrator };
+  return { ...shared, checkpointsWaitingMax: windowCount, reportRules: byzantineRules };
 }

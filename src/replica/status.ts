@@ -4,6 +4,7 @@ import type { Executor } from "../execution/executor.js";
 import { bytesOf } from "../model/checkpoint.js";
 import { maxIndex, noIndex, noTerm, type ReplicaId } from "../model/ids.js";
 import { memberOf, type Membership } from "../model/membership.js";
+import { keyNameOf } from "../wire/key-name.js";
 import type { EvidenceStore } from "../storage/evidence-store.js";
 import type { CheckpointStore } from "../storage/checkpoint-store.js";
 import type { Identity } from "../transport/gate.js";
@@ -30,7 +31,7 @@ export interface StatusSources {
   readonly broken: string | undefined;
   readonly clientConnections: number;
   readonly framesDropped: Readonly<Record<string, number>>;
-  readonly ordering: Pick<HostOrdering, "signatures">;
+  readonly ordering: Pick<HostOrdering, "signatures" | "administrator">;
 }
 
 type CoreStatus = Omit<ReplicaStatus, "quorateVersion" | "incarnation">;
@@ -70,11 +71,16 @@ export function statusOf(sources: StatusSources): CoreStatus {
     resigned: health.resigned,
     machine: machineOf(identity, executor),
     uptimeMs: Math.round(sources.now - sources.startedAt),
-    members: membership.members.map(({ id, role: memberRole, peer, client }) => {
+    epoch: role?.epoch,
+    administrator: sources.ordering.administrator,
+    members: membership.members.map(({ id, role: memberRole, peer, client, incarnation, key }) => {
       const connected = id === identity.id || sources.connected.includes(id);
       const { match, inFlightBytes } = figures.followers.get(id) ?? {};
       const queuedBytes = figures.traffic.queued.get(id) ?? 0;
-      return { id, role: memberRole, peer, client, connected, matchIndex: match, inFlightBytes, queuedBytes };
+      return {
+        ...{ id, role: memberRole, peer, client, incarnation, key: key && keyNameOf(key) },
+        ...{ connected, matchIndex: match, inFlightBytes, queuedBytes },
+      };
     }),
     ready: Object.values(checks).every((good) => good),
     checks,

@@ -20,6 +20,7 @@ import { afterRecovery } from "./dev-recovery.js";
 import { CommandFailure, exitCodes, usageFailure } from "./exit-codes.js";
 import { checkFree, choosePorts, loopbackHost } from "./free-ports.js";
 import { readKeyFile, writeKeyFile } from "./key-file.js";
+import type { Signer } from "../ports/signatures.js";
 import { keyNameOf } from "../wire/key-name.js";
 import { loadMachine, prepareMachine } from "./machine-module.js";
 import { bundledName } from "./options.js";
@@ -212,7 +213,7 @@ export class DevCluster {
     return [
       ...["--id", id, "--cluster-id", clusterId, "--data", this.#directoryOf(id), "--machine", this.#prepared],
       ...[...replicas, ...former].flatMap((replica) => ["--member", memberTextOf(replica)]),
-      ...(faults === "byzantine" ? ["--faults", faults, "--key-file", keyPathOf(this.#dataDir, id)] : []),
+      ...(faults === "byzantine" ? signingFlags(this.#dataDir, id) : []),
       ...(this.#options.lie !== undefined && id === replicas[0]?.id ? ["--lie", this.#options.lie] : []),
       ...["--listen-http", self?.http ?? `${loopbackHost}:0`],
       ...(self?.redis === undefined ? [] : ["--listen-redis", self.redis]),
@@ -411,11 +412,19 @@ async function placeReplicas(
 
 /** Made once, outside the replicas' directories: a wiped replica is to be noticed, and not to lose its name. */
 function withKey(replica: DevReplica, dataDir: string): DevReplica {
-  if (replica.key !== undefined) return replica;
-  const path = keyPathOf(dataDir, replica.id);
+  return replica.key !== undefined ? replica : { ...replica, key: keyNameOf(keyIn(dataDir, replica.id).publicKey) };
+}
+
+function keyIn(dataDir: string, name: string): Signer {
+  const path = keyPathOf(dataDir, name);
   nodeDisk.makeDirectory(dirname(path));
-  const { publicKey } = existsSync(path) ? readKeyFile(path) : writeKeyFile(path);
-  return { ...replica, key: keyNameOf(publicKey) };
+  return existsSync(path) ? readKeyFile(path) : writeKeyFile(path);
+}
+
+/** One who is no replica signs changes of the members: its key is made with the first replica's. */
+function signingFlags(dataDir: string, id: string): readonly string[] {
+  const administrator = keyNameOf(keyIn(dataDir, "administrator").publicKey);
+  return ["--faults", "byzantine", "--key-file", keyPathOf(dataDir, id), "--administrator", administrator];
 }
 
 function keyPathOf(dataDir: string, id: string): string {

@@ -6,8 +6,11 @@
 import { z } from "zod";
 import { InstructionRefused } from "../api/errors.js";
 import type { Replica } from "../api/replica.js";
+import { bytesOfHex } from "../base/bytes.js";
 import { hostPort, replicaId } from "./options.js";
 import { refusedAnswer, type HttpAnswer } from "./http-answers.js";
+
+const noBytes = new Uint8Array(0);
 
 export interface HttpOperator {
   transfer(request: Request): Promise<HttpAnswer>;
@@ -18,11 +21,13 @@ export interface HttpOperator {
   member(verb: string, request: Request): Promise<HttpAnswer>;
 }
 
-const bodyBytesMax = 16_384;
+/** 64 members with their addresses and keys. */
+const bodyBytesMax = 65_536;
 const transferSchema = z.strictObject({ to: z.string().optional() });
 const emptySchema = z.strictObject({});
 const idSchema = z.strictObject({ id: replicaId });
 const placeSchema = z.strictObject({ id: replicaId, peer: hostPort, client: hostPort });
+const signedSchema = z.strictObject({ signed: z.hex() });
 const addSchema = placeSchema.extend({ learner: z.boolean().optional() });
 const setSchema = z
   .strictObject({
@@ -66,11 +71,13 @@ export function openHttpOperator(
           return answer(request, idSchema, ({ id }) => members.remove(id));
         case "change":
           return answer(request, setSchema, (set) => members.change(set));
+        case "reconfigure":
+          return answer(request, signedSchema, ({ signed }) => members.reconfigure(bytesOfHex(signed) ?? noBytes));
         default:
           return refusedAnswer(
             404,
             "NOT_FOUND",
-            "Cannot do that to members: add, promote, remove, replace and change are known",
+            "Cannot do that to members: add, promote, remove, replace, change and reconfigure are known",
           );
       }
     },

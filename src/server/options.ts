@@ -68,6 +68,22 @@ export const options: readonly Option[] = [
     "This replica's private key, made by `quorate keygen`. It is compared with the member's `key` at the start. Needed where `faults` is `byzantine`.",
   ),
   optional(
+    "replica.nextKeyFile",
+    "next-key-file",
+    "text",
+    text,
+    undefined,
+    "Another private key of this replica: it is used as soon as the members know the replica by it (`quorate member rotate-key`).",
+  ),
+  optional(
+    "replica.administrator",
+    "administrator",
+    "text",
+    z.string().refine(isPublicKey, { message: "expected a public key as quorate keygen prints it, ed25519:…" }),
+    undefined,
+    "Under Byzantine faults: the public key whose signature changes the members. The same at all replicas. Without it the members are fixed.",
+  ),
+  optional(
     "replica.faults",
     "faults",
     "text",

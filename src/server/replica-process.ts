@@ -172,7 +172,17 @@ function byzantineOf(settings: Settings): Pick<ReplicaOptions, "byzantine"> {
   const way = lies.find((each) => each === textSetting(settings, "replica.lie"));
   const replicas = membersSetting(settings).map((member) => member.id);
   const lie = way && ((seal: Liar["seal"]): Outgoing => lyingBy(way, { self: id, replicas, seal }));
-  return { byzantine: { signer: readKeyFile(path), keys: new Map(keys), lie } };
+  const next = textSetting(settings, "replica.nextKeyFile");
+  const administrator = textSetting(settings, "replica.administrator");
+  return {
+    byzantine: {
+      signer: readKeyFile(path),
+      nextSigner: next === undefined ? undefined : readKeyFile(next),
+      keys: new Map(keys),
+      administrator: administrator === undefined ? undefined : keyOfName(administrator),
+      lie,
+    },
+  };
 }
 
 /** What has changed since it was told last. */

@@ -7,6 +7,7 @@
 import { readFileSync } from "node:fs";
 import { parse as parseToml, TomlError } from "smol-toml";
 import { z } from "zod";
+import { keyOfName } from "../wire/key-name.js";
 import { CommandFailure, exitCodes, usageFailure } from "./exit-codes.js";
 import { environmentNameOf, hostPort, options, replicaId, type MemberSetting, type Option } from "./options.js";
 import { didYouMean } from "./suggestion.js";
@@ -188,6 +189,17 @@ export function placeOf(text: string): z.infer<typeof placeSchema> {
   const checked = placeSchema.safeParse(memberFromText(text));
   if (checked.success) return checked.data;
   throw usageFailure(`Cannot use "${text}": expected id=host:port,host:port, for replicas and for clients`);
+}
+
+const keyedPlaceSchema = placeSchema.extend({ key: z.string().refine((text) => keyOfName(text) !== undefined) });
+
+/** With a public key behind another comma. */
+export function keyedPlaceOf(text: string): z.infer<typeof keyedPlaceSchema> {
+  const checked = keyedPlaceSchema.safeParse(memberFromText(text));
+  if (checked.success) return checked.data;
+  throw usageFailure(
+    `Cannot use "${text}": expected id=host:port,host:port,ed25519:…, for replicas, for clients, and the key that quorate keygen has printed`,
+  );
 }
 
 function splitOnce(text: string, mark: string): readonly [string, string] {

@@ -10,7 +10,9 @@ import { CommandFailure, exitCodes, usageFailure } from "../exit-codes.js";
 import { instruct } from "../instruct.js";
 import { paintFor, renderTable } from "../paint.js";
 import { openProgress } from "../progress.js";
-import { placeOf } from "../settings.js";
+import { keyedPlaceOf, placeOf } from "../settings.js";
+import { changeSigned, isByzantine, newcomer, type KeyedMember } from "../signed-change.js";
+import { keyOfName } from "../../wire/key-name.js";
 import type { Exit } from "./exit.js";
 
 const statusSchema = z.looseObject({
@@ -40,6 +42,8 @@ export function memberCommand(exit: Exit): Command {
   const command = new Command("member").summary("list, add, promote, remove or replace replicas of a running cluster");
   const verb = (usage: string, summary: string, run: (made: Command, argument: string) => Promise<void>): Command => {
     const made = withEndpoints(command.command(usage)).summary(summary).description(summary);
+    if (!usage.startsWith("list"))
+      made.option("--administrator-key <file>", "under Byzantine faults: the private key that signs the change");
     return made.action(async (argument: unknown) => {
       await run(made, typeof argument === "string" ? argument : "");
       exit(exitCodes.ok);
@@ -58,6 +62,12 @@ export function memberCommand(exit: Exit): Command {
     change(made, "promote", { id }),
   );
   verb("remove <id>", "remove a replica; a leader hands over first", (made, id) => change(made, "remove", { id }));
+  const rotate = verb(
+    "rotate-key <id=ed25519:…>",
+    "under Byzantine faults: the members know a replica by another key",
+    rotateKey,
+  );
+  rotate.option("--wait <seconds>", "how long to wait until they do", "60");
   withWait(
     verb("replace <id>", "the same id with a new, empty data directory; elsewhere: id=host:port,host:port", replace),
   );
@@ -98,7 +108,54 @@ async function list(command: Command): Promise<void> {
   process.stdout.write(`${renderTable(header, rows, paintFor(process.stdout.isTTY, process.env))}\n`);
 }
 
+type Next = Parameters<typeof changeSigned>[3];
+
+function signed(command: Command, next: Next): Promise<void> {
+  const { administratorKey, wait = "60" } = command.opts<{ administratorKey?: string; wait?: string }>();
+  return changeSigned(endpointsOf(command), administratorKey, Number(wait), next);
+}
+
+/** Of a member that is there, or why not. */
+function memberIn(members: readonly KeyedMember[], id: string): KeyedMember {
+  const member = members.find((each) => each.id === id);
+  if (member !== undefined) return member;
+  const known = members.map((each) => each.id).join(", ");
+  throw new CommandFailure(exitCodes.failure, `Cannot find ${id}: the members are ${known}`, {});
+}
+
+function withMember(members: readonly KeyedMember[], member: KeyedMember): readonly KeyedMember[] {
+  return [...members.filter(({ id }) => id !== member.id), member];
+}
+
+async function rotateKey(command: Command, argument: string): Promise<void> {
+  const [id = "", key = ""] = argument.split("=");
+  if (keyOfName(key) === undefined)
+    throw usageFailure(`Cannot use "${argument}": expected id=ed25519:…, as quorate keygen prints it`);
+  await signed(command, (members) => withMember(members, { ...memberIn(members, id), key }));
+  process.stdout.write(`${id} is known by ${key}\n`);
+}
+
+async function addSigned(command: Command, argument: string): Promise<void> {
+  const place = keyedPlaceOf(argument);
+  await signed(command, (members) => {
+    if (members.some(({ id }) => id === place.id))
+      throw new CommandFailure(exitCodes.failure, `Cannot add ${place.id}: it is a member already`, {});
+    return withMember(members, newcomer(place));
+  });
+  process.stdout.write(`${place.id} is a member; start it there with --join if it does not run yet\n`);
+}
+
+async function replaceSigned(command: Command, argument: string): Promise<void> {
+  const place = keyedPlaceOf(argument);
+  await signed(command, (members) => {
+    memberIn(members, place.id);
+    return withMember(members, newcomer(place));
+  });
+  process.stdout.write(`${place.id} was replaced; start it with --join and an empty data directory\n`);
+}
+
 async function add(command: Command, argument: string): Promise<void> {
+  if (await isByzantine(endpointsOf(command))) return addSigned(command, argument);
   const learner = command.opts<{ learner?: true }>().learner === true;
   const member = placeOf(argument);
   await instruct(endpointsOf(command), "/v1/members/add", { ...member, learner });
@@ -107,6 +164,7 @@ async function add(command: Command, argument: string): Promise<void> {
 }
 
 async function replace(command: Command, argument: string): Promise<void> {
+  if (await isByzantine(endpointsOf(command))) return replaceSigned(command, argument);
   const member = argument.includes("=") ? placeOf(argument) : await knownPlaceOf(command, argument);
   await instruct(endpointsOf(command), "/v1/members/replace", member);
   process.stdout.write(
@@ -125,7 +183,10 @@ async function knownPlaceOf(command: Command, id: string): Promise<ReturnType<ty
 }
 
 async function change(command: Command, verb: "promote" | "remove", body: { readonly id: string }): Promise<void> {
-  await instruct(endpointsOf(command), `/v1/members/${verb}`, body);
+  const { id: leaving } = body;
+  if (verb === "remove" && (await isByzantine(endpointsOf(command))))
+    await signed(command, (members) => members.filter((member) => member !== memberIn(members, leaving)));
+  else await instruct(endpointsOf(command), `/v1/members/${verb}`, body);
   process.stdout.write(`${body.id} was ${verb}d\n`);
 }
 

@@ -127,12 +127,16 @@ const status: ReplicaStatus = {
   },
   quorateVersion: "0.0.0",
   uptimeMs: 1500,
+  epoch: undefined,
+  administrator: undefined,
   members: [
     {
       id: "a",
       role: "voter",
       peer: "127.0.0.1:1",
       client: "127.0.0.1:2",
+      incarnation: 1,
+      key: undefined,
       connected: true,
       matchIndex: undefined,
       inFlightBytes: undefined,
@@ -207,6 +211,7 @@ function serve(changes: { readonly callMsMax?: number; readonly status?: Partial
         add: async (member, options) => void told.push(["add", member, options]),
         replace: async (member) => void told.push(["replace", member]),
         promote: async (id) => void told.push(["promote", id]),
+        reconfigure: async (signed) => void told.push(["reconfigure", ...signed]),
         remove: async () => {
           throw new InstructionRefused("remove", "BUSY");
         },
