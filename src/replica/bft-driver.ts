@@ -252,6 +252,8 @@ export class BftDriver implements Driver {
         return this.#onInstalled(message.last.index, message.time, message.configuration);
       case "report":
         return this.#reports.say(message);
+      case "named":
+        return this.#turn({ kind: "distrust", replicas: message.replicas });
       case "checkpointed":
       case "quarantined":
         // The log follows the stable checkpoint, and no vote rests on what was executed. A primary that is set aside proposes nothing for clients.

@@ -55,6 +55,8 @@ export type ToEngine =
   | { readonly kind: "rewind"; readonly id: number; readonly to: LogIndex }
   /** Whether what is executed here is wrong, so that this replica must not lead. */
   | { readonly kind: "quarantined"; readonly isQuarantined: boolean }
+  /** What these execute is wrong, from an entry on that was executed here just now. */
+  | { readonly kind: "named"; readonly replicas: readonly ReplicaId[] }
   | { readonly kind: "instruct"; readonly id: number; readonly instruction: Instruction }
   | { readonly kind: "forward"; readonly as: Correspondent; readonly to: ReplicaId; readonly payload: Uint8Array };
 

@@ -8,8 +8,8 @@
  * Until this process has once executed everything that was decided it is not set aside: what it meets before may be about an earlier one.
  */
 import type { Executor } from "../execution/executor.js";
-import type { AuditedPosition } from "../model/audit.js";
-import type { LogIndex, ReplicaId } from "../model/ids.js";
+import type { AuditedPosition, NamedReplica } from "../model/audit.js";
+import { noIndex, type LogIndex, type ReplicaId } from "../model/ids.js";
 import { memberOf } from "../model/membership.js";
 import { isSpared, type Accusation, type QuarantineState } from "../model/quarantine.js";
 import type { Clock } from "../ports/clock.js";
@@ -46,6 +46,8 @@ export class Divergence {
   #tellAt = -Infinity;
   #findings: readonly AuditedPosition[];
   #told: readonly LogIndex[];
+  /** Of each replica that was named, up to where. */
+  readonly #named = new Map<ReplicaId, LogIndex>();
 
   constructor(parts: DivergenceParts) {
     this.#parts = parts;
@@ -75,8 +77,9 @@ export class Divergence {
     this.#tellProgram();
     const { executor, clock, isCaughtUp } = this.#parts;
     this.#hasCaughtUp ||= isCaughtUp();
-    if (!this.#hasCaughtUp) return;
     const { named } = executor.audits.table.state;
+    this.#tellEngine(named);
+    if (!this.#hasCaughtUp) return;
     const { membership } = executor.configuration;
     const mustRebuild = this.#quarantine.look({
       now: clock.monotonic(),
@@ -133,6 +136,13 @@ export class Divergence {
     if (state !== before && (mustRebuild || state === "stopped"))
       executor.audits.trail.disproved(self, executor.executedIndex, executor.audited);
     if (mustRebuild) rebuild();
+  }
+
+  #tellEngine(named: readonly NamedReplica[]): void {
+    const fresh = named.filter(({ replica, to }) => to > (this.#named.get(replica) ?? noIndex));
+    for (const { replica, to } of fresh) this.#named.set(replica, to);
+    if (fresh.length === 0 || !this.#hasCaughtUp) return;
+    this.#parts.toEngine({ kind: "named", replicas: fresh.map(({ replica }) => replica) });
   }
 
   #tellProgram(): void {

@@ -167,6 +167,7 @@ export class Engine<Ordering extends Driver> {
       case "waiting":
       case "report":
       case "quarantined":
+      case "named":
         if (this.#broken === undefined) this.driver.handle(message);
         return;
       default:

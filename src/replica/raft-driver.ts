@@ -192,7 +192,8 @@ export class RaftDriver implements Driver {
       case "overdue":
       case "waiting":
       case "report":
-        // Checkpoints are certified in the order here, and a leader is given up for its silence, never for what it orders late.
+      case "named":
+        // Checkpoints are certified in the order here, a leader that was named makes way by itself, and a leader is given up for its silence, never for what it orders late.
         return;
       default:
         return unreachable(message);

@@ -52,15 +52,14 @@ async function startAll(clusterId: string, wrongAt: number): Promise<readonly st
   return members.map(({ client }) => client);
 }
 
-test("a client is told what the others have although the primary computes wrongly", { timeout: 300_000 }, async () => {
+test("a client is told what the others have although the primary computes wrongly", { timeout: 120_000 }, async () => {
   const wrongAt = 10;
   const endpoints = await startAll("signed", wrongAt);
   const client = await connect(rightCounter, {
     endpoints,
     clusterId: "signed",
     faults: "byzantine",
-    // While the primary is set aside replicas may give it up one after the other, and a client waits at each of those.
-    timeoutMs: 240_000,
+    timeoutMs: 60_000,
   });
   const counts: number[] = [];
   while (counts.length < wrongAt + 10) counts.push(await client.add({ by: 1 }));

@@ -66,6 +66,9 @@ describe("comparing", () => {
 
       expect(group.quarantines).toEqual([`${wrong}: rebuilding`, `${wrong}: rejoining`, `${wrong}: sound`]);
       expect(new Set(group.found)).toEqual(new Set(four.map((id) => `${id}: named ${wrong}`)));
+      // Nobody leaves the view of a sound primary, and all leave that of a faulty one together.
+      const view = wrong === "a" ? 1 : 0;
+      expect(four.map((id) => group.replica(id).core.engine.driver.state.view)).toEqual(four.map(() => view));
       await countUntil(group, door, "agreement", () => statusOf(group, "b").audit.named.length === 0);
       // It takes part again, and answers rightly: without it there is no quorum.
       group.crash(wrong === "a" ? "c" : "d");

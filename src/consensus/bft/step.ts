@@ -18,7 +18,7 @@ import { isMember, type BftState } from "./state.js";
 import { onStatus, sayStatusIfDue } from "./status.js";
 import { onCame, onRequest, stopWaiting } from "./suspicion.js";
 import { beginTurn, endTurn, type BftEffect, type Turn } from "./turn.js";
-import { changeViewIfDue, onViewChange } from "./view-change.js";
+import { changeViewIfDue, onDistrust, onViewChange } from "./view-change.js";
 
 export type BftInput =
   /** Received from another replica, or what this one has said itself, signed. */
@@ -29,6 +29,8 @@ export type BftInput =
   | { readonly kind: "came"; readonly from: ReplicaId; readonly ids: readonly Digest[] }
   /** It need not be decided any more: its client has asked for the same otherwise, and that is executed. */
   | { readonly kind: "settled"; readonly request: RequestName }
+  /** These are faulty, as every correct replica finds at the same entry: none of them stays primary of this view. */
+  | { readonly kind: "distrust"; readonly replicas: readonly ReplicaId[] }
   /** Ignored unless this replica is an open primary, and beyond its room (`roomOf`). */
   | { readonly kind: "propose"; readonly batches: readonly Batch[] }
   /** Null requests up to the end of an epoch that ends, as far as there is room (`roomToEnd`). */
@@ -66,6 +68,8 @@ function dispatch(state: BftState, turn: Turn, input: BftInput): void {
     case "settled":
       stopWaiting(state, input.request, turn.now);
       return;
+    case "distrust":
+      return onDistrust(state, turn, input.replicas);
     case "propose":
       return normalCase.onPropose(state, turn, input.batches);
     case "fill":

@@ -4,11 +4,11 @@
  * Owns: when to leave, joining f + 1 others, waiting for the next primary with growing patience (section 4.5.2). Leaves to others:
  * what the next view begins with (`new-view.ts`), repeating what was lost (`status.ts`). Called by `step.ts`.
  */
-import { nextView, type View } from "../../model/ids.js";
+import { nextView, type ReplicaId, type View } from "../../model/ids.js";
 import { isViewChange } from "./certificate.js";
 import type { PreparedCertificate, Signed, ViewChange } from "./messages.js";
 import { beginView, viewChangesFor } from "./new-view.js";
-import type { BftState } from "./state.js";
+import { primaryOf, type BftState } from "./state.js";
 import { isSuspected, judgePace, patienceOf, waitIfBehind } from "./suspicion.js";
 import { promise, record, type Turn } from "./turn.js";
 
@@ -21,6 +21,11 @@ export function changeViewIfDue(state: BftState, turn: Turn): void {
     ? viewDeadline !== undefined && turn.now >= viewDeadline
     : isSuspected(state, turn.now);
   if (isDue) leaveFor(state, turn, nextView(state.view));
+}
+
+/** All correct replicas leave its view together, so nobody leaves it alone and waits for the others. */
+export function onDistrust(state: BftState, turn: Turn, replicas: readonly ReplicaId[]): void {
+  if (!state.isChanging && replicas.includes(primaryOf(state, state.view))) leaveFor(state, turn, nextView(state.view));
 }
 
 function leaveFor(state: BftState, turn: Turn, view: View): void {

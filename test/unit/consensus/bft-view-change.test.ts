@@ -78,6 +78,14 @@ describe("a primary is given up", () => {
     expect(core.saidOf("ViewChange")).toHaveLength(1);
   });
 
+  test("when it is found to be faulty, as others are not", () => {
+    const core = new BftCore("c").step({ kind: "distrust", replicas: ["b", "d"] });
+    expect(core.saidOf("ViewChange")).toEqual([]);
+
+    core.step({ kind: "distrust", replicas: ["b", "a"] }).step({ kind: "distrust", replicas: ["a", "b"] });
+    expect(core.saidOf("ViewChange")).toMatchObject([{ view: 1 }]);
+  });
+
   test("when f + 1 others have, for the lowest view that they ask for", () => {
     const core = new BftCore("c").hear(viewChangeBy("d", 5));
     expect(core.state.view).toBe(0);
