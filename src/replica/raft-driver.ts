@@ -146,7 +146,7 @@ export class RaftDriver implements Driver {
     // A log without space is not kept for the sake of an older checkpoint.
     if (log.space !== "ample" && now >= this.#compactAt) {
       this.#compactAt = now + compactAgainMs;
-      log.compact(state.checkpoint.index);
+      log.compact(state.log.start.index);
     }
     this.#turn({ kind: "tick" });
     this.#repairTurn();
@@ -292,7 +292,7 @@ export class RaftDriver implements Driver {
     this.#turn({ kind: "checkpointed", checkpoint: last });
     if (this.#world.isStopped() || state.checkpoint.index < last.index) return;
     this.#repair.forgetUpTo(last.index);
-    log.compact(unneeded);
+    log.compact(minIndex(unneeded, state.log.start.index));
     this.#afterRepair();
   }
 

@@ -68,8 +68,8 @@ export const plantedUnderLies: readonly PlantedBug[] = [
     id: "B-view",
     hazard: "a replica that gives its primary up asks for the view that it is in",
     file: "consensus/bft/view-change.js",
-    from: "leaveFor(state, turn, nextView(state.view));",
-    to: "leaveFor(state, turn, state.view);",
+    from: "if (isDue) leaveFor(state, turn, nextView(state.view));",
+    to: "if (isDue) leaveFor(state, turn, state.view);",
     options: { ...lying, faults: ["isolate"] },
   },
   {

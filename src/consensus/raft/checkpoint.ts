@@ -6,7 +6,7 @@
  * one that comes late changes nothing (hazard S1), and one whose last entry is not in the log replaces all of it (hazard S2).
  */
 import type { EntryId } from "../../model/entry.js";
-import { maxIndex, minIndex, type ReplicaId } from "../../model/ids.js";
+import { advance, maxIndex, minIndex, type LogIndex, type ReplicaId } from "../../model/ids.js";
 import type { Input } from "../vocabulary.js";
 import { forgetConfigurations, resetConfigurations } from "./configuration.js";
 import { reportMatch } from "./follower.js";
@@ -25,13 +25,32 @@ export function onCheckpointAsked(leading: Leading, instruction: number): void {
   turn.answers.push({ kind: "instructed", id: instruction, outcome: "done" });
 }
 
+/**
+ * Behind a checkpoint that a follower fetches, the log is kept for as many later ones: otherwise what follows its checkpoint would be gone
+ * when it has it, and where checkpoints are taken faster than one travels it would fetch for ever.
+ */
+const keptForFollowers = 4;
+
 /** A certified checkpoint is durable here. */
-export function onCheckpointed(state: RaftState, checkpoint: EntryId): void {
+export function onCheckpointed(state: RaftState, checkpoint: EntryId, now: number): void {
   if (checkpoint.index <= state.checkpoint.index || checkpoint.index > state.commitIndex) return;
+  const keptMax = keptForFollowers * (checkpoint.index - state.checkpoint.index);
   state.checkpoint = checkpoint;
   // What is not durable here yet is still being written.
-  state.log.compactTo(minIndex(checkpoint.index, state.writes.durableIndex));
+  const unneeded = minIndex(checkpoint.index, state.writes.durableIndex);
+  state.log.compactTo(minIndex(unneeded, maxIndex(haveBy(state, now), advance(checkpoint.index, -keptMax))));
   forgetConfigurations(state, checkpoint.index);
+}
+
+/** Every follower that is heard of has it, or is fetching a checkpoint of it. A leader without space keeps nothing for them. */
+function haveBy({ role, space, checkpoint, settings }: RaftState, now: number): LogIndex {
+  let index = checkpoint.index;
+  if (role.kind !== "leader" || space !== "ample") return index;
+  for (const { progress, contactAt } of role.followers.values()) {
+    if (now - contactAt > settings.electionTimeoutMsMax) continue;
+    index = minIndex(index, progress.mode === "snapshot" ? progress.next : progress.match);
+  }
+  return index;
 }
 
 /** The state of a checkpoint was installed in place of everything that was executed before. */

@@ -9,7 +9,7 @@
  * members, reports that let a checkpoint free log. Votes need no space. A leader without space hands over to a voter that has some; if
  * there is none it leads on, answers reads and refuses commands.
  */
-import type { ReplicaId } from "../../model/ids.js";
+import { minIndex, type ReplicaId } from "../../model/ids.js";
 import type { LogSpace } from "../../model/log.js";
 import { isMajority } from "../quorum.js";
 import type { Follower } from "./progress.js";
@@ -38,6 +38,8 @@ export function onSpace(state: RaftState, space: LogSpace, now: number): void {
     role.hasFailedToHandOver = false;
   }
   state.space = space;
+  // What is kept for followers alone.
+  if (space !== "ample") state.log.compactTo(minIndex(state.checkpoint.index, state.writes.durableIndex));
 }
 
 /** It has space, can lead, and is not known to lack much. */

@@ -68,7 +68,7 @@ function dispatch(state: RaftState, input: RaftInput, turn: Turn): void {
     case "barrier":
       return reads.onBarrier(state, input, turn);
     case "checkpointed":
-      return onCheckpointed(state, input.checkpoint);
+      return onCheckpointed(state, input.checkpoint, turn.now);
     case "installed":
       return onInstalled(state, turn, input);
     case "instruct":

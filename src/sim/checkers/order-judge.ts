@@ -48,7 +48,7 @@ export interface OrderJudgeParts {
 }
 
 /** What the judge asks of whoever has just executed an entry. */
-export type Executing = Pick<Executor, "audits" | "audited" | "digest">;
+export type Executing = Pick<Executor, "audits" | "audited" | "digest" | "versions">;
 
 /**
  * The digest of the whole state is compared at every index that is a multiple of this, and at the end. At every index the fingerprints of the
@@ -109,7 +109,8 @@ export class OrderJudge {
     const decided = this.decided[entry.index - 1];
     if (decided?.executed !== executed && decided !== undefined && !isExcused)
       this.#compare(decided, by, entry, executed);
-    if (isExcused) return;
+    // Before the log says with which version it begins, an empty state is that of the program's oldest.
+    if (isExcused || !executor.versions.state.hasBegun) return;
     this.#compareState(by, entry.index, executor);
   }
 

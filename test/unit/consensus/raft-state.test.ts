@@ -155,3 +155,22 @@ test("a process that did not run for a while gives others the time to be heard b
   leader.pass(80);
   expect(leader.state.role.kind).toBe("follower");
 });
+
+test("a leader keeps its log for who is a little behind, for four checkpoints at most, and neither for the silent nor without space (S6)", () => {
+  const leader = (): Core => {
+    const core = new Core({ voters: "abc" }).elect("b").persisted().acknowledged("b", 1).acknowledged("c", 1);
+    for (let index = 2; index <= 14; index += 1) core.propose("x").persisted().acknowledged("b", index);
+    return core;
+  };
+  const startsOf = (core: Core, ...checkpoints: readonly number[]): readonly number[] =>
+    checkpoints.map((index) => core.input({ kind: "checkpointed", checkpoint: id(index, 1) }).state.log.start.index);
+
+  expect(startsOf(leader(), 2, 4, 6, 8, 10, 12)).toEqual([1, 1, 1, 1, 2, 4]);
+  expect(startsOf(leader().acknowledged("c", 14), 2, 4)).toEqual([2, 4]);
+  const deaf = leader();
+  for (let passed = 0; passed < 2_000; passed += 100) deaf.pass(100).acknowledged("b", 14);
+  expect(startsOf(deaf, 2)).toEqual([2]);
+  const core = leader();
+  expect(startsOf(core, 2, 4)).toEqual([1, 1]);
+  expect(core.input({ kind: "space", space: "short" }).state.log.start.index).toBe(4);
+});
