@@ -4,13 +4,17 @@
  * Owns: the list, and how each is noticed from outside: the product is not changed for it. Leaves to others: making them happen (swarm,
  * nemesis). A sweep prints which were never reached.
  */
+import type { FaultModel } from "../api/config.js";
 import type { LogIndex, Term } from "../model/ids.js";
 import type { RaftState, Role } from "../consensus/raft/state.js";
 import type { ClientStatus } from "../client/client-core.js";
 import type { SimDisk } from "./sim-disk.js";
 import type { SimOpened } from "./opened.js";
 
-export const markerNames = [
+/** Of replicas that may lie. */
+const byzantineMarkers = ["a view was left", "a liar was proved to have contradicted itself"] as const;
+
+const markerNames = [
   "a pre-vote was asked for and not won",
   "an election was begun and not won",
   "a leader stepped down in its own term",
@@ -58,11 +62,15 @@ export const markerNames = [
   "a follower was told of events",
   "a follower was told that events are no longer kept",
   "a follower went on after its process had ended",
-  "a view was left",
-  "a liar was proved to have contradicted itself",
+  ...byzantineMarkers,
 ] as const;
 
 export type Marker = (typeof markerNames)[number];
+
+/** Those that a run of this model can reach. */
+export function markersOf(model: FaultModel): readonly Marker[] {
+  return markerNames.filter((name) => model === "byzantine" || !byzantineMarkers.some((other) => other === name));
+}
 
 /** What a replica was when it was looked at last. */
 export interface Seen {

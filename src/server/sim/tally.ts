@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import type { Violation } from "../../sim/checkers/violation.js";
 import { faultKinds, type FaultKind } from "../../sim/faults.js";
-import { markerNames, type Marker } from "../../sim/markers.js";
+import { markersOf, type Marker } from "../../sim/markers.js";
 import { commandOf, type Setting } from "./setting.js";
 import type { Ran } from "./tasks.js";
 
@@ -25,13 +25,14 @@ export class Tally {
   readonly operations = { answered: 0, refused: 0, unknown: 0, notExecuted: 0 };
   readonly faults = Object.fromEntries(faultKinds.map((kind) => [kind, 0])) as Record<FaultKind, number>;
   /** Seeds in which each was reached. */
-  readonly markers = new Map<Marker, number>(markerNames.map((name) => [name, 0]));
+  readonly markers: Map<Marker, number>;
   readonly #hashes: string[] = [];
   readonly #failed: Failed[] = [];
 
   constructor(seedBase: number, setting: Setting) {
     this.seedBase = seedBase;
     this.setting = setting;
+    this.markers = new Map(markersOf(setting.shape.model).map((name) => [name, 0]));
   }
 
   /** By seed. */
