@@ -1,6 +1,6 @@
 /**
  * What follows from comparing the replicas, at each of them: the program is told of what was found, those who are named are told by the
- * others, and whoever is named is set aside.
+ * others, the engine is told of them, and whoever is named is set aside.
  *
  * Owns: noticing. Leaves to others: the verdicts (`execution/audit-table.ts`), whether this replica is set aside (`quarantine.ts`), what
  * that means for its clients and its state (`host.ts`, `execution.ts`). Called by `host.ts`.
