@@ -1,7 +1,7 @@
 /** Replicas that a test starts one by one as real processes: where they listen, what they say of themselves, and the commands of an operator. */
 import { execFile } from "node:child_process";
 
-import { choosePorts } from "../src/server/free-ports.js";
+import { freePorts } from "./ports.js";
 import { quorateMain, until } from "./dev-cluster.js";
 
 export interface Place {
@@ -29,7 +29,7 @@ export interface Said {
 
 export async function placesOf(ids: Iterable<string>): Promise<readonly Place[]> {
   const all = [...ids];
-  const ports = await choosePorts(0, all.length * 3, new Set());
+  const ports = await freePorts(all.length * 3);
   return all.map((id, at) => {
     const [peer, client, http] = [0, 1, 2].map((kind) => `127.0.0.1:${ports[at * 3 + kind]}`);
     return { id, peer: peer ?? "", client: client ?? "", http: http ?? "" };

@@ -30,7 +30,7 @@ export async function checkFree(port: number, hint: string): Promise<void> {
 }
 
 const lowest = 10_000;
-const highest = 32_000;
+const highest = 22_000;
 
 async function anyFreePort(taken: ReadonlySet<number>): Promise<number> {
   for (let tries = 0; tries < 1000; tries += 1) {
@@ -40,7 +40,7 @@ async function anyFreePort(taken: ReadonlySet<number>): Promise<number> {
   throw new CommandFailure(exitCodes.addressUnavailable, `Cannot find a free port from ${lowest} to ${highest}`, {});
 }
 
-function isFree(port: number): Promise<boolean> {
+export function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
     server.once("error", () => resolve(false));

@@ -11,7 +11,7 @@ import { afterAll, expect, test } from "vitest";
 import { defaultLimits } from "../../src/api/config.js";
 import type { Replica } from "../../src/api/replica.js";
 import { newSigner } from "../../src/node/signatures.js";
-import { choosePorts } from "../../src/server/free-ports.js";
+import { freePorts } from "../../test-support/ports.js";
 import { until } from "../../test-support/dev-cluster.js";
 import { counterWrongAt, rightCounter } from "../../test-support/faulty-machine.js";
 
@@ -26,7 +26,7 @@ const ids = ["a", "b", "c", "d"] as const;
 
 /** The primary computes wrongly at its command `wrongAt`. */
 async function startAll(clusterId: string, wrongAt: number): Promise<readonly string[]> {
-  const ports = (await choosePorts(0, 8, new Set())).map((port) => `127.0.0.1:${port}`);
+  const ports = (await freePorts(8)).map((port) => `127.0.0.1:${port}`);
   const members = ids.map((id, at) => {
     const [peer = "", client = ""] = ports.slice(2 * at);
     return { id, role: "voter" as const, incarnation: 1, peer, client };

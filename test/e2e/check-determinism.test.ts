@@ -14,7 +14,7 @@ import { connect } from "../../src/node/create-client.js";
 import { nodeHash } from "../../src/node/hash.js";
 import { commandsInLog } from "../../src/server/determinism/log-commands.js";
 import { startingWith } from "../../src/server/determinism/started-machine.js";
-import { choosePorts } from "../../src/server/free-ports.js";
+import { freePorts } from "../../test-support/ports.js";
 import { MachineCopy } from "../../src/sim/machine-copy.js";
 import { encodeValue } from "../../src/wire/canonical.js";
 import clock from "../../test-support/bad-machines/clock.js";
@@ -49,7 +49,7 @@ async function alone(
   onForbiddenUse: (use: ForbiddenUse) => void = () => undefined,
   limits = defaultLimits,
 ) {
-  const [peer = "", client = ""] = (await choosePorts(0, 2, new Set())).map((port) => `127.0.0.1:${port}`);
+  const [peer = "", client = ""] = (await freePorts(2)).map((port) => `127.0.0.1:${port}`);
   const dataDir = join(folder, machine.name);
   const members = [{ id: "a", role: "voter" as const, incarnation: 1, peer, client }];
   const replica = await startReplica(machine, {

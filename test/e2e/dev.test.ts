@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { choosePorts } from "../../src/server/free-ports.js";
+import { freePorts } from "../../test-support/ports.js";
 import { DevCluster, quorateMain, until, type CardReplica } from "../../test-support/dev-cluster.js";
 
 const anyPorts = ["--redis-port", "0", "--http-port", "0", "--client-port", "0", "--peer-port", "0"];
@@ -73,7 +73,7 @@ describe("a cluster of three", () => {
     expect(whole.status).toBe(0);
     expect(whole.stdout).toMatch(/^a +\w+ .*ready$/m);
 
-    const [port] = await choosePorts(0, 1, new Set());
+    const [port] = await freePorts(1);
     const nobody = `127.0.0.1:${port}`;
     const endpoints = [cluster.replicas[0]?.http, nobody].join(",");
     const partial = run("status", "--endpoints", endpoints, "-w", "json");

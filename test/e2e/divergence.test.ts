@@ -7,7 +7,7 @@ import { startReplica } from "quorate/server";
 import { defaultLimits, enginePlaces, type EnginePlace } from "../../src/api/config.js";
 import type { DivergenceReport, Replica } from "../../src/api/replica.js";
 import { connect } from "../../src/node/create-client.js";
-import { choosePorts } from "../../src/server/free-ports.js";
+import { freePorts } from "../../test-support/ports.js";
 import { until } from "../../test-support/dev-cluster.js";
 import { counterWrongAt, rightCounter } from "../../test-support/faulty-machine.js";
 
@@ -22,7 +22,7 @@ const wrongAt = 40;
 
 /** b computes wrongly at its command `wrongAt`. */
 async function startAll(engine: EnginePlace): Promise<readonly Replica[]> {
-  const ports = (await choosePorts(0, 6, new Set())).map((port) => `127.0.0.1:${port}`);
+  const ports = (await freePorts(6)).map((port) => `127.0.0.1:${port}`);
   const members = ["a", "b", "c"].map((id, at) => {
     const [peer = "", client = ""] = ports.slice(2 * at);
     return { id, role: "voter" as const, incarnation: 1, peer, client };

@@ -10,7 +10,7 @@ import { defaultLimits, enginePlaces } from "../../src/api/config.js";
 import type { Replica } from "../../src/api/replica.js";
 import { encodeUtf8 } from "../../src/base/bytes.js";
 import { connect } from "../../src/node/create-client.js";
-import { choosePorts } from "../../src/server/free-ports.js";
+import { freePorts } from "../../test-support/ports.js";
 import type { ProcessStatus } from "../../src/server/http.js";
 import { DevCluster, until } from "../../test-support/dev-cluster.js";
 import slow from "../../test-support/slow-machine.js";
@@ -26,7 +26,7 @@ afterAll(async () => {
 type Founded = Omit<ReplicaOptions, "id" | "engine">;
 
 async function found(name: string, ids: readonly string[]): Promise<(id: string) => Founded & { readonly id: string }> {
-  const ports = (await choosePorts(0, ids.length * 2, new Set())).map((port) => `127.0.0.1:${port}`);
+  const ports = (await freePorts(ids.length * 2)).map((port) => `127.0.0.1:${port}`);
   const members = ids.map((id, at) => {
     const [peer = "", client = ""] = ports.slice(2 * at);
     return { id, role: "voter" as const, incarnation: 1, peer, client };

@@ -12,7 +12,7 @@ import { startReplica } from "quorate/server";
 import auctions from "../../examples/02-auction/auction.js";
 import type { LowLevelMachine } from "../../src/api/low-level.js";
 import { connect } from "../../src/node/create-client.js";
-import { choosePorts } from "../../src/server/free-ports.js";
+import { freePorts } from "../../test-support/ports.js";
 import { kv } from "../../src/services/kv/index.js";
 import { until } from "../../test-support/dev-cluster.js";
 import { repositoryRoot } from "../../test-support/source.js";
@@ -30,7 +30,7 @@ function replay(words: readonly string[], input = "") {
 
 /** One replica on its own. */
 async function alone(machine: LowLevelMachine, name: string) {
-  const [peer = "", client = ""] = (await choosePorts(0, 2, new Set())).map((port) => `127.0.0.1:${port}`);
+  const [peer = "", client = ""] = (await freePorts(2)).map((port) => `127.0.0.1:${port}`);
   const dataDir = join(folder, name);
   const members = [{ id: "a", role: "voter" as const, incarnation: 1, peer, client }];
   const replica = await startReplica(machine, { id: "a", clusterId: "shop", dataDir, members, bootstrap: true });

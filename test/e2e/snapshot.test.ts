@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { connect } from "../../src/node/create-client.js";
-import { choosePorts } from "../../src/server/free-ports.js";
+import { freePorts } from "../../test-support/ports.js";
 import { kv } from "../../src/services/kv/index.js";
 import { DevCluster, quorateMain, until } from "../../test-support/dev-cluster.js";
 
@@ -47,7 +47,7 @@ test("a snapshot of a running cluster becomes a new one, with everything up to i
   } finally {
     await old.stop();
   }
-  const ports = (await choosePorts(0, 6, new Set())).map((port) => `127.0.0.1:${port}`);
+  const ports = (await freePorts(6)).map((port) => `127.0.0.1:${port}`);
   const ids = ["a", "b", "c"];
   const members = ids.flatMap((id, at) => ["--member", `${id}=${ports[at]},${ports[at + 3]}`]);
   for (const id of ids) {

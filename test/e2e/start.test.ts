@@ -7,17 +7,15 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, describe, expect, test } from "vitest";
 import type { ReplicaStatus } from "../../src/api/replica.js";
-import { choosePorts } from "../../src/server/free-ports.js";
+import { freePorts } from "../../test-support/ports.js";
 import { quorateMain, until } from "../../test-support/dev-cluster.js";
 
 const folder = mkdtempSync(join(tmpdir(), "quorate-start-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const taken = new Set<number>();
-
 /** Flags of a cluster of one, in a directory of its own. */
 async function solo(name: string): Promise<readonly string[]> {
-  const [peer, client] = await choosePorts(0, 2, taken);
+  const [peer, client] = await freePorts(2);
   return [
     ...["--id", "a", "--cluster-id", "solo", "--data", join(folder, name)],
     ...["--member", `a=127.0.0.1:${peer},127.0.0.1:${client}`, "--listen-http", "127.0.0.1:0"],
@@ -74,7 +72,7 @@ describe("a replica", () => {
 
   test("goes on serving when nobody reads its log (L7)", async () => {
     const flags = await solo("unread");
-    const [port] = await choosePorts(0, 1, taken);
+    const [port] = await freePorts(1);
     const http = `127.0.0.1:${port}`;
     const logging = ["--log-level", "debug", "--log-buffer-bytes-max", "1000", "--bootstrap", "--listen-http", http];
     // stderr is a pipe whose other end is never read.
@@ -101,7 +99,7 @@ describe("a replica", () => {
 
 describe("one replica of three, alone", () => {
   test("is alive and not ready, answers no command, and a second signal ends its patience", async () => {
-    const ports = await choosePorts(0, 6, taken);
+    const ports = await freePorts(6);
     const members = ["a", "b", "c"].flatMap((id, at) => [
       "--member",
       `${id}=127.0.0.1:${ports[2 * at]},127.0.0.1:${ports[2 * at + 1]}`,
@@ -235,7 +233,7 @@ describe("refusals, with their exit codes", () => {
 
 // The refused one was a candidate for ever, and at the usual level its log said nothing.
 test("a replica of another machine is told apart from a lonely one in the logs", async () => {
-  const [peerA, clientA, peerB, clientB] = await choosePorts(0, 4, taken);
+  const [peerA, clientA, peerB, clientB] = await freePorts(4);
   const flagsOf = (id: string, machine: string) => [
     ...["--id", id, "--cluster-id", "pair", "--data", join(folder, `pair-${id}`), "--bootstrap"],
     ...[

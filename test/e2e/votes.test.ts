@@ -7,7 +7,7 @@ import { startReplica } from "quorate/server";
 import { connect } from "quorate/client";
 import { defaultLimits } from "../../src/api/config.js";
 import type { Replica } from "../../src/api/replica.js";
-import { choosePorts } from "../../src/server/free-ports.js";
+import { freePorts } from "../../test-support/ports.js";
 import { until } from "../../test-support/dev-cluster.js";
 import { counterWrongAt, rightCounter } from "../../test-support/faulty-machine.js";
 
@@ -20,7 +20,7 @@ afterAll(async () => {
 
 /** b computes wrongly at its command `wrongAt`, and leads. */
 async function startAll(name: string, wrongAt: number): Promise<readonly Replica[]> {
-  const ports = (await choosePorts(0, 6, new Set())).map((port) => `127.0.0.1:${port}`);
+  const ports = (await freePorts(6)).map((port) => `127.0.0.1:${port}`);
   const members = ["a", "b", "c"].map((id, at) => {
     const [peer = "", client = ""] = ports.slice(2 * at);
     return { id, role: "voter" as const, incarnation: 1, peer, client };

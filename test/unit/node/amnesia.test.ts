@@ -5,14 +5,14 @@ import { afterAll, expect, test } from "vitest";
 
 import { encodeUtf8 } from "../../../src/base/bytes.js";
 import { startReplica } from "../../../src/node/create-replica.js";
-import { choosePorts } from "../../../src/server/free-ports.js";
+import { freePorts } from "../../../test-support/ports.js";
 import { tally } from "../../../test-support/tally-machine.js";
 
 const folder = mkdtempSync(join(tmpdir(), "quorate-amnesia-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test("a replica whose log has forgotten even the names of entries is refused, and its disk is left as it is", async () => {
-  const [peer, client] = await choosePorts(0, 2, new Set());
+  const [peer, client] = await freePorts(2);
   const members = [
     { id: "a", role: "voter", incarnation: 1, peer: `127.0.0.1:${peer}`, client: `127.0.0.1:${client}` },
   ] as const;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 
 import { startReplica } from "../../../src/node/create-replica.js";
-import { choosePorts } from "../../../src/server/free-ports.js";
+import { freePorts } from "../../../test-support/ports.js";
 import type { Member } from "../../../src/model/membership.js";
 import { until } from "../../../test-support/dev-cluster.js";
 import { tally } from "../../../test-support/tally-machine.js";
@@ -14,11 +14,7 @@ const folder = mkdtempSync(join(tmpdir(), "quorate-attack-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test("a replica whose port is taken is not started: it dials nobody once that is told", async () => {
-  const [peerOfA, clientOfA, peerOfB, clientOfB, peerOfC, clientOfC, peerOfD, clientOfD] = await choosePorts(
-    0,
-    8,
-    new Set(),
-  );
+  const [peerOfA, clientOfA, peerOfB, clientOfB, peerOfC, clientOfC, peerOfD, clientOfD] = await freePorts(8);
   const dialed = new Set<Socket>();
   let dials = 0;
   const peer = await listening(Number(peerOfB), (socket) => {

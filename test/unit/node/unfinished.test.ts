@@ -9,7 +9,7 @@ import type { Replica } from "../../../src/api/replica.js";
 import { define } from "../../../src/index.js";
 import { connect } from "../../../src/node/create-client.js";
 import { startReplica } from "../../../src/node/create-replica.js";
-import { choosePorts } from "../../../src/server/free-ports.js";
+import { freePorts } from "../../../test-support/ports.js";
 import { until } from "../../../test-support/dev-cluster.js";
 
 const folder = mkdtempSync(join(tmpdir(), "quorate-unfinished-"));
@@ -47,7 +47,7 @@ const weak: LowLevelMachine & typeof ledger = {
 };
 
 test("N7: the one that has executed it executes again from an older state, and is like the others", async () => {
-  const ports = await choosePorts(0, 6, new Set());
+  const ports = await freePorts(6);
   const members = ["a", "b", "c"].map((id, at) => ({
     id,
     role: "voter" as const,
