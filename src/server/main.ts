@@ -25,6 +25,7 @@ import { statusCommand } from "./commands/status.js";
 import { transferCommand } from "./commands/transfer.js";
 import { CommandFailure, exitCodes } from "./exit-codes.js";
 import { DiskError } from "../ports/disk.js";
+import { endProcess } from "./end.js";
 import { paintFor } from "./paint.js";
 
 async function main(): Promise<void> {
@@ -62,7 +63,7 @@ async function main(): Promise<void> {
     exitCode = reportFailure(cause);
   }
   // Doors and links are closed by now; whatever still holds the loop (a timer of a library) has nothing left to do.
-  process.exit(exitCode);
+  await endProcess(exitCode);
 }
 
 function throwInsteadOfExit(command: Command): void {

@@ -98,6 +98,14 @@ describe("a replay", () => {
     expect(one?.stdout).toMatch(/\n +0\.000 s {2}a +starts/);
     expect(traceOf(one?.stdout ?? "")).toBe(traceOf(other?.stdout ?? ""));
   });
+
+  test("goes through a pipe whole, however much it is", () => {
+    const command = `"$0" "${quorateMain}" sim --seed 1 --json | cat`;
+    const { stdout } = spawnSync("sh", ["-c", command, process.execPath], { encoding: "utf8", maxBuffer: 1024 * 1024 });
+
+    expect(stdout.length).toBeGreaterThan(65_536);
+    expect((JSON.parse(stdout) as SweepJson).trace?.length).toBeGreaterThan(0);
+  });
 });
 
 /** A module in the repository, so that `quorate` means this package. */
