@@ -173,8 +173,12 @@ export async function reads(plan) {
 }
 
 /** Sets each of so many keys once. */
-export async function fill({ cluster, load }, keys) {
-  const job = { count: keys, keys, outstanding: 1024, connections: 8 };
+export function fill(side, keys) {
+  return filled(side, { count: keys, keys, outstanding: 1024, connections: 8 });
+}
+
+/** Runs a job in which nothing may fail. */
+export async function filled({ cluster, load }, job) {
   const result = await measure(cluster, load, job);
   const failed = Object.values(result.failures).reduce((sum, each) => sum + each, 0);
   if (failed > 0)

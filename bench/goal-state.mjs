@@ -5,7 +5,8 @@
  */
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
-import { beside, fill, inTurn, leaderOf, mibToMb, p99Of, ratio, statusesOf, warmUp } from "./goal-loads.mjs";
+import { fileURLToPath } from "node:url";
+import { beside, fill, filled, inTurn, leaderOf, mibToMb, p99Of, ratio, statusesOf, warmUp } from "./goal-loads.mjs";
 import { measure, median, shown } from "./measure.mjs";
 import { peers, whyMissing } from "./peers.mjs";
 import { ageSecondsOf, residentMiBOf, startQuorate, until } from "./processes.mjs";
@@ -36,7 +37,6 @@ export async function state(plan) {
       note: `${ofKeys(plan)}, after writes and checkpoints: ${resident.map((mb) => shown(mb)).join(", ")} MB${etcd === undefined ? "" : `; etcd ${shown(mibToMb(Math.max(...etcd.cluster.pids.map(residentMiBOf))))} MB`}`,
     });
     measured.set("restart", await restarts(plan, million, etcd));
-    measured.set("growth-lmdb", { value: undefined, note: "there is no machine whose state is outside of memory yet" });
     return measured;
   });
 }
@@ -75,6 +75,44 @@ async function growth(plan, { thousand, million }) {
       },
     ],
   ]);
+}
+
+/** A state in a database: as `growth`, of the machine of `examples/03-on-disk`, and without `define` between the two. */
+export async function disk(plan) {
+  const { prepareMachine } = await import(new URL("../dist/server/machine-module.js", import.meta.url).href);
+  const module = prepareMachine(fileURLToPath(new URL("../examples/03-on-disk/store.ts", import.meta.url)));
+  const start = (name) => startQuorate(join(plan.directory, name), undefined, [module]);
+  const starters = { thousand: () => start("disk-thousand"), many: () => start("disk-many") };
+  return beside(starters, async ({ thousand, many }) => {
+    const keys = plan["disk-keys"];
+    for (const [side, count] of [
+      [thousand, 1_000],
+      [many, keys],
+    ]) {
+      const job = {
+        count: Math.ceil(count / 200),
+        keys: count,
+        operation: "fill",
+        outstanding: 16,
+        connections: 4,
+        module,
+      };
+      const { throughput } = await filled(side, job);
+      plan.say(`  ${count.toLocaleString("en")} keys, ${shown(throughput * 200)}/s`);
+    }
+    const job = { seconds: plan.seconds * 2, warmupSeconds: 1, outstanding: 256, connections: 8, module };
+    const [few, all] = Object.values(
+      await inTurn(plan, {
+        "1,000 keys": { side: thousand, ...job, keys: 1_000 },
+        "all keys": { side: many, ...job, keys },
+      }),
+    );
+    const perCpuOf = ({ cpuMicrosPerOperation }) => 1e6 / cpuMicrosPerOperation;
+    const resident = many.cluster.pids.map(residentMiBOf).map(mibToMb);
+    const value = ratio(all, few, perCpuOf);
+    const note = `${keys.toLocaleString("en")} keys: ${shown(median(all.map(perCpuOf)))} : ${shown(median(few.map(perCpuOf)))}, ${shown(median(all.map(({ throughput }) => throughput)))} : ${shown(median(few.map(({ throughput }) => throughput)))} a second; resident, pages of the database included: ${resident.map((mb) => shown(mb)).join(", ")} MB`;
+    return new Map([["growth-lmdb", { value, note }]]);
+  });
 }
 
 const checkpointsOf = async (cluster, pick) => (await statusesOf(cluster)).map(({ counters }) => counters[pick]);

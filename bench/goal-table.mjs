@@ -80,16 +80,18 @@ export const goals = {
     },
     { id: "growth", figure: "writes for each CPU second, 1 million keys", unit: "of 1 thousand keys", atLeast: 0.8 },
     {
-      id: "growth-lmdb",
-      figure: "writes for each CPU second, 10 million keys outside of memory",
-      unit: "of 1 thousand keys",
-      atLeast: 0.8,
-    },
-    {
       id: "growth-latency",
       figure: "p50 of writes, 2,000 begun each second, 1 million keys",
       unit: "of 1 thousand keys",
       atMost: 1.2,
+    },
+  ],
+  disk: [
+    {
+      id: "growth-lmdb",
+      figure: "writes for each CPU second, 10 million keys outside of memory",
+      unit: "of 1 thousand keys",
+      atLeast: 0.8,
     },
   ],
 };

@@ -11,7 +11,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { failover, flat, heartbeats } from "./goal-faults.mjs";
 import { reads, resp, sizes, writes } from "./goal-loads.mjs";
-import { state } from "./goal-state.mjs";
+import { disk, state } from "./goal-state.mjs";
 import { countsOf, goals, goalTable, rowsOf } from "./goal-table.mjs";
 import { shown } from "./measure.mjs";
 import { commitOf, describeMachine, measureFlush } from "./processes.mjs";
@@ -25,10 +25,29 @@ const groups = {
   flat,
   sizes: async (plan) => new Map([...(await sizes(plan)), ...(await heartbeats(plan))]),
   state,
+  disk,
 };
 
-const usual = { rounds: 3, seconds: 2, kills: 10, pauses: 5, "flat-minutes": 1, keys: 1_000_000, restarts: 2 };
-const quick = { rounds: 1, seconds: 1, kills: 2, pauses: 1, "flat-minutes": 0.2, keys: 100_000, restarts: 1 };
+const usual = {
+  rounds: 3,
+  seconds: 2,
+  kills: 10,
+  pauses: 5,
+  "flat-minutes": 1,
+  keys: 1_000_000,
+  restarts: 2,
+  "disk-keys": 10_000_000,
+};
+const quick = {
+  rounds: 1,
+  seconds: 1,
+  kills: 2,
+  pauses: 1,
+  "flat-minutes": 0.2,
+  keys: 100_000,
+  restarts: 1,
+  "disk-keys": 100_000,
+};
 
 const usage = `Usage: npm run bench -- [options]
   --only <groups>      some of ${Object.keys(groups).join(", ")}; default all, about twelve minutes
@@ -38,6 +57,7 @@ const usage = `Usage: npm run bench -- [options]
   --pauses <count>     of the leader, default ${usual.pauses}
   --flat-minutes <m>   full load while memory and elections are watched, default ${usual["flat-minutes"]}; the goal is of 30
   --keys <count>       of the large state, default ${usual.keys}
+  --disk-keys <count>  of the state outside of memory, default ${usual["disk-keys"]}
   --restarts <count>   of a member with them, default ${usual.restarts}
   --quick              least of everything (${Object.entries(quick)
     .map(([name, value]) => `--${name} ${value}`)

@@ -11,29 +11,38 @@ import { peerOpeners } from "./peer-loads.mjs";
 import { openRawBft } from "./raw-bft.mjs";
 import { fixedFrames, keyFor, replyBytes, requestBytesOf, usualShape } from "./shape.mjs";
 
+/** Written by one command of `fill`. */
+const entriesPerFill = 200;
+
 /**
  * A target begins an operation and calls `done(failed)` once, later. `options` are of `connect`: with `connectTo: "any"` the clients are spread
- * over the replicas, and each stays at its own.
+ * over the replicas, and each stays at its own. `module`: whose default export they run, instead of the key-value service.
  */
-async function openQuorate({ endpoints, connections, options, operation, keys, valueBytes }) {
+async function openQuorate({ endpoints, connections, options, operation, keys, valueBytes, module }) {
   const { connect } = await import("quorate/client");
   const { kv } = await import("quorate/services/kv");
+  const machine = module === undefined ? kv : (await import(module)).default;
   const clients = [];
   for (let at = 0; at < connections; at += 1) {
     // Each client knows every replica; they find the leader by themselves.
     const rotated = [...endpoints.slice(at % endpoints.length), ...endpoints.slice(0, at % endpoints.length)];
     const known = options?.connectTo === "any" ? rotated.slice(0, 1) : rotated;
-    clients.push(await connect(kv, { endpoints: known, name: `bench-${at}`, ...options }));
+    clients.push(await connect(machine, { endpoints: known, name: `bench-${at}`, ...options }));
   }
   const value = "v".repeat(valueBytes);
   const operations = {
     set: (client, key) => client.set({ key, value }),
     get: (client, key) => client.get(key).then((found) => checkFound(found, valueBytes)),
+    fill: (client, _key, number) => {
+      const first = number * entriesPerFill;
+      const entries = Array.from({ length: entriesPerFill }, (_, at) => ({ key: keyFor(first + at, keys), value }));
+      return client.setAll(entries);
+    },
   };
   const operate = operations[operation];
   return {
     begin(number, done) {
-      operate(clients[number % clients.length], keyFor(number, keys)).then(
+      operate(clients[number % clients.length], keyFor(number, keys), number).then(
         () => done(undefined),
         (failed) => done(failed),
       );
@@ -236,8 +245,8 @@ const open = new Map();
 
 /** Targets stay open between jobs: connecting is not what is measured. */
 async function targetOf(job) {
-  const { target, endpoints, connections, options, keys, valueBytes, operation } = { ...usualShape, ...job };
-  const how = { endpoints, connections, options, keys, valueBytes, operation };
+  const { target, endpoints, connections, options, keys, valueBytes, operation, module } = { ...usualShape, ...job };
+  const how = { endpoints, connections, options, keys, valueBytes, operation, module };
   const name = JSON.stringify([target, how]);
   if (!open.has(name)) open.set(name, await openers[target](how));
   return open.get(name);

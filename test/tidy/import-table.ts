@@ -17,7 +17,7 @@ export type ImportTable = ReadonlyMap<string, readonly Allowance[]>;
 export function parseImportTable(markdown: string): ImportTable {
   const table = new Map<string, readonly Allowance[]>();
   for (const line of markdown.split("\n")) {
-    const row = /^\| `([a-z/]+)` *\| (.+?) *\|$/.exec(line);
+    const row = /^\| `([a-z/-]+)` *\| (.+?) *\|$/.exec(line);
     if (row === null) continue;
     const items = [...(row[2] ?? "").matchAll(/`([^`]+)`/g)].map((item) => item[1] ?? "");
     table.set(row[1] ?? "", items.map(allowanceOf));
