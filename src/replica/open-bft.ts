@@ -21,6 +21,7 @@ import { openLog, type OpenedLog } from "../storage/wal.js";
 import type { LinkProofs } from "../transport/link-proofs.js";
 import { decodeBftMessage, encodeInEpoch, splitEpoch, type BftLimits } from "../wire/bft-codec.js";
 import { newViewBytesMax } from "../wire/bft-statements.js";
+import { noDisk } from "../wire/handshake.js";
 import { BftDriver } from "./bft-driver.js";
 import { readJournal } from "./bft-journal.js";
 import { peerMessageTypes, type DriverWorld } from "./engine.js";
@@ -46,6 +47,8 @@ export interface OpenBftOptions extends OpenReplicaOptions {
    */
   readonly outgoing?:
     ((to: ReplicaId, message: BftMessage, send: (message: BftMessage) => void) => readonly BftMessage[]) | undefined;
+  /** It does not say how often it has started, so that two on copies of one disk are not told apart: of one that is to lie. */
+  readonly hidesStarts?: boolean | undefined;
   /** A replica has signed what no correct one does. */
   readonly evidence: (evidence: Evidence) => void;
 }
@@ -135,7 +138,8 @@ function openOver(
     return { kind: "refused", code: "amnesiac", message };
   }
   const ordering = orderedByPbft({ seal, limits: bftLimits, hash, overdueMs });
-  const found = { start: noIndex, lastIndex: noIndex, term: noTerm, hasConfigurations: false };
+  const starts = options.hidesStarts === true ? noDisk.starts : undefined;
+  const found = { start: noIndex, lastIndex: noIndex, term: noTerm, hasConfigurations: false, starts };
   const around = { ports, observer, directory, found, ordering };
   const opened = openHost(machine, options, around, (start, listener) => {
     const { seed, begun, founders } = start;

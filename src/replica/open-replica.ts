@@ -178,6 +178,8 @@ export interface FoundLog {
   /** Of the hard state. */
   readonly term: Term;
   readonly hasConfigurations: boolean;
+  /** What others are told in place of how often its directory was started. */
+  readonly starts?: number | undefined;
 }
 
 export function foundIn({ recovered }: OpenedLog): FoundLog {
@@ -252,7 +254,7 @@ export function openHost<Ordering extends OrderingEngine>(
     ordering,
     process: hexOf(entropy.bytes(8)),
     found: {
-      starts: directory.identity.starts,
+      starts: found.starts ?? directory.identity.starts,
       term: found.term,
       lastIndex: maxIndex(found.lastIndex, checkpoints.newest?.last.index ?? noIndex),
     },

@@ -20,12 +20,13 @@ import { linkKeys } from "../transport/link-proofs.js";
 import { encodeBftMessage, type BftLimits } from "../wire/bft-codec.js";
 import { must } from "./checkers/violation.js";
 import { Draw } from "./draw.js";
+import { twin } from "./lies.js";
 import type { Liar, LiarTools } from "./liars/liar.js";
 import { mutating } from "./liars/mutating.js";
 import { liarNamed } from "./liars/named.js";
 import { rebundled } from "./liars/on-the-wire.js";
 import type { Markers } from "./markers.js";
-import type { PlannedLie } from "./plan.js";
+import type { PlannedLie } from "./plan-lies.js";
 import type { SimProcess } from "./process.js";
 import type { Scheduler } from "./scheduler.js";
 import { simHash } from "./sim-hash.js";
@@ -59,6 +60,8 @@ export class ByzantineSide {
   readonly #limits: BftLimits;
   readonly #keys = new SimKeys();
   readonly #liars = new Map<ReplicaId, Liar>();
+  /** Each runs twice. */
+  readonly #twins = new Set<ReplicaId>();
   /** Why each counts among the f. */
   readonly #faulty = new Map<ReplicaId, string>();
   /** What each correct replica has said, by what no second one may be said about. */
@@ -75,7 +78,8 @@ export class ByzantineSide {
     for (const { at, name } of parts.lies) {
       const id = this.#replicas[at];
       if (id === undefined) continue;
-      this.#liars.set(id, name === "mutating" ? mutating() : liarNamed(name));
+      if (name === twin) this.#twins.add(id);
+      else this.#liars.set(id, name === "mutating" ? mutating() : liarNamed(name));
       this.distrust(id, `lies: ${name}`);
     }
   }
@@ -91,6 +95,10 @@ export class ByzantineSide {
     return this.#faulty.has(id);
   }
 
+  isTwin(id: ReplicaId): boolean {
+    return this.#twins.has(id);
+  }
+
   get members(): readonly Member[] {
     return this.#parts.members;
   }
@@ -104,7 +112,7 @@ export class ByzantineSide {
   }
 
   /** What a process of a replica needs to speak, beside what every replica has. */
-  optionsFor(speaking: Speaking): Pick<OpenBftOptions, "seal" | "proofs" | "outgoing" | "evidence"> {
+  optionsFor(speaking: Speaking): Pick<OpenBftOptions, "seal" | "proofs" | "outgoing" | "evidence" | "hidesStarts"> {
     const { id, process } = speaking;
     const signer = this.#keys.signerOf(id);
     const keys = new Map(this.#replicas.map((each) => [each, this.#keys.signerOf(each).publicKey]));
@@ -126,6 +134,7 @@ export class ByzantineSide {
       seal,
       proofs: linkKeys({ seal, entropy, isSignedBy: (claim) => this.#keys.isSigned(claim) }),
       outgoing: isLiar ? this.#lying(speaking, received) : undefined,
+      hidesStarts: this.isTwin(id),
       evidence: (evidence) => this.#accused(id, evidence),
     };
   }

@@ -57,6 +57,8 @@ export const faultKinds = [
   // Replicas that lie, each in a way that has a name, or by changing what they should say. Only where replicas are expected to.
   "lie",
   "mutation",
+  // Replicas that run twice under the same keys (twins), behind partitions that change.
+  "twins",
 ] as const;
 
 export type FaultKind = (typeof faultKinds)[number];
@@ -73,12 +75,12 @@ export const faultClasses: Readonly<Record<string, readonly FaultKind[]>> = {
   upgrade: ["upgrade"],
   copy: ["copiedDisk"],
   damage: ["bitRot", "lostWrite", "misdirectedWrite", "wipe", "oldDisk"],
-  lies: ["lie", "mutation"],
+  lies: ["lie", "mutation", "twins"],
 };
 
 /** What of it there is in a run of this model: replicas that may lie have fixed members and one version, and are not compared by audits. */
 function isKindOf(model: FaultModel, kind: FaultKind): boolean {
-  const isLie = kind === "lie" || kind === "mutation";
+  const isLie = faultClasses["lies"]?.includes(kind) === true;
   if (model === "crash") return !isLie;
   return isLie || !crashOnly.has(kind);
 }

@@ -12,6 +12,9 @@ import type { ReplicaId } from "../model/ids.js";
 export const lies = ["silent", "equivocate", "false-votes", "order-nothing", "corrupt-outputs"] as const;
 export type Lie = (typeof lies)[number];
 
+/** Beside those: the replica runs twice under one key, as two processes. Each is a correct replica. */
+export const twin = "twin";
+
 /** What is sent to a replica in place of a message. */
 export type Outgoing = (to: ReplicaId, message: BftMessage) => readonly BftMessage[];
 

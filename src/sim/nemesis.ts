@@ -10,7 +10,7 @@ import { isChanging, newestConfiguration } from "../consensus/raft/configuration
 import { describeChange, type Instruction } from "../model/instruction.js";
 import { memberOf, type Member } from "../model/membership.js";
 import { Draw } from "./draw.js";
-import { randomStream } from "../base/random.js";
+import { nextFraction, randomStream } from "../base/random.js";
 import { flipBit, memoryTargets } from "./memory-faults.js";
 import { faultKinds, type FaultKind, type PlannedFault } from "./faults.js";
 import { clockRatesOf } from "./process.js";
@@ -210,6 +210,27 @@ function instruct(world: World, instruction: Instruction, whenDone: () => void =
   return isAsked === true ? "once" : undefined;
 }
 
+/** All hosts, in two sides, and of each that runs twice one in either. Now and then one of the two is away. */
+function partTwins(world: World, { draws }: PlannedFault): Applied {
+  const { twins } = world;
+  if (twins.length === 0) return undefined;
+  const cutAt = draws[0] * 0.6 + 0.2;
+  const isLeft = (host: string): boolean => {
+    const twin = twins.find((each) => each.host === host);
+    return twin === undefined ? mixed(hashOf(host, draws[1])) < cutAt : !isLeft(twin.id);
+  };
+  const left = world.hosts.filter(isLeft);
+  const right = world.hosts.filter((host) => !isLeft(host));
+  say(world, `parts ${left.join(" ")} from ${right.join(" ")}`);
+  const undo = cut(world, left, right);
+  // Those who notice at once turn to the other of the two.
+  if (draws[3] < 0.7) for (const one of left) for (const other of right) world.network.reset(one, other);
+  const twin = twins[Math.floor(draws[3] * twins.length)];
+  const away = draws[2] < 0.1 ? twin : world.replicas.find(({ id }) => draws[2] < 0.2 && id === twin?.id);
+  away?.kill();
+  return all([undo, () => away?.start()]);
+}
+
 /** In one run: fewer than after which a replica is set aside for good. */
 const flipsMax = 2;
 
@@ -224,6 +245,7 @@ const apply: Readonly<Record<FaultKind, (world: World, fault: PlannedFault) => A
   // From the beginning to the end (`byzantine.ts`).
   lie: nothing,
   mutation: nothing,
+  twins: partTwins,
   partition(world, fault) {
     const cutAt = fault.draws[0] * 0.8 + 0.1;
     const side = (host: string): boolean => hashOf(host, fault.draws[1]) < cutAt;
@@ -480,6 +502,11 @@ const apply: Readonly<Record<FaultKind, (world: World, fault: PlannedFault) => A
     };
   },
 };
+
+/** Hosts whose names differ little are far apart. */
+function mixed(part: number): number {
+  return nextFraction(randomStream(Math.floor(part * 2 ** 32), "side"));
+}
 
 /** In [0, 1): on which side a host is, by the fault's own draw. */
 function hashOf(host: string, draw: number): number {

@@ -7,11 +7,10 @@
  */
 import { defaultLimits, type FaultModel, type Limits } from "../api/config.js";
 import { randomStream } from "../base/random.js";
-import { liarsMaxOf } from "../model/membership.js";
 import { defaultClientLimits, type ClientLimits } from "../client/limits.js";
 import { Draw } from "./draw.js";
 import { faultClasses, type FaultKind, type PlannedFault } from "./faults.js";
-import { liars } from "./liars/named.js";
+import { drawLies, type PlannedLie } from "./plan-lies.js";
 
 export interface PlanOptions {
   readonly seed: number;
@@ -41,13 +40,6 @@ export interface DiskPlan {
   readonly latencyMsMax: number;
   readonly spikeChance: number;
   readonly spikeMsMax: number;
-}
-
-export interface PlannedLie {
-  /** The replica's place, from 0. */
-  readonly at: number;
-  /** Of a named liar, or "mutating". */
-  readonly name: string;
 }
 
 export interface Plan {
@@ -109,6 +101,7 @@ export function drawPlan(options: PlanOptions): Plan {
     draw,
     kinds.filter(() => draw.chance(enabledChance(kinds.length))),
   );
+  const { lies, rounds } = drawLies(options, healAtMs);
   return {
     seed,
     model,
@@ -126,9 +119,9 @@ export function drawPlan(options: PlanOptions): Plan {
     outstandingMax: calm ? 16 : draw.pick([1, 2, 4, 16]),
     timeoutMsMax: draw.pick([2_000, 10_000]),
     keys: draw.between(1, 4),
-    faults: withCopies(drawFaults(draw, enabled, healAtMs), options, healAtMs),
+    faults: numbered(withCopies(drawFaults(draw, enabled, healAtMs), options, healAtMs), rounds),
     priorities: calm ? [] : drawPriorities(seed),
-    lies: drawLies(options),
+    lies,
     foundingEndsAt: Array.from({ length: replicas }, () =>
       enabled.includes("startCrash") && draw.chance(0.3) ? draw.between(1, 30) : undefined,
     ),
@@ -327,7 +320,9 @@ function drawAudit(seed: number): Limits["audit"] {
 /** Without leases, which are Raft's. From a stream of its own. */
 function boundedByQuorums(limits: Limits, seed: number, calm: boolean): Limits {
   const lease = { ...limits.lease, durationMs: 0 };
-  if (calm) return { ...limits, lease };
+  // What begins a view fits into a segment that needs little memory.
+  const calmWindow = { ...limits.byzantine, windowEntries: 64, checkpointEntries: 16 };
+  if (calm) return { ...limits, lease, byzantine: calmWindow };
   const draw = new Draw(randomStream(seed, "byzantine"));
   const windowEntries = draw.pick([8, 16, 32]);
   const overdueMs = draw.pick([100, 200, 500]);
@@ -347,18 +342,6 @@ function boundedByQuorums(limits: Limits, seed: number, calm: boolean): Limits {
   return { ...limits, lease, byzantine, storage: { ...limits.storage, segmentBytes } };
 }
 
-/** In half of the runs with all faults. Often it is the first primary, which has the most to say. */
-function drawLies({ seed, model, replicas, faults }: PlanOptions): readonly PlannedLie[] {
-  const kinds = faults.filter((kind) => kind === "lie" || kind === "mutation");
-  const draw = new Draw(randomStream(seed, "lies"));
-  if (model !== "byzantine" || kinds.length === 0 || !draw.chance(faults.length > 8 ? 0.5 : 1)) return [];
-  const first = draw.chance(0.4) ? 0 : draw.between(0, replicas - 1);
-  return Array.from({ length: draw.between(1, liarsMaxOf(replicas)) }, (_, count) => ({
-    at: (first + count) % replicas,
-    name: draw.pick(kinds) === "mutation" ? "mutating" : draw.pick(liars).name,
-  }));
-}
-
 /** From a stream of its own, since it came later: in a quarter of the runs with all faults. */
 function withCopies(faults: readonly PlannedFault[], options: PlanOptions, healAtMs: number): readonly PlannedFault[] {
   const draw = new Draw(randomStream(options.seed, "copied disks"));
@@ -372,6 +355,10 @@ function withCopies(faults: readonly PlannedFault[], options: PlanOptions, healA
     draws: [draw.fraction(), draw.fraction(), draw.fraction(), draw.fraction()],
   }));
   return [...faults, ...copies];
+}
+
+function numbered(faults: readonly PlannedFault[], more: readonly PlannedFault[]): readonly PlannedFault[] {
+  return [...faults, ...more.map((fault, at) => ({ ...fault, number: faults.length + at + 1 }))];
 }
 
 /** Kinds that only set how bad the network always is (`drawNetwork`), and are no events. */

@@ -40,6 +40,8 @@ export class SimNetwork {
   readonly #base: PathSettings;
   readonly #hosts = new Map<string, SimHost>();
   readonly #hostOf = new Map<SimProcess, SimHost>();
+  /** Who is reached in the place of a host by those whose packets to it vanish. */
+  readonly #standIns = new Map<string, string>();
   readonly #listeners = new Map<string, Listener>();
   /** By `from>to`. */
   readonly #paths = new Map<string, Path>();
@@ -63,6 +65,11 @@ export class SimNetwork {
     on.isUp = true;
     this.#hostOf.set(process, on);
     return { connect: (address, handlers) => this.#connect({ process, host: on, handlers }, address) };
+  }
+
+  /** Whoever dials the one, and cannot reach it, reaches the other at the same port: two hosts behind one address. */
+  standIn(host: string, other: string): void {
+    this.#standIns.set(host, other);
   }
 
   /** False if a living process listens there, or this one lives no more. Ends with the process. */
@@ -132,7 +139,8 @@ export class SimNetwork {
       .map((connection) => connection.describe());
   }
 
-  #connect(dialer: Dialer, address: string): Connection {
+  #connect(dialer: Dialer, dialed: string): Connection {
+    const address = this.#reachedAt(dialer.host.name, dialed);
     const host = this.#hostNamed(hostIn(address));
     const path = this.#path(dialer.host.name, host.name);
     const back = this.#path(host.name, dialer.host.name);
@@ -143,6 +151,13 @@ export class SimNetwork {
     if (this.#hostOf.get(dialer.process) === dialer.host) this.#open(connection, { path, back }, openingRetryMs);
     else connection.dialer.wasLost();
     return connection.dialer;
+  }
+
+  #reachedAt(from: string, address: string): string {
+    const host = hostIn(address);
+    const other = this.#standIns.get(host);
+    if (other === undefined || !this.pathOf(from, host).isBlocked) return address;
+    return `${other}${address.slice(host.length)}`;
   }
 
   /** Asks for the connection, and again until there is an answer. */

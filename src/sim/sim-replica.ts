@@ -38,6 +38,7 @@ import { simHash } from "./sim-hash.js";
 import type { SimOpened } from "./opened.js";
 
 export interface SimReplicaParts extends CopiedParts {
+  readonly host: string;
   readonly disk: SimDisk;
   readonly judge: OrderJudge;
   /** If replicas may lie: then they order by PBFT. */
@@ -59,6 +60,8 @@ const restartMs = 1_000;
 
 export class SimReplica {
   readonly id: string;
+  /** Where it runs: its id, unless it is the twin of another. */
+  readonly host: string;
   readonly disk: SimDisk;
   /** It was given an old copy of its disk: perhaps nobody notices, and it may be left behind for ever. */
   isStale = false;
@@ -89,6 +92,7 @@ export class SimReplica {
 
   constructor(member: Member, parts: SimReplicaParts) {
     this.id = member.id;
+    this.host = parts.host;
     this.disk = parts.disk;
     this.machine = parts.machine;
     this.#member = member;
@@ -142,7 +146,7 @@ export class SimReplica {
     if (this.#process !== undefined || this.#lostBecause !== undefined || this.#isRetired) return;
     this.#starts += 1;
     const { scheduler, turnMsMax, threw, trace } = this.#parts;
-    const process: SimProcess = new SimProcess(scheduler, `${this.id}.${this.#starts}`, {
+    const process: SimProcess = new SimProcess(scheduler, `${this.host}.${this.#starts}`, {
       turnMsMax,
       onThrow: (cause) => {
         if (!(cause instanceof ProcessEnded)) return threw(this.id, cause);
@@ -152,7 +156,7 @@ export class SimReplica {
       afterEach: () => this.#look(),
     });
     this.#process = process;
-    trace.add(this.id, `starts (${process.name})`);
+    trace.add(this.host, `starts (${process.name})`);
     process.run(() => this.#open(process));
   }
 
@@ -208,7 +212,7 @@ export class SimReplica {
     const twin = new SimProcess(scheduler, `${this.id}.twin`, { turnMsMax, onThrow: (cause) => threw(this.id, cause) });
     twin.run(() => {
       const opened = this.#openOver(twin);
-      trace.add(this.id, opened.kind === "refused" ? `refuses a second process: ${opened.code}` : "runs twice");
+      trace.add(this.host, opened.kind === "refused" ? `refuses a second process: ${opened.code}` : "runs twice");
       if (opened.kind === "opened") threw(this.id, new Error("two processes have one data directory"));
       this.#parts.markers.reach("a second process was refused the data directory");
     });
@@ -234,7 +238,7 @@ export class SimReplica {
     const opened = this.#opened;
     if (process === undefined || opened === undefined || this.#stopping === process) return;
     this.#stopping = process;
-    this.#parts.trace.add(this.id, "is asked to stop");
+    this.#parts.trace.add(this.host, "is asked to stop");
     opened.core.stopTaking();
     const end = this.#parts.scheduler.now + 2_000;
     const look = (): void => {
@@ -264,7 +268,7 @@ export class SimReplica {
   #end(how: "killed" | "hostLost", what: string): void {
     const process = this.#process;
     if (process === undefined) return;
-    this.#parts.trace.add(this.id, what);
+    this.#parts.trace.add(this.host, what);
     this.report();
     this.#seen = undefined;
     process.kill();
@@ -314,7 +318,7 @@ export class SimReplica {
     } else {
       const { driver } = opened.core.engine;
       this.#bft = driver;
-      trace.add(this.id, `runs with ${recovered.lastIndex} records in view ${driver.state.view}`);
+      trace.add(this.host, `runs with ${recovered.lastIndex} records in view ${driver.state.view}`);
     }
     if (opened.loaded !== undefined) markers.reach("a replica started from a checkpoint");
     if (recovered.damaged.length > 0) markers.reach("a replica started with damaged entries");
@@ -330,7 +334,7 @@ export class SimReplica {
     const ports: ReplicaPorts = {
       clock: process.clock,
       disk: disk.attach(process),
-      network: network.attach(process, this.id),
+      network: network.attach(process, this.host),
       hash: simHash,
       entropy: { bytes: (count) => Uint8Array.from({ length: count }, () => draw.between(0, 255)) },
     };
@@ -366,20 +370,20 @@ export class SimReplica {
       healthChanged: (health) => this.#onHealth(health),
       found: (finding) => {
         const { index, kind, differing } = finding;
-        trace.add(this.id, `finds at ${index}: ${kind} ${differing.join(", ")}`);
+        trace.add(this.host, `finds at ${index}: ${kind} ${differing.join(", ")}`);
         this.#parts.found(this.id, finding);
       },
       quarantineChanged: (state) => {
-        trace.add(this.id, `is ${state}`);
+        trace.add(this.host, `is ${state}`);
         if (state === "rebuilding") this.#parts.setAside(this.id);
       },
       broken: (reason) => this.#onBroken(process, reason),
       peerChanged: (peer, isConnected, cause) => {
-        this.#parts.trace.addOften(this.id, 1, () => (isConnected ? `hears ${peer}` : `has lost ${peer}: ${cause}`));
+        this.#parts.trace.addOften(this.host, 1, () => (isConnected ? `hears ${peer}` : `has lost ${peer}: ${cause}`));
         if (!isConnected && cause === "closed by this side") markers.reach("a link was given up as silent");
       },
       dropped: (reason, detail) => {
-        this.#parts.trace.addOften(this.id, 2, () => `drops ${reason}: ${detail}`);
+        this.#parts.trace.addOften(this.host, 2, () => `drops ${reason}: ${detail}`);
       },
     };
   }
@@ -397,7 +401,7 @@ export class SimReplica {
   #onView(view: View, role: RoleView["role"], leader: ReplicaId | undefined): void {
     const { trace, byzantine, markers } = this.#parts;
     const what = role === "candidate" ? `asks for view ${view}` : `is in view ${view} under ${leader}`;
-    trace.add(this.id, role === "leader" ? `is primary of view ${view}` : what);
+    trace.add(this.host, role === "leader" ? `is primary of view ${view}` : what);
     if (role === "candidate") markers.reach("a view was left");
     else if (byzantine?.isFaulty(this.id) === false) byzantine.views.add(view);
   }
@@ -406,13 +410,13 @@ export class SimReplica {
     const { trace, markers } = this.#parts;
     const now = stalled === undefined ? "" : `, stalled: ${stalled}`;
     const led = resigned === undefined ? "" : `, resigned term ${resigned.term}: ${resigned.reason}`;
-    trace.add(this.id, `${full ?? "has space for its log"}${now}${led}`);
+    trace.add(this.host, `${full ?? "has space for its log"}${now}${led}`);
     if (full !== undefined) markers.reach("a log had no space for more");
     if (resigned !== undefined) markers.reach("a leader resigned by itself");
   }
 
   #onBroken(process: SimProcess, reason: string): void {
-    this.#parts.trace.add(this.id, `steps aside: ${reason}`);
+    this.#parts.trace.add(this.host, `steps aside: ${reason}`);
     this.lacksVersion = this.#opened?.executor.lacksVersion;
     this.#parts.markers.reach("a replica stepped aside");
     process.post(1, () => {

@@ -169,7 +169,7 @@ function heal(world: World, nemesis: Nemesis): void {
   for (const from of world.hosts) {
     for (const to of world.hosts) if (from !== to) world.network.setPath(from, to, calmNetwork);
   }
-  for (const replica of world.replicas) {
+  for (const replica of [...world.replicas, ...world.twins]) {
     replica.disk.speed = calmDisk;
     replica.resume();
     replica.process?.setClock({ rate: 1, wallOffsetMs: 0 });

@@ -29,7 +29,7 @@ import { SimClient } from "./sim-client.js";
 import { simHash } from "./sim-hash.js";
 import { SimDisk } from "./sim-disk.js";
 import { SimNetwork } from "./sim-network.js";
-import { SimReplica } from "./sim-replica.js";
+import { SimReplica, type SimReplicaParts } from "./sim-replica.js";
 import { Trace } from "./trace.js";
 import { WorkloadFailed, type PlainWorkload } from "./workload.js";
 
@@ -59,6 +59,8 @@ export class World {
   readonly trace: Trace;
   readonly network: SimNetwork;
   readonly replicas: readonly SimReplica[];
+  /** Who runs beside a replica, under its id and with its keys. */
+  readonly twins: readonly SimReplica[];
   readonly clients: readonly SimClient[];
   readonly order: OrderJudge;
   readonly judge: ClientJudge;
@@ -106,6 +108,9 @@ export class World {
     for (const member of everybody) {
       replicas.push(this.#replica(deployed, member, founders.includes(member) ? founders : [...founders, member]));
     }
+    this.twins = founders
+      .filter(({ id }) => this.byzantine?.isTwin(id) === true)
+      .map((member) => this.#twinOf(member, deployed, founders));
     this.operator = new Operator({
       scheduler: this.scheduler,
       trace: this.trace,
@@ -125,7 +130,7 @@ export class World {
   }
 
   get hosts(): readonly string[] {
-    return [...this.replicas, ...this.clients].map(({ id }) => id);
+    return [...[...this.replicas, ...this.twins].map(({ host }) => host), ...this.clients.map(({ id }) => id)];
   }
 
   /** Replicas that may be lost for good while safety and progress are demanded. */
@@ -194,6 +199,7 @@ export class World {
       if (operations !== undefined) replica.disk.crashAfterOperations(operations);
       replica.start();
     }
+    for (const twin of this.twins) twin.start();
     for (const client of this.clients) client.start();
   }
 
@@ -243,10 +249,35 @@ export class World {
   }
 
   #replica(machine: LowLevelMachine, member: Member, members: readonly Member[]): SimReplica {
+    return new SimReplica(member, this.#partsOf(member.id, machine, members));
+  }
+
+  /** Whoever cannot reach the one reaches the other. */
+  #twinOf(member: Member, machine: LowLevelMachine, members: readonly Member[]): SimReplica {
+    const host = `${member.id}'`;
+    const parts = this.#partsOf(host, machine, members);
+    const twin: SimReplica = new SimReplica(
+      { ...member, peer: `${host}:1`, client: `${host}:2` },
+      {
+        ...parts,
+        threw: (_, cause) => {
+          if (cause instanceof WorkloadFailed) throw cause;
+          this.#stopItself(twin, cause);
+        },
+        refused: () => {},
+        ended: () => {},
+      },
+    );
+    this.network.standIn(member.id, host);
+    return twin;
+  }
+
+  #partsOf(host: string, machine: LowLevelMachine, members: readonly Member[]): SimReplicaParts {
     const { scheduler, network, trace, order, markers, plan } = this;
-    const disk = new SimDisk(scheduler, member.id);
+    const disk = new SimDisk(scheduler, host);
     disk.speed = plan.disk;
-    return new SimReplica(member, {
+    return {
+      host,
       scheduler,
       network,
       disk,
@@ -270,7 +301,7 @@ export class World {
       ended: (id) => {
         for (const other of this.replicas) if (other.id !== id) other.copy?.end(`${id} has forgotten the first`);
       },
-    });
+    };
   }
 
   #client(id: string, endpoints: readonly string[], workload: PlainWorkload): SimClient {
@@ -307,19 +338,19 @@ export class World {
   }
 
   /** Its memory is wrong, or it lies, and it has noticed that by itself: it ends, as any that breaks an invariant, and starts anew. */
-  #stopsItself(who: ReplicaId, cause: unknown): void {
-    this.trace.add(who, `has failed: ${describeThrown(cause)}`);
-    this.memory?.stopped(who);
-    const replica = this.replicas.find(({ id }) => id === who);
-    replica?.kill();
-    this.scheduler.after(restartMs, () => replica?.start());
+  #stopItself(replica: SimReplica, cause: unknown): void {
+    this.trace.add(replica.host, `has failed: ${describeThrown(cause)}`);
+    this.memory?.stopped(replica.id);
+    replica.kill();
+    this.scheduler.after(restartMs, () => replica.start());
   }
 
   #threw(who: string, cause: unknown): void {
     if (cause instanceof WorkloadFailed) throw cause;
     if (this.violation !== undefined) return;
-    if (this.memory?.isExcused(who) === true || this.byzantine?.isFaulty(who) === true)
-      return this.#stopsItself(who, cause);
+    const replica = this.replicas.find(({ id }) => id === who);
+    const isExcused = this.memory?.isExcused(who) === true || this.byzantine?.isFaulty(who) === true;
+    if (replica !== undefined && isExcused) return this.#stopItself(replica, cause);
     const rule = cause instanceof RuleBroken ? cause.rule : "V1";
     const fact = cause instanceof RuleBroken ? cause.message : `${who}: ${describeThrown(cause)}`;
     this.violation = { rule, claim: rules[rule], fact, at: this.scheduler.now };

@@ -45,6 +45,7 @@ describe("seeds of this suite", () => {
     ...[1, 2, 3].map((seed) => ({ seed, replicas: 4, faults: "all" as const })),
     ...[4, 5, 6].map((seed) => ({ seed, replicas: 4, faults: ["lies"] })),
     { seed: 7, replicas: 7, faults: ["lies", "crash", "network"] },
+    ...[8, 10].map((seed) => ({ seed, replicas: 4, faults: ["twins"] })),
   ];
   test.each(lying)(
     "seed $seed with $replicas replicas that may lie ($faults) breaks no rule",
