@@ -9,19 +9,18 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { nodeDisk } from "../node/disk.js";
 import { defaultFaultModel, type EnginePlace, type FaultModel } from "../api/config.js";
 import type { LowLevelMachine } from "../api/low-level.js";
-import type { Lie } from "../sim/lies.js";
+import { twin, type Lie } from "../sim/lies.js";
 import { readRecord, writeRecord, type DevRecord, type DevReplica } from "./dev-record.js";
 import { afterRecovery } from "./dev-recovery.js";
+import { signingFlags, withKey } from "./dev-keys.js";
+import { membersOfTwin, placeTwin, type DevTwin } from "./dev-twin.js";
 import { CommandFailure, exitCodes, usageFailure } from "./exit-codes.js";
 import { checkFree, choosePorts, loopbackHost } from "./free-ports.js";
-import { readKeyFile, writeKeyFile } from "./key-file.js";
-import type { Signer } from "../ports/signatures.js";
-import { keyNameOf } from "../wire/key-name.js";
 import { loadMachine, prepareMachine } from "./machine-module.js";
 import { bundledName } from "./options.js";
 import type { ProcessEvent } from "./replica-process.js";
@@ -30,7 +29,7 @@ export interface DevOptions {
   readonly replicas: number | undefined;
   readonly faults: FaultModel | undefined;
   /** How the first replica lies, if it does. */
-  readonly lie: Lie | undefined;
+  readonly lie: Lie | typeof twin | undefined;
   readonly dataDir: string;
   readonly ephemeral: boolean;
   /** Where each kind of port starts; 0 takes any free ones; `undefined` the recorded or usual ones. */
@@ -73,6 +72,7 @@ export class DevCluster {
   readonly #tell: (event: DevEvent) => void;
   #record: DevRecord;
   readonly #running = new Map<string, Running>();
+  #twin: DevTwin | undefined;
   #leader: string | undefined;
   #leaderTerm = 0;
   #stopping = false;
@@ -158,7 +158,10 @@ export class DevCluster {
       }
     }
     nodeDisk.makeDirectory(join(this.#dataDir, "logs"));
+    const [first] = this.#record.replicas;
+    if (this.#options.lie === twin && first !== undefined) this.#twin = await placeTwin(first);
     for (const { id } of this.#record.replicas) this.#startOne(id);
+    if (this.#twin !== undefined) this.#startOne(this.#twin.name);
     await this.#untilLed();
     // Only now are the addresses ours: whoever was refused since the cluster runs already must not hide it from `status`.
     writeRecord(this.#dataDir, this.#record);
@@ -207,14 +210,19 @@ export class DevCluster {
     child.on("exit", (code, signal) => this.#onExit(running, code, signal));
   }
 
-  #argumentsOf(id: string, isNew: boolean): readonly string[] {
+  /** Of the process of this name. */
+  #argumentsOf(name: string, isNew: boolean): readonly string[] {
     const { clusterId, replicas, faults, former = [] } = this.#record;
-    const self = replicas.find((replica) => replica.id === id);
+    const { lie } = this.#options;
+    const id = this.#replicaOf(name);
+    const self = replicas.find((replica) => replica.id === name);
+    const double = this.#twin?.of === id ? this.#twin : undefined;
+    const known = double === undefined ? replicas : membersOfTwin(replicas, double, name === double.name);
     return [
-      ...["--id", id, "--cluster-id", clusterId, "--data", this.#directoryOf(id), "--machine", this.#prepared],
-      ...[...replicas, ...former].flatMap((replica) => ["--member", memberTextOf(replica)]),
+      ...["--id", id, "--cluster-id", clusterId, "--data", this.#directoryOf(name), "--machine", this.#prepared],
+      ...[...known, ...former].flatMap((replica) => ["--member", memberTextOf(replica)]),
       ...(faults === "byzantine" ? signingFlags(this.#dataDir, id) : []),
-      ...(this.#options.lie !== undefined && id === replicas[0]?.id ? ["--lie", this.#options.lie] : []),
+      ...(lie !== undefined && lie !== twin && id === replicas[0]?.id ? ["--lie", lie] : []),
       ...["--listen-http", self?.http ?? `${loopbackHost}:0`],
       ...(self?.redis === undefined ? [] : ["--listen-redis", self.redis]),
       ...(isNew ? ["--bootstrap"] : []),
@@ -234,7 +242,7 @@ export class DevCluster {
           this.#tell({ event: "restarted", id: running.id, pid: running.child?.pid ?? 0 });
         break;
       case "role":
-        if (message.role === "leader") this.#onLeader(running.id, message.term);
+        if (message.role === "leader") this.#onLeader(this.#replicaOf(running.id), message.term);
         break;
       case "failed":
         if (message.exitCode === exitCodes.usage || message.exitCode === exitCodes.dataRefused)
@@ -289,6 +297,11 @@ export class DevCluster {
     running.refusal = message;
     this.#tell({ event: "refused", id: running.id, message });
     this.#wake();
+  }
+
+  /** Of the process of this name: the first replica may have two. */
+  #replicaOf(name: string): string {
+    return name === this.#twin?.name ? this.#twin.of : name;
   }
 
   #directoryOf(id: string): string {
@@ -408,27 +421,6 @@ async function placeReplicas(
     };
     return redis === undefined ? base : { ...base, redis };
   });
-}
-
-/** Made once, outside the replicas' directories: a wiped replica is to be noticed, and not to lose its name. */
-function withKey(replica: DevReplica, dataDir: string): DevReplica {
-  return replica.key !== undefined ? replica : { ...replica, key: keyNameOf(keyIn(dataDir, replica.id).publicKey) };
-}
-
-function keyIn(dataDir: string, name: string): Signer {
-  const path = keyPathOf(dataDir, name);
-  nodeDisk.makeDirectory(dirname(path));
-  return existsSync(path) ? readKeyFile(path) : writeKeyFile(path);
-}
-
-/** One who is no replica signs changes of the members: its key is made with the first replica's. */
-function signingFlags(dataDir: string, id: string): readonly string[] {
-  const administrator = keyNameOf(keyIn(dataDir, "administrator").publicKey);
-  return ["--faults", "byzantine", "--key-file", keyPathOf(dataDir, id), "--administrator", administrator];
-}
-
-function keyPathOf(dataDir: string, id: string): string {
-  return join(dataDir, "keys", `${id}.pem`);
 }
 
 function memberTextOf({ id, peer, client, key }: DevReplica): string {

@@ -1,9 +1,9 @@
 /** Four real processes, of which the first primary lies in each named way in turn: the others serve, and what it signed twice is kept. */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { connect } from "../../src/node/create-client.js";
-import { lies } from "../../src/sim/lies.js";
+import { lies, twin } from "../../src/sim/lies.js";
 import { DevCluster, until } from "../../test-support/dev-cluster.js";
 import counters from "../../test-support/odd-machine.js";
 import { quorate } from "../../test-support/places.js";
@@ -11,7 +11,7 @@ import { RespClient } from "../../test-support/resp-client.js";
 
 const onTheWire = lies.filter((lie) => lie !== "corrupt-outputs");
 
-test.each(onTheWire)("%s: what is acknowledged by one honest replica is read at the others", async (lie) => {
+test.each([...onTheWire, twin])("%s: what is acknowledged by one honest replica is read at the others", async (lie) => {
   const cluster = await DevCluster.start(["--faults", "byzantine", "--lie", lie]);
   try {
     const [liar, ...honest] = cluster.replicas;
@@ -21,6 +21,11 @@ test.each(onTheWire)("%s: what is acknowledged by one honest replica is read at 
       client.send("INCR count");
       expect(await client.read(`:${at + 1}\r\n`)).toBe(`:${at + 1}\r\n`);
       client.close();
+    }
+    if (lie === twin) {
+      const isHeard = (name: string): boolean =>
+        readFileSync(join(cluster.directory, "logs", `${name}.log`), "utf8").includes('"isConnected":true');
+      await until("both to be heard", async () => isHeard("a") && isHeard("a-twin"));
     }
     if (lie === "equivocate") {
       const kept = (dataDir: string): readonly string[] =>

@@ -12,7 +12,7 @@ import {
   type EnginePlace,
   type FaultModel,
 } from "../../api/config.js";
-import { lies, type Lie } from "../../sim/lies.js";
+import { lies, twin, type Lie } from "../../sim/lies.js";
 import { cardAsJson, renderCard, type CardParts } from "../card.js";
 import { DevCluster, usualPorts, type DevEvent, type DevOptions, type PortKind } from "../dev-cluster.js";
 import { defaultDataDir } from "../dev-record.js";
@@ -24,7 +24,7 @@ import type { Exit } from "./exit.js";
 interface Given {
   readonly replicas?: string;
   readonly faults?: FaultModel;
-  readonly lie?: Lie;
+  readonly lie?: Lie | typeof twin;
   readonly data: string;
   readonly ephemeral?: boolean;
   readonly engine?: EnginePlace;
@@ -58,8 +58,8 @@ export function devCommand(exit: Exit): Command {
     .addOption(
       new Flag(
         "--lie <way>",
-        "under Byzantine faults, how the first replica lies: says nothing; tells some that nothing is ordered; votes for what nobody has; orders nothing; computes something else",
-      ).choices(lies),
+        "under Byzantine faults, how the first replica lies: says nothing; tells some that nothing is ordered; votes for what nobody has; orders nothing; computes something else; runs twice under one key, before half of the others each",
+      ).choices([...lies, twin]),
     )
     .option("--data <dir>", "where the replicas keep their logs between runs", defaultDataDir)
     .addOption(
