@@ -62,6 +62,21 @@ export function writeAscii(bytes: Uint8Array, text: string, from: number, end: n
   return writeOwnAscii(bytes, text, from);
 }
 
+/** A multiple of eight. */
+const asciiPieceUnits = 16_384;
+/** Three times as long as a piece: a text that is not ASCII may be written before that is seen. */
+const piece = new Uint8Array(3 * asciiPieceUnits);
+
+/** Gives the bytes of a text in pieces, each but the last of as many, as long as it is ASCII. False if it is other text; `take` may have been given some of it. */
+export function takeAscii(text: string, take: (bytes: Uint8Array, to: number) => void): boolean {
+  for (let at = 0; at < text.length; at += asciiPieceUnits) {
+    const part = text.slice(at, at + asciiPieceUnits);
+    if (!writeAscii(piece, part, 0, piece.length)) return false;
+    take(piece, part.length);
+  }
+  return true;
+}
+
 /** `undefined` if the bytes are not well-formed UTF-8. */
 export function readUtf8(bytes: Uint8Array, from: number, to: number): string | undefined {
   // Nearly all texts are ASCII.

@@ -5,6 +5,7 @@
  * client too.
  */
 import { decodeUtf8, encodeUtf8 } from "../../base/bytes.js";
+import { takeAscii } from "../../base/utf8.js";
 
 export function bytesOfText(text: string): string {
   if (isAscii(text)) return text;
@@ -21,7 +22,10 @@ export function textOfBytes(latin1: string): string | undefined {
   return decodeUtf8(bytes);
 }
 
-/** V8 searches long texts three times as fast as a loop. */
+/** V8 searches texts three times as fast as a loop, and writes long ones faster still. */
 function isAscii(text: string): boolean {
-  return !/[\u0080-\uffff]/.test(text);
+  return text.length < longMin ? !/[\u0080-\uffff]/.test(text) : takeAscii(text, ignored);
 }
+
+const longMin = 1_024;
+const ignored = (): void => undefined;
