@@ -42,7 +42,7 @@ import type { Standing } from "../transport/gate.js";
 import { decodeBftMessage, encodeInEpoch, splitEpoch, type BftLimits } from "../wire/bft-codec.js";
 import { keyNameOf } from "../wire/key-name.js";
 import { successorOf } from "../wire/successor-codec.js";
-import { batchOf, decodeBundle, encodeBundles } from "../wire/signed-batch.js";
+import { addBundles, batchOf, decodeBundle, encodeBundles } from "../wire/signed-batch.js";
 import { BftDecided } from "./bft-decided.js";
 import { BftJournal } from "./bft-journal.js";
 import { decodeNotice, encodeNotice } from "../wire/bft-notice.js";
@@ -86,6 +86,10 @@ type Persist = Extract<BftEffect, { readonly kind: "persist" }>;
 const noPayload = new Uint8Array(0);
 /** Whoever sends more has so many watched already: if they are not decided, the primary is given up for them. */
 const marksWatchedMax = 1_024;
+/** A request that does nothing, signed: no mark is longer. */
+const markBytesMax = 1_024;
+/** So many marks do not wait for company: somebody makes more than there are readers. */
+const marksGatheredMax = 16;
 const { bft, mark, report, waiting, change } = peerMessageTypes;
 const ownTypes: readonly number[] = [bft, mark, report, waiting, change];
 
@@ -110,6 +114,7 @@ export class BftDriver implements Driver {
   #entriesProposed = 0;
   /** Marks of this and other replicas, for the next batch. */
   #marksAsked: Uint8Array[] = [];
+  #isInTick = false;
   /** Overdue, of this and other replicas, in this view. */
   readonly #marksWatched = new Map<Digest, RequestName>();
   /** Names of those that are not decided yet, in this view. */
@@ -171,7 +176,9 @@ export class BftDriver implements Driver {
   tick(): void {
     const now = this.#world.clock.monotonic();
     this.#members.tick();
+    this.#isInTick = true;
     this.#turn({ kind: "tick" });
+    this.#isInTick = false;
     this.#marks.tick(now);
     this.#fetchIfGone();
     this.#lookForSpace();
@@ -202,8 +209,8 @@ export class BftDriver implements Driver {
       return true;
     }
     if (type === peerMessageTypes.mark) {
-      const mark = decodeBundle(bytes, limits, hash);
-      if (mark === undefined) seal.malformed(peer);
+      const mark = bytes.length > markBytesMax ? undefined : decodeBundle(bytes, limits, hash);
+      if (mark?.requests.length !== 1) seal.malformed(peer);
       else {
         seal.checkBundle(mark, peer, () => {
           if (!this.#world.isStopped()) this.#onMark(mark.name, bytes);
@@ -236,7 +243,7 @@ export class BftDriver implements Driver {
   handle(message: ToDriver): void {
     switch (message.kind) {
       case "propose":
-        for (const { kind, payload } of message.entries) this.#propose(kind, payload);
+        for (const { kind, payload } of message.entries) this.#propose(kind, this.#withMarks(kind, payload), payload);
         return this.#turn();
       case "readBarrier":
         return this.#marks.ask(message.id, this.#world.clock.monotonic());
@@ -382,13 +389,46 @@ export class BftDriver implements Driver {
     this.#world.toHost({ kind: "instructed", id, outcome });
   }
 
-  #propose(kind: EntryKind, payload: Uint8Array): void {
+  /** The first of the payloads that is within the limits. */
+  #propose(kind: EntryKind, ...payloads: readonly Uint8Array[]): void {
     if (!this.isLeading) return;
     const { limits, hash } = this.#parts;
-    const proposal: Proposal = { kind, payload, time: this.#offeredTime() };
-    const batch = batchOf(proposal, limits, hash);
-    if (batch === undefined) return this.#world.dropped("proposal", `a ${kind} entry cannot be ordered under PBFT`);
-    this.#proposals.push(batch);
+    const time = this.#offeredTime();
+    for (const payload of payloads) {
+      const proposal: Proposal = { kind, payload, time };
+      const batch = batchOf(proposal, limits, hash);
+      if (batch !== undefined) return void this.#proposals.push(batch);
+    }
+    this.#world.dropped("proposal", `a ${kind} entry cannot be ordered under PBFT`);
+  }
+
+  /** An entry costs the same with them as without. Whose mark is in none asks again. */
+  #withMarks(kind: EntryKind, payload: Uint8Array): Uint8Array {
+    if (kind !== "batch" || !this.isLeading) return payload;
+    const marks = this.#takeMarks(payload.length);
+    return marks.length === 0 ? payload : addBundles(payload, marks);
+  }
+
+  /** As many as fit behind so many bytes. */
+  #takeMarks(bytes: number): readonly Uint8Array[] {
+    let room = this.#parts.limits.batchBytesMax - bytes - marksGatheredMax;
+    const fit = this.#marksAsked.findIndex(({ length }) => (room -= length) < 0);
+    return this.#marksAsked.splice(0, fit < 0 ? this.#marksAsked.length : fit);
+  }
+
+  /** Marks join what clients ask for if there is anything: so the host has had its turn first. */
+  get #mayOrderMarks(): boolean {
+    const { committed, proposed } = this.#state;
+    const waiting = this.#marksAsked.length;
+    if (waiting === 0 || this.#proposals.length > 0) return false;
+    if (waiting > marksGatheredMax) return true;
+    return committed === proposed && (this.#isInTick || this.#isExecuted);
+  }
+
+  /** All that is decided. */
+  get #isExecuted(): boolean {
+    const { backlog, delivery } = this.#world;
+    return delivery().index === this.#state.committed && backlog.isEmpty;
   }
 
   #offeredTime(): AgreedTime {
@@ -412,9 +452,7 @@ export class BftDriver implements Driver {
     if (!this.isLeading) return undefined;
     const change = this.#members.nextProposal();
     if (change !== undefined) this.#propose("configuration", change);
-    if (this.#marksAsked.length > 0 && this.#proposals.length === 0) {
-      this.#propose("batch", encodeBundles(this.#marksAsked.splice(0)));
-    }
+    if (this.#mayOrderMarks) this.#propose("batch", encodeBundles(this.#takeMarks(0)));
     const room = roomOf(this.#state);
     const batches = room === 0 ? [] : [...this.#nextReports(), ...this.#proposals.splice(0, this.#roomForOthers(room))];
     if (batches.length === 0) return this.#nextFill();
@@ -439,8 +477,7 @@ export class BftDriver implements Driver {
   /** The end of an epoch is reached as soon as all before is executed. */
   #nextFill(): BftInput | undefined {
     const { committed, proposed } = this.#state;
-    const { backlog, delivery } = this.#world;
-    const isExecuted = committed === proposed && delivery().index === committed && backlog.isEmpty;
+    const isExecuted = committed === proposed && this.#isExecuted;
     return roomToEnd(this.#state, isExecuted) > 0 ? { kind: "fill", isExecuted } : undefined;
   }
 

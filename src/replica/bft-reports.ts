@@ -24,14 +24,15 @@ export interface BftReportsParts {
 
 /** Of one replica; more are dropped, and said again by whoever they are of. */
 const heldMax = 4;
-/** So long the primary gathers them: of all replicas they come at about the same time. */
-const gatherMs = 50;
+/** So long the primary gathers them: of all replicas they come at about the same time, and an entry costs as much for one as for all. */
+const gatherMs = 200;
 
 export class BftReports {
   readonly #parts: BftReportsParts;
   /** By replica, encoded: of those with something to order, who has waited longest is first. */
   readonly #held = new Map<ReplicaId, Uint8Array[]>();
-  #orderedAt = -Infinity;
+  /** The first of those that are held. */
+  #heldSince: number | undefined;
 
   constructor(parts: BftReportsParts) {
     this.#parts = parts;
@@ -61,8 +62,10 @@ export class BftReports {
 
   /** The payload of an entry, once it is time for one. */
   next(now: number): Uint8Array | undefined {
-    if (this.#held.size === 0 || now - this.#orderedAt < gatherMs) return undefined;
-    this.#orderedAt = now;
+    if (this.#held.size === 0) return undefined;
+    this.#heldSince ??= now;
+    if (now - this.#heldSince < gatherMs) return undefined;
+    this.#heldSince = undefined;
     const taken: Uint8Array[] = [];
     let room = this.#parts.payloadBytesMax - 16;
     // One of each, then another of each.
@@ -82,6 +85,7 @@ export class BftReports {
   /** It leads no more, or another view: whoever made them says them again. */
   restart(): void {
     this.#held.clear();
+    this.#heldSince = undefined;
   }
 
   #hold(by: ReplicaId, bytes: Uint8Array): void {

@@ -60,15 +60,19 @@ export interface BftReplica extends OpenedReplica<EngineSide<BftDriver>> {
 /** What a record or a frame has around what begins a view. */
 const aroundBytesMax = 16_384;
 
+/** Here a barrier that nobody waits for takes an entry of the order. */
+const renewFactor = 4;
+
 /**
  * The order waits for checkpoints, so they are taken as often as it needs them. The log does not reach back to the last but one, which is not
  * kept: there are always others that have the newest.
  */
 function limitsUnderPbft(limits: Limits): Limits {
   const logEntriesMax = Math.min(limits.checkpoints.logEntriesMax, limits.byzantine.checkpointEntries);
-  const { checkpoints, storage } = limits;
+  const { admission, checkpoints, storage } = limits;
   return {
     ...limits,
+    admission: { ...admission, renewMs: renewFactor * admission.renewMs },
     checkpoints: { ...checkpoints, logEntriesMax },
     storage: { ...storage, checkpointsBytesMax: 0 },
   };

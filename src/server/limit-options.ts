@@ -77,7 +77,8 @@ const meanings: Meanings = {
     queriesBytesMax: "Bytes of their inputs.",
     eventWaitsMax: "Clients that wait for events.",
     queryMs: "A query that finds no leader, or that execution does not reach, within this time is refused.",
-    renewMs: "A read barrier is asked for at least this often, so that the age of what this replica has is known.",
+    renewMs:
+      "A read barrier is asked for at least this often, so that the age of what this replica has is known; under Byzantine faults four times as seldom.",
   },
   execution: {
     requestsPerTurnMax: "Requests executed in one turn of the event loop.",

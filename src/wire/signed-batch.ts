@@ -129,6 +129,20 @@ export function encodeBundles(bundles: readonly Uint8Array[]): Uint8Array {
   return writer.finish();
 }
 
+/** Behind those of a payload that `encodeBundles` has made. */
+export function addBundles(payload: Uint8Array, bundles: readonly Uint8Array[]): Uint8Array {
+  const reader = new ByteReader(payload);
+  reader.skip(1);
+  const count = reader.varint();
+  const rest = reader.raw(reader.remaining);
+  const writer = new ByteWriter(16 + bundles.reduce((sum, { length }) => sum + length, rest.length));
+  writer.u8(signedBatchVersion);
+  writer.varint(count + bundles.length);
+  writer.raw(rest);
+  for (const bundle of bundles) writer.raw(bundle);
+  return writer.finish();
+}
+
 /** Views of `payload`. */
 export function decodeBundles(payload: Uint8Array, limits: BatchLimits, hash: Hash): readonly Bundle[] | undefined {
   if (payload.length > limits.batchBytesMax) return undefined;

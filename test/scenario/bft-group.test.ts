@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { encodeUtf8 } from "../../src/base/bytes.js";
 import { BftGroup } from "../../test-support/bft-group.js";
+import type { Door } from "../../src/api/door.js";
 import { nullBatch } from "../../src/consensus/bft/messages.js";
 import type { Liar } from "../../src/sim/liars/liar.js";
 import { liarNamed } from "../../src/sim/liars/named.js";
@@ -40,6 +41,25 @@ test("four replicas execute a client's commands, each once, and answer reads in 
   await untilAlike(group);
   expectOneOrder(group);
   expect(group.broken).toEqual([]);
+});
+
+test("reads that come while an entry is on its way share the next one", async () => {
+  const group = new BftGroup(ids);
+  const doors = new Map(ids.map((id) => [id, group.door(id)] as const));
+  const [a, b, c, d] = ids.map((id) => doors.get(id)) as [Door, Door, Door, Door];
+  await group.add(a, "x");
+  const proposed = (): number => group.replica("a").core.status().counters.entriesProposed;
+  const before = proposed();
+  const rounds = 20;
+  for (let round = 1; round <= rounds; round += 1) {
+    const asked = [group.add(a, "x"), group.read(b, "x"), group.read(c, "x"), group.read(d, "x")];
+    const [added, ...found] = await Promise.all(asked);
+    expect(added).toBe(String(round + 1));
+    for (const each of found) expect([String(round), added]).toContain(each);
+  }
+
+  // The command's, that of the reads, and now and then one of a report or of the time.
+  expect(proposed() - before).toBeLessThanOrEqual(2.5 * rounds);
 });
 
 test("a crashed backup is not missed, a crashed primary is replaced, and whoever comes back has all of it", async () => {
