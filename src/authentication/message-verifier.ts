@@ -39,8 +39,8 @@ export interface VerifierSettings {
   readonly waitingCountMax: number;
   /** Signatures of one turn. */
   readonly turnCountMax: number;
-  /** Turns that are under way at once, each of another sender. */
-  readonly turnsMax: number;
+  /** While so many signatures are under way no further turn begins; each turn is of another sender. */
+  readonly underWayCountMax: number;
   /** Signatures that are known to be good, of each member and of all clients together. */
   readonly knownCountMax: number;
 }
@@ -50,7 +50,7 @@ export const verifierDefaults: VerifierSettings = {
   work: { burst: 60_000, perSecond: 20_000 },
   waitingCountMax: 4096,
   turnCountMax: 16,
-  turnsMax: 2,
+  underWayCountMax: 32,
   knownCountMax: 8192,
 };
 
@@ -111,7 +111,7 @@ export class MessageVerifier {
   /** Senders with something to look at, those first that waited longest; a sender stands in one of the lines, or is in its turn. */
   readonly #replicaLine = new Set<Sender>();
   readonly #clientLine = new Set<Sender>();
-  #turns = 0;
+  #underWayCount = 0;
   #isClientsTurn = false;
 
   constructor(parts: VerifierParts) {
@@ -237,7 +237,7 @@ export class MessageVerifier {
   }
 
   #takeTurns(): void {
-    while (this.#turns < this.#parts.settings.turnsMax) {
+    while (this.#underWayCount < this.#parts.settings.underWayCountMax) {
       const sender = this.#nextSender();
       if (sender === undefined) return;
       this.#takeTurn(sender);
@@ -259,13 +259,13 @@ export class MessageVerifier {
     const turn = this.#nextClaims(sender);
     if (turn.length === 0) return this.#settle(sender);
     sender.isInTurn = true;
-    this.#turns += 1;
+    this.#underWayCount += turn.length;
     this.counters.signatures += turn.length;
     verifier.verify(
       turn.map(({ publicKey, bytes, signature }) => ({ publicKey, bytes, signature })),
       (results) => {
         sender.isInTurn = false;
-        this.#turns -= 1;
+        this.#underWayCount -= turn.length;
         for (const [at, claim] of turn.entries()) {
           if (results[at] === true) this.#known.add(claim.signer, claim);
           else claim.waiting.isWrong = true;

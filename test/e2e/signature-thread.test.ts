@@ -1,12 +1,15 @@
 /** Verifying on a thread of its own: the same answers, and also when that thread is gone. As it is built, since a thread runs no TypeScript. */
 import { generateKeyPairSync } from "node:crypto";
 import { afterEach, expect, test } from "vitest";
+import type { CreditSettings } from "../../src/authentication/credit.js";
 import type { SignatureThread as Thread } from "../../src/node/signature-thread.js";
 import { signerOf } from "../../src/node/signatures.js";
 import type { Claim } from "../../src/ports/signatures.js";
 
 const built = new URL("../../dist/node/signature-thread.js", import.meta.url);
-const { SignatureThread } = (await import(built.href)) as { readonly SignatureThread: new () => Thread };
+const { SignatureThread } = (await import(built.href)) as {
+  readonly SignatureThread: new (little: CreditSettings) => Thread;
+};
 
 const signer = signerOf(generateKeyPairSync("ed25519").privateKey);
 
@@ -20,8 +23,9 @@ function claimOf(number: number, isGood = true): Claim {
 }
 
 const threads: Thread[] = [];
-function started(): Thread {
-  const thread = new SignatureThread();
+/** `onLoop` signatures are verified without the thread. */
+function started(onLoop = 0): Thread {
+  const thread = new SignatureThread({ burst: onLoop, perSecond: 0 });
   threads.push(thread);
   return thread;
 }
@@ -55,11 +59,29 @@ test("what cannot even be a key or a signature is not good, and the thread goes 
   expect(await ask(thread, [claimOf(1)])).toEqual([true]);
 });
 
+/** A key that can be read here and not there, since symbols are not sent: it ends the thread. */
+function endingClaim(): Claim {
+  const odd = { length: 0, [Symbol.iterator]: () => [][Symbol.iterator]() } as unknown as Uint8Array;
+  return { ...claimOf(1), publicKey: odd };
+}
+
+test("a few signatures are verified without the thread, later all the same, and more with it", async () => {
+  const thread = started(2);
+  let isAnswered = false;
+  const [one, two] = [ask(thread, [endingClaim()]), ask(thread, [claimOf(1)])];
+  void one.then(() => (isAnswered = true));
+  await Promise.resolve();
+  expect(isAnswered).toBe(false);
+
+  expect([await one, await two]).toEqual([[false], [true]]);
+  expect(thread.isRunning).toBe(true);
+  expect(await ask(thread, [endingClaim()])).toEqual([false]);
+  expect(thread.isRunning).toBe(false);
+});
+
 test("a thread that is gone leaves no question without an answer", async () => {
   const thread = started();
-  // A key that can be read here and not there, since symbols are not sent: it ends the thread.
-  const odd = { length: 0, [Symbol.iterator]: () => [][Symbol.iterator]() } as unknown as Uint8Array;
-  const first = ask(thread, [{ ...claimOf(1), publicKey: odd }]);
+  const first = ask(thread, [endingClaim()]);
   const asked = Array.from({ length: 5 }, (_, number) => ask(thread, [claimOf(number), claimOf(number, false)]));
 
   expect(await first).toEqual([false]);
@@ -69,12 +91,13 @@ test("a thread that is gone leaves no question without an answer", async () => {
 });
 
 test("after a stop nobody is answered", async () => {
-  const thread = started();
   let isAnswered = false;
-  thread.verify([claimOf(1)], () => (isAnswered = true));
-  await thread.stop();
-  thread.verify([claimOf(2)], () => (isAnswered = true));
-  await new Promise((resolve) => setImmediate(resolve));
+  for (const thread of [started(), started(8)]) {
+    thread.verify([claimOf(1)], () => (isAnswered = true));
+    await thread.stop();
+    thread.verify([claimOf(2)], () => (isAnswered = true));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 
   expect(isAnswered).toBe(false);
 });

@@ -52,7 +52,7 @@ const step = fc.oneof(
 type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never;
 
 /** Calls of the verifier are answered when and in the order in which the run says so. */
-function run(steps: readonly Step[], turnCountMax: number, turnsMax: number) {
+function run(steps: readonly Step[], turnCountMax: number, underWayCountMax: number) {
   const clock = new ManualClock();
   const keys = new SimKeys();
   const inner = keys.verifierOn(clock);
@@ -72,7 +72,7 @@ function run(steps: readonly Step[], turnCountMax: number, turnsMax: number) {
       work: { burst: 1_000_000, perSecond: 1 },
       waitingCountMax: 1_000_000,
       turnCountMax,
-      turnsMax,
+      underWayCountMax,
       knownCountMax: 8,
     },
   });
@@ -135,7 +135,7 @@ function run(steps: readonly Step[], turnCountMax: number, turnsMax: number) {
   for (const each of steps) {
     perform(each);
     clock.endTurn();
-    expect(open.length).toBeLessThanOrEqual(turnsMax);
+    expect(open.length).toBeLessThanOrEqual(underWayCountMax);
   }
   for (let answer = open.shift(); answer !== undefined; answer = open.shift()) {
     answer();
@@ -150,8 +150,8 @@ test("in the end each sender's good messages have passed, in its order, and noth
       fc.array(step, { maxLength: 60 }),
       fc.integer({ min: 1, max: 5 }),
       fc.integer({ min: 1, max: 3 }),
-      (steps, turnCountMax, turnsMax) => {
-        const { expected, passed } = run(steps, turnCountMax, turnsMax);
+      (steps, turnCountMax, underWayCountMax) => {
+        const { expected, passed } = run(steps, turnCountMax, underWayCountMax);
         for (const from of ["b", "c", "d", "x", "y"]) expect(passed.get(from) ?? []).toEqual(expected.get(from) ?? []);
       },
     ),

@@ -280,7 +280,7 @@ describe("a flood (hazard B24)", () => {
   });
 
   test("of good signatures takes its own turns only, and its queue has an end", () => {
-    const world = new World({ turnsMax: 1 });
+    const world = new World({ underWayCountMax: 1 });
     for (let index = 1; index <= 200; index += 1) world.send(said(world.seal("d", prepare(index))), "d");
     world.send(said(world.seal("b", prepare(1))), "b");
     world.gate.checkBundle(world.bundle("x"), "connection 1", () => world.passed.push("client"));
@@ -306,7 +306,7 @@ describe("a flood (hazard B24)", () => {
   });
 
   test("of clients takes half of the turns at most", () => {
-    const world = new World({ turnsMax: 1 });
+    const world = new World({ underWayCountMax: 1 });
     for (let client = 1; client <= 50; client += 1) {
       world.gate.checkBundle(world.bundle("x", client), `connection ${client}`, () => world.passed.push("client"));
     }
@@ -340,7 +340,7 @@ describe("messages that come together", () => {
   });
 
   test("share a turn, and a bad one among them is refused alone", () => {
-    const world = new World({ turnCountMax: 16, turnsMax: 1 });
+    const world = new World({ turnCountMax: 16, underWayCountMax: 1 });
     world.send(said(world.seal("c", prepare(1))), "c");
     for (let index = 1; index <= 4; index += 1) {
       const signed = world.seal("b", prepare(index));
@@ -355,7 +355,7 @@ describe("messages that come together", () => {
   });
 
   test("are answered one by one, also if an answer closes the connection", () => {
-    const world = new World({ turnCountMax: 16, turnsMax: 1 });
+    const world = new World({ turnCountMax: 16, underWayCountMax: 1 });
     const answered: number[] = [];
     for (let number = 1; number <= 4; number += 1) {
       world.gate.checkBundle(world.bundle("x", number), "connection 1", () => {
