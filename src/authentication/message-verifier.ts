@@ -148,6 +148,12 @@ export class MessageVerifier {
     this.#replicas.get(from)?.credit.spend(this.#now());
   }
 
+  /** What came from a replica, whole and of a member, is not needed any more: it costs its sender what a known one does. */
+  passOver(from: ReplicaId): void {
+    this.counters.known += 1;
+    this.#replicas.get(from)?.work.spend(this.#now());
+  }
+
   /** `from`: who sent it and pays for it, which need not be who signed it. `epoch`: of another than this one. */
   check(message: BftMessage, from: ReplicaId, done: () => void, epoch = this.#domain.epoch): void {
     const { administrator } = this.#parts;

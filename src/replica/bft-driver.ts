@@ -19,6 +19,7 @@ import type {
   Signed,
 } from "../consensus/bft/messages.js";
 import { recordsOf } from "../consensus/bft/compaction.js";
+import { isSpareVote } from "../consensus/bft/normal-case.js";
 import {
   createBftState,
   reservedOf,
@@ -234,6 +235,7 @@ export class BftDriver implements Driver {
     }
     const message = split && decodeBftMessage(split.encoded, this.#members.limits, hash);
     if (message === undefined) return seal.malformed(peer);
+    if (message.kind === "Said" && isSpareVote(this.#state, message.signed)) return seal.passOver(peer);
     seal.check(message, peer, () => {
       if (this.#world.isStopped() || epoch !== this.#state.epoch) return;
       this.#turn({ kind: "receive", from: peer, message: this.#timely(message) });

@@ -113,6 +113,10 @@ export class ReplicaSeal {
     this.#verifier.malformed(from);
   }
 
+  passOver(from: ReplicaId): void {
+    this.#verifier.passOver(from);
+  }
+
   check(message: BftMessage, from: ReplicaId, done: () => void, epoch?: number): void {
     this.#verifier.check(message, from, done, epoch);
   }

@@ -62,6 +62,29 @@ test("reads that come while an entry is on its way share the next one", async ()
   expect(proposed() - before).toBeLessThanOrEqual(2.5 * rounds);
 });
 
+test("votes that come behind a quorum of equal ones are not verified", async () => {
+  const group = new BftGroup(ids);
+  const door = group.door("a");
+  // What d says comes late.
+  const disk = group.disks.get("d");
+  const settle = disk?.settle.bind(disk);
+  let asked = 0;
+  Object.assign(disk ?? {}, { settle: () => ((asked += 1) % 10 === 0 ? settle?.() : undefined) });
+  await group.add(door, "x");
+  const figures = (id: string): { readonly verified: number; readonly known: number } =>
+    group.replica(id).core.status().counters.signatures;
+  const entries = (): number => group.replica("a").core.status().executedIndex;
+  const before = { b: figures("b"), entries: entries() };
+  for (let count = 2; count <= 40; count += 1) expect(await group.add(door, "x")).toBe(String(count));
+
+  // Of six votes of others a backup needs four, and what the client has signed; the two of d are spare.
+  const passed = entries() - before.entries;
+  expect(figures("b").known - before.b.known).toBeGreaterThanOrEqual(1.5 * passed);
+  expect(figures("b").verified - before.b.verified).toBeLessThanOrEqual(6 * passed);
+  await untilAlike(group);
+  expect(group.broken).toEqual([]);
+});
+
 test("a crashed backup is not missed, a crashed primary is replaced, and whoever comes back has all of it", async () => {
   const group = new BftGroup(ids);
   const door = group.door("c");

@@ -89,6 +89,17 @@ export function onCommit(state: BftState, turn: Turn, commit: Signed<Commit>): v
   commitSlot(state, turn, slot, commit.statement);
 }
 
+/**
+ * Enough of equal votes are here, so its signature need not be verified and it need not be received: what follows from a quorum has followed.
+ * A vote for something else is looked at: it may be evidence.
+ */
+export function isSpareVote({ slots }: BftState, { statement }: Signed): boolean {
+  if (statement.kind !== "Prepare" && statement.kind !== "Commit") return false;
+  const { prepared, committed } = slots.get(statement.index) ?? {};
+  if (statement.kind === "Prepare") return prepared !== undefined && isEqualOrder(prepared, statement);
+  return committed !== undefined && isEqualOrder(committed, statement);
+}
+
 /** Votes are kept a window below the low mark for those who lag, within the epoch, and up to the high mark; nothing beyond (hazard B22). */
 function votedSlot(state: BftState, { index }: Ordered): Slot | undefined {
   const known = maxIndex(minIndex(state.committed, state.stable.index), state.base.index);

@@ -1,7 +1,8 @@
 /** PBFT sections 4.2 and 4.3: three phases between the water marks, and checkpoints. b is a backup in view 0, whose primary is a. */
 import { describe, expect, test } from "vitest";
+import { isSpareVote } from "../../../src/consensus/bft/normal-case.js";
 import { batchAt, createBftState, roomOf } from "../../../src/consensus/bft/state.js";
-import { noIndex } from "../../../src/model/ids.js";
+import { noIndex, type View } from "../../../src/model/ids.js";
 import { bftSettings } from "../../../test-support/bft-cluster.js";
 import { at, batch, BftCore, checkpointBy } from "../../../test-support/bft-core.js";
 import { batchOf, requestOf, sign } from "../../../test-support/bft-crypto.js";
@@ -101,6 +102,33 @@ describe("three phases", () => {
       .votes("Commit", ["c"], inY)
       .votes("Commit", ["d"], { ...inX, view: 1 });
     expect(other.state.committed).toBe(0);
+  });
+
+  test("a vote behind a quorum of equal ones is spare, and one for something else never is", () => {
+    const core = new BftCore("b").propose(1, x);
+    const isSpare = (
+      kind: "Prepare" | "Commit",
+      ordered: { readonly index: number; readonly digest: string },
+      view = 0,
+    ) => isSpareVote(core.state, sign("d", { kind, view: view as View, ...ordered, index: at(ordered.index) }));
+    const looked = (): readonly boolean[] => [isSpare("Prepare", inX), isSpare("Commit", inX)];
+
+    expect(looked()).toEqual([false, false]);
+    core.votes("Prepare", ["c"], inX);
+    expect(looked()).toEqual([true, false]);
+    core.votes("Commit", ["a"], inX);
+    expect(looked()).toEqual([true, false]);
+    core.votes("Commit", ["c"], inX);
+    expect(looked()).toEqual([true, true]);
+
+    const others = [
+      isSpare("Prepare", inY),
+      isSpare("Commit", inY),
+      isSpare("Prepare", inX, 1),
+      isSpare("Commit", inX, 1),
+    ];
+    expect([...others, isSpare("Prepare", { ...inX, index: 2 })]).toEqual([false, false, false, false, false]);
+    expect(isSpareVote(core.state, checkpointBy("d", 8, x.digest))).toBe(false);
   });
 
   test("B2: a vote counts once, however often it comes", () => {
