@@ -10,6 +10,7 @@ import { canonicalDepthMax, tag } from "../wire/canonical.js";
 const kind = { null: 1, false: 2, true: 3, bigint: 4, text: 5, bytes: 6, array: 7, object: 8, undefined: 9 } as const;
 const mixer = new Mixer();
 let weight = 0;
+const isOwn = Object.prototype.hasOwnProperty;
 
 /** Grows with the letters, bytes and properties that are mixed: what they cost, roughly. */
 export function mixedWeight(): number {
@@ -58,13 +59,20 @@ function mixObject(value: object | null): void {
     mixer.word(kind.array).word(value.length);
     for (let at = 0; at < value.length; at += 1) mix(value[at]);
   } else {
-    const keys = Object.keys(value);
-    weight += keys.length;
-    mixer.word(kind.object).word(keys.length);
-    for (const key of keys) {
-      mixer.text(key);
-      mix((value as Readonly<Record<string, unknown>>)[key]);
-    }
+    mixProperties(value as Readonly<Record<string, unknown>>);
+  }
+}
+
+/** Without a list of them: it is called twice for each write. */
+function mixProperties(value: Readonly<Record<string, unknown>>): void {
+  let count = 0;
+  for (const key in value) if (isOwn.call(value, key)) count += 1;
+  weight += count;
+  mixer.word(kind.object).word(count);
+  for (const key in value) {
+    if (!isOwn.call(value, key)) continue;
+    mixer.text(key);
+    mix(value[key]);
   }
 }
 

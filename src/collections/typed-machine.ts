@@ -11,7 +11,7 @@
  * nothing else, and M13: what was executed once can be executed again.
  */
 import type { Fingerprint } from "../base/fingerprint.js";
-import { invariant, InvariantViolation, unreachable } from "../base/invariant.js";
+import { invariant, InvariantViolation } from "../base/invariant.js";
 import { decodeUtf8, encodeUtf8 } from "../base/bytes.js";
 import { doAll, type Steps } from "../base/steps.js";
 import {
@@ -30,6 +30,7 @@ import {
 import type { CommandLimits, Migrate, Sweep } from "../api/machine.js";
 import type { EventsAnswer, EventsQuestion } from "../model/events.js";
 import { noIndex, type LogIndex } from "../model/ids.js";
+import { EncodedCommand } from "../model/request.js";
 import type { UnfinishedReason } from "../model/skip.js";
 import { isRejected } from "../api/rejected.js";
 import type { StateShape } from "../api/state.js";
@@ -64,16 +65,16 @@ export interface MachineParts {
 const messageLengthMax = 500;
 
 /** One call of the user's code within an entry: what is due by time comes before what clients ask for. */
-type Step = DueTimer | { readonly kind: "sweep" } | { readonly kind: "command"; readonly command: Command };
+type Step = TimeStep | Command;
+type TimeStep = DueTimer | { readonly kind: "sweep" };
 
 /** A reason: it has no outcome, and what it changed is not taken back. */
 type StepOutcome = Outcome | UnfinishedReason;
 
-/** `held`: it was skipped. */
+/** An entry that was executed whole: so it can be executed again. */
 interface Performed {
-  readonly step: Step;
-  readonly at: Position;
-  readonly held: HeldStep | undefined;
+  readonly batch: Batch;
+  readonly timeSteps: readonly TimeStep[];
 }
 
 /** The same on every replica, whatever each has run into: that of the first who reported it. */
@@ -84,7 +85,10 @@ const whyUnfinished: Readonly<Record<UnfinishedReason, string>> = {
   crash: "it ends the process that executes it",
 };
 
-const done = { status: "ok", output: new Uint8Array(0) } as const;
+type OkOutcome = Extract<Outcome, { readonly status: "ok" }>;
+
+const done: OkOutcome = { status: "ok", output: new Uint8Array(0) };
+const theSweep = { kind: "sweep" } as const;
 
 /** A longer output is copied in less time than it is compared. */
 const sharedBytesMax = 64;
@@ -115,10 +119,11 @@ export class TypedInstance implements MachineInstance {
   #forbiddenUses = 0;
   /** Makes the state be that of the last mark again. */
   #goBack: (() => void) | undefined;
-  /** Of the last command. Those of one entry are often the same, and are kept for their sessions: one array serves for all. */
-  #output: Uint8Array = done.output;
+  /** The last command's. Those of one entry are often the same, and are kept for their sessions: one object serves for all. */
+  #answered: OkOutcome = done;
   /** Since the mark. */
   #executed: Performed[] = [];
+  #executedSteps = 0;
   #executedBytes = 0;
 
   constructor(parts: MachineParts, environment: MachineEnvironment) {
@@ -153,54 +158,65 @@ export class TypedInstance implements MachineInstance {
   apply(batch: Batch): readonly Outcome[] {
     this.#time = batch.time;
     this.#index = batch.index;
-    const { watch } = this.#environment;
     const goBack = this.#marked();
-    const before = this.#executed.length;
+    const performed = { batch, timeSteps: this.#timeSteps(batch) };
     const outcomes: Outcome[] = [];
-    const others: (() => void)[] = [];
-    const at = { index: batch.index, time: batch.time };
-    const steps = this.#stepsOf(batch);
-    for (let number = 0; number < steps.length; number += 1) {
-      const step = steps[number];
-      if (step === undefined) continue;
-      const held = batch.held?.get(number);
-      const performed: Performed = { step, at, held };
-      watch?.begin(batch.index, number);
-      const outcome = held === undefined || held.isSkipped ? this.#perform(performed) : held.reason;
-      watch?.end();
+    const noted: Outcome[] = [];
+    const count = stepCountOf(performed);
+    for (let number = 0; number < count; number += 1) {
+      const outcome = this.#step(performed, number, batch.held?.get(number));
       if (typeof outcome === "string") {
         goBack();
-        this.#executed.splice(before);
-        for (const earlier of this.#executed)
-          invariant(typeof this.#perform(earlier) !== "string", "M13 what was executed once can be executed again");
+        for (const earlier of this.#executed) this.#repeat(earlier);
         this.#goBack = undefined;
         throw new CannotFinish(number, outcome);
       }
-      this.#executed.push(performed);
-      if (step.kind === "command") {
-        outcomes.push(outcome);
-        this.#executedBytes += step.command.input.length;
-      } else others.push(() => this.#note(step, outcome, batch));
-      this.#environment.stepped?.(stepOf(step, outcome));
+      if (number < performed.timeSteps.length) noted.push(outcome);
+      else outcomes.push(outcome);
     }
-    for (const note of others) note();
+    this.#executed.push(performed);
+    this.#executedSteps += count;
+    this.#executedBytes += inputBytesOf(batch);
+    for (let at = 0; at < noted.length; at += 1) this.#note(performed.timeSteps[at], noted[at], batch);
     return outcomes;
+  }
+
+  #step(performed: Performed, number: number, held: HeldStep | undefined): StepOutcome {
+    const { watch, stepped } = this.#environment;
+    const step = stepAt(performed, number);
+    watch?.begin(performed.batch.index, number);
+    const isTried = held === undefined || held.isSkipped;
+    const outcome = isTried ? this.#perform(step, performed.batch, held) : held.reason;
+    watch?.end();
+    if (stepped !== undefined && typeof outcome !== "string") stepped(stepOf(step, outcome));
+    return outcome;
+  }
+
+  #repeat(performed: Performed): void {
+    const { batch } = performed;
+    const count = stepCountOf(performed);
+    for (let number = 0; number < count; number += 1) {
+      const outcome = this.#perform(stepAt(performed, number), batch, batch.held?.get(number));
+      invariant(typeof outcome !== "string", "M13 what was executed once can be executed again");
+    }
   }
 
   /** Answers how to go back to the mark, a new one if enough was executed since the last. */
   #marked(): () => void {
-    const isFull = this.#executed.length >= stepsPerMark || this.#executedBytes > inputBytesPerMark;
+    const isFull = this.#executedSteps >= stepsPerMark || this.#executedBytes > inputBytesPerMark;
     if (this.#goBack === undefined || isFull) {
       this.#goBack = this.#store.mark();
       this.#executed = [];
+      this.#executedSteps = 0;
       this.#executedBytes = 0;
     }
     return this.#goBack;
   }
 
-  #perform({ step, at, held }: Performed): StepOutcome {
+  /** `held`: it is skipped. */
+  #perform(step: Step, at: Position, held: HeldStep | undefined): StepOutcome {
     if (held === undefined) return this.#execute(step, at);
-    if (step.kind === "timer") this.#spend(step, at);
+    if (isOf(step, "timer")) this.#spend(step, at);
     return { status: "failed", message: `Cannot finish ${nameOf(step)}: ${whyUnfinished[held.reason]}` };
   }
 
@@ -324,33 +340,22 @@ export class TypedInstance implements MachineInstance {
     return result;
   }
 
-  #stepsOf({ commands, time }: Batch): readonly Step[] {
+  #timeSteps({ time }: Batch): readonly TimeStep[] {
     const { timersPerEntryMax } = this.#environment.limits;
-    const steps: Step[] = [];
-    const due = this.#serve(() => this.#library.timers?.due(time, timersPerEntryMax));
-    if (due !== undefined) for (const timer of due) steps.push(timer);
-    if (this.#parts.sweep !== undefined) steps.push({ kind: "sweep" });
-    for (const command of commands) steps.push({ kind: "command", command });
-    return steps;
+    const due = this.#serve(() => this.#library.timers?.due(time, timersPerEntryMax)) ?? [];
+    return this.#parts.sweep === undefined ? due : [...due, theSweep];
   }
 
   #execute(step: Step, at: Position): StepOutcome {
-    const { commands, sweep } = this.#parts;
-    const { state } = this.#store;
-    switch (step.kind) {
-      case "command": {
-        const { command } = step;
-        const run = commands.get(command.name);
-        if (run === undefined) return unknownName(this.#parts, command.name);
-        return this.#run(run, command, at);
-      }
-      case "timer":
-        return this.#fire(step, at);
-      case "sweep":
-        return this.#write(step, at, () => doneOf(sweep?.run(state, createSweepContext(at, this.#library, "sweep"))));
-      default:
-        return unreachable(step);
+    if (isOf(step, "timer")) return this.#fire(step, at);
+    if (isOf(step, "sweep")) {
+      const { sweep } = this.#parts;
+      return this.#write(step, at, () =>
+        doneOf(sweep?.run(this.#store.state, createSweepContext(at, this.#library, "sweep"))),
+      );
     }
+    const run = this.#parts.commands.get(step.name);
+    return run === undefined ? unknownName(this.#parts, step.name) : this.#run(run, step, at);
   }
 
   #fire(timer: DueTimer, at: Position): StepOutcome {
@@ -381,9 +386,9 @@ export class TypedInstance implements MachineInstance {
     scope.begin("writing");
     enterGuard("command", command.name);
     try {
-      const output = run(state, decodeInput(command.input), context);
-      const outcome = outcomeOf(output, this.#parts.limits, this.#output);
-      if (outcome.status === "ok" && outcome.output.length <= sharedBytesMax) this.#output = outcome.output;
+      const output = run(state, decodeInput(command), context);
+      const outcome = outcomeOf(output, this.#parts.limits, this.#answered);
+      if (outcome.status === "ok" && outcome.output.length <= sharedBytesMax) this.#answered = outcome;
       return this.#kept(outcome);
     } catch (cause) {
       return this.#takenBack(cause, at.index);
@@ -391,7 +396,7 @@ export class TypedInstance implements MachineInstance {
   }
 
   /** Runs what may write, and keeps what it wrote or takes it back. */
-  #write(step: Exclude<Step, { readonly kind: "command" }>, at: Position, run: () => Outcome): StepOutcome {
+  #write(step: TimeStep, at: Position, run: () => Outcome): StepOutcome {
     this.#store.scope.begin("writing");
     if (step.kind === "timer") enterGuard("timer", step.name);
     else enterGuard("sweep of", this.#parts.name);
@@ -432,7 +437,8 @@ export class TypedInstance implements MachineInstance {
   }
 
   /** What has no client to be answered. */
-  #note(step: Exclude<Step, { readonly kind: "command" }>, outcome: Outcome, { index }: Position): void {
+  #note(step: TimeStep | undefined, outcome: Outcome | undefined, { index }: Position): void {
+    if (step === undefined || outcome === undefined) return;
     const isFailed = outcome.status === "failed";
     if (step.kind === "sweep") {
       this.#sweepFailed = isFailed;
@@ -445,17 +451,32 @@ export class TypedInstance implements MachineInstance {
   }
 }
 
+/** A command has another kind, or none. */
+function isOf<Kind extends TimeStep["kind"]>(step: Step, kind: Kind): step is Extract<TimeStep, { kind: Kind }> {
+  return "kind" in step && step.kind === kind;
+}
+
+function stepCountOf({ batch, timeSteps }: Performed): number {
+  return timeSteps.length + batch.commands.length;
+}
+
+function stepAt({ batch, timeSteps }: Performed, number: number): Step {
+  const step = timeSteps[number] ?? batch.commands[number - timeSteps.length];
+  invariant(step !== undefined, "an entry has the steps that it counts");
+  return step;
+}
+
+function inputBytesOf({ commands }: Batch): number {
+  let bytes = 0;
+  for (const command of commands)
+    bytes += command instanceof EncodedCommand ? command.inputEnd - command.inputFrom : command.input.length;
+  return bytes;
+}
+
 function stepOf(step: Step, outcome: Outcome): MachineStep {
-  switch (step.kind) {
-    case "command":
-      return { kind: "command", ordinal: step.command.ordinal, outcome };
-    case "timer":
-      return { kind: "timer", name: step.name, key: step.key, outcome };
-    case "sweep":
-      return { kind: "sweep", outcome };
-    default:
-      return unreachable(step);
-  }
+  if (isOf(step, "timer")) return { kind: "timer", name: step.name, key: step.key, outcome };
+  if (isOf(step, "sweep")) return { kind: "sweep", outcome };
+  return { kind: "command", ordinal: step.ordinal, outcome };
 }
 
 function nestedTooDeeply(what: string): string {
@@ -463,8 +484,8 @@ function nestedTooDeeply(what: string): string {
 }
 
 function nameOf(step: Step): string {
-  if (step.kind === "command") return step.command.name;
-  return step.kind === "timer" ? `${step.name} ${quote(step.key)}` : "the sweep";
+  if (isOf(step, "timer")) return `${step.name} ${quote(step.key)}`;
+  return isOf(step, "sweep") ? "the sweep" : step.name;
 }
 
 function throwForbidden(): void {
@@ -521,18 +542,22 @@ function isOutOfMemory(cause: unknown): boolean {
   return cause instanceof RangeError && /allocation failed|out of memory/i.test(cause.message);
 }
 
-function decodeInput(input: Uint8Array): unknown {
-  const value = decodeValue(input);
+function decodeInput(input: Uint8Array | Command): unknown {
+  const value =
+    input instanceof EncodedCommand
+      ? decodeValue(input.bytes, input.inputFrom, input.inputEnd)
+      : decodeValue(input instanceof Uint8Array ? input : input.input);
   if (value instanceof DecodeFailure) throw new MachineMisuse(`Cannot decode the input: ${value.reason}`);
   return value;
 }
 
-/** `before`: bytes that it is answered by if it has the same. */
-function outcomeOf(output: unknown, limits: CommandLimits, before?: Uint8Array): Outcome {
+/** `before`: what it is answered by if its bytes are the same. */
+function outcomeOf(output: unknown, limits: CommandLimits, before: OkOutcome = done): Outcome {
   if (isRejected(output))
     return { status: "rejected", code: asText(output.code), data: encodeOutput(output.data, limits) };
   refuseThenable(output, "Cannot answer with a promise: commands and queries are synchronous");
-  return { status: "ok", output: encodeOutput(output, limits, before) };
+  const bytes = encodeOutput(output, limits, before.output);
+  return bytes === before.output ? before : { status: "ok", output: bytes };
 }
 
 function encodeOutput(output: unknown, { outputBytesMax }: CommandLimits, before?: Uint8Array): Uint8Array {

@@ -15,7 +15,6 @@
 import { fingerprintOf, type ReplicatedLimits } from "../api/config.js";
 import {
   CannotFinish,
-  type Command,
   type HeldStep,
   type LowLevelMachine,
   type MachineEnvironment,
@@ -45,8 +44,8 @@ import { CheckpointPace } from "./checkpoint-pace.js";
 import { IdempotencyTable } from "./idempotency-table.js";
 import { checkHeld, checkNextEntry, checkOutcomes, checkWhole } from "./invariants.js";
 import { decodeConfiguration, encodeConfiguration } from "./member-codec.js";
-import { newRunning, refused, replyOf, settledReply } from "./replies.js";
-import type { Kept, Running } from "./replies.js";
+import { refused, replyOf, Running, settledReply } from "./replies.js";
+import type { Kept } from "./replies.js";
 import { ReportTable } from "./report-table.js";
 import { reportsIn } from "./reported.js";
 import { ControlCheck, scrubbing } from "./scrub.js";
@@ -124,12 +123,12 @@ interface Filtered {
   readonly repeated: boolean;
 }
 
+type Requests = readonly (Running | Exclude<Request, CommandRequest>)[];
+
 /** An entry that has passed the filter. */
 interface Work {
-  readonly filtered: readonly Filtered[];
-  readonly commands: readonly Command[];
-  /** One for each command. */
-  readonly running: readonly Running[];
+  readonly filtered: readonly (Filtered | Running)[];
+  readonly commands: readonly Running[];
 }
 
 export class Executor {
@@ -163,6 +162,8 @@ export class Executor {
   #signers: readonly string[] | undefined;
   #commandsExecuted = 0;
   #commandsRepeated = 0;
+  /** Of the last command without an idempotency key. */
+  #settled: { readonly outcome: Outcome; readonly reply: Reply } | undefined;
 
   constructor({ machine, hash, limits, founders, reportRules, executed, forbidden, watch }: ExecutorParts) {
     this.#observe = executed;
@@ -279,7 +280,7 @@ export class Executor {
     this.#index = entry.index;
     this.#time = entry.time;
     this.#held.delete(entry.index);
-    const executed = work.filtered.map(({ key, answer, repeated }) => ({ key, reply: replyTo(answer), repeated }));
+    const executed = work.filtered.map(executedOf);
     this.#sessions.trim();
     this.#pace.count(entry, this.#reports.certificate?.bytes ?? 0, this.#hasStarted);
     this.#audits.executed(entry, executed, this.audited);
@@ -306,11 +307,11 @@ export class Executor {
 
   /** Whether the machine has executed it. Also without commands: agreed time moves on, and what is due happens. */
   #apply({ index, time }: Entry, work: Work): boolean {
-    const { commands, running } = work;
+    const { commands } = work;
     try {
       const outcomes = this.#machine.apply({ index, time, commands, held: this.#held.get(index) });
       checkOutcomes(outcomes.length, commands.length);
-      outcomes.forEach((outcome, at) => this.#settle(running[at], outcome));
+      for (let at = 0; at < outcomes.length; at += 1) this.#settle(commands[at], outcomes[at]);
       this.#unfinished = undefined;
       return true;
     } catch (cause) {
@@ -470,7 +471,7 @@ export class Executor {
   }
 
   /** A sentence if this version cannot tell what the entry means: to go on without it would be to differ from those that can. */
-  #requestsOf(entry: Entry): readonly Request[] | string {
+  #requestsOf(entry: Entry): Requests | string {
     const { kind, payload } = entry;
     this.#hasStarted = false;
     this.#signers = undefined;
@@ -495,13 +496,13 @@ export class Executor {
     }
   }
 
-  #batch(payload: Uint8Array): readonly Request[] | undefined {
-    const batch = decodeAttributed(payload);
+  #batch(payload: Uint8Array): Requests | undefined {
+    const batch = decodeAttributed(payload, newRunning);
     this.#signers = batch?.signers;
     return batch?.requests;
   }
 
-  #report({ payload, index }: Entry): readonly Request[] | undefined {
+  #report({ payload, index }: Entry): Requests | undefined {
     const reports = reportsIn(payload, this.reportRules, this.#configuration);
     if (reports === undefined) return undefined;
     for (const { kind, report, executed } of reports) {
@@ -526,7 +527,7 @@ export class Executor {
   }
 
   /** Before anything else of the entry: what is due by time at it is the new version's. */
-  #changeVersion({ payload, index, time }: Entry): readonly Request[] | string | undefined {
+  #changeVersion({ payload, index, time }: Entry): Requests | string | undefined {
     const change = decodeVersionChange(payload);
     if (change === undefined) return undefined;
     const outcome = this.#versions.change(change, { index, time }, this.#configuration);
@@ -543,7 +544,7 @@ export class Executor {
   }
 
   /** Who counts is the core's affair, from the moment an entry is appended; here it is remembered for checkpoints. */
-  #configure({ index, term }: Entry, membership: Membership | undefined): readonly Request[] | undefined {
+  #configure({ index, term }: Entry, membership: Membership | undefined): Requests | undefined {
     if (membership === undefined) return undefined;
     this.#changeControl(() => {
       this.#configuration = { index, term, membership };
@@ -569,24 +570,23 @@ export class Executor {
     };
   }
 
-  #filterAll(requests: readonly Request[]): Work {
-    const commands: Command[] = [];
-    const running: Running[] = [];
-    const filtered: Filtered[] = [];
+  #filterAll(requests: Requests): Work {
+    const commands: Running[] = [];
+    const filtered: (Filtered | Running)[] = [];
     for (let ordinal = 0; ordinal < requests.length; ordinal += 1) {
       const request = requests[ordinal];
       if (request === undefined) continue;
       const result = this.#filter(request, this.#signers?.[ordinal]);
       filtered.push(result);
-      if (result.repeated || result.answer.status !== "running" || request.kind !== "command") continue;
-      commands.push({ ordinal, session: request.session, name: request.name, input: request.input });
-      running.push(result.answer);
+      if (!(result instanceof Running)) continue;
+      result.ordinal = ordinal;
+      commands.push(result);
     }
-    return { filtered, commands, running };
+    return { filtered, commands };
   }
 
   /** A session serves whoever opened it. In its name nobody else is served, and nobody who waits for its answers is told of that. */
-  #filter(request: Request, signer: string | undefined): Filtered {
+  #filter(request: Requests[number], signer: string | undefined): Filtered | Running {
     if (signer !== undefined && request.kind !== "open") {
       const { session } = request;
       const owner = this.#sessions.ownerOf(session) ?? signer;
@@ -594,40 +594,39 @@ export class Executor {
         return { key: toNobody, answer: refused({ code: "SESSION_UNKNOWN", session }), repeated: false };
       }
     }
-    return request.kind === "command" ? this.#filterCommand(inNameOf(signer, request)) : this.#executeOther(request);
+    if (request.kind !== "command") return this.#executeOther(request);
+    if (signer !== undefined) putInName(signer, request);
+    return this.#filterCommand(request);
   }
 
-  /** The session decides first, then the idempotency key; a command that passes both runs. */
-  #filterCommand(command: CommandRequest): Filtered {
-    const key = keyOf(command);
+  /** The session decides first, then the idempotency key; a command that passes both runs, and stands for itself. */
+  #filterCommand(command: Running): Filtered | Running {
     const known = this.#sessions.lookUp(command);
     if (known !== undefined) {
       const repeated = known.status !== "refused";
       if (repeated) this.#commandsRepeated += 1;
-      return { key, answer: known, repeated };
+      return { key: keyOf(command), answer: known, repeated };
     }
     const { session, number, idempotency } = command;
     const held = idempotency === undefined ? undefined : this.#keys.lookUp(idempotency);
     if (held !== undefined) return this.#spendOnHeld(command, held);
-    const running = newRunning(command);
-    this.#sessions.spend(session, number, running);
-    if (idempotency !== undefined) this.#keys.hold(idempotency, running);
-    return { key, answer: running, repeated: false };
+    this.#sessions.spend(session, number, command);
+    if (idempotency !== undefined) this.#keys.hold(idempotency, command);
+    return command;
   }
 
   /** The number is spent on what its key gives, a refusal included: requests behind it must not wait for it. */
-  #spendOnHeld(command: CommandRequest, held: Kept): Filtered {
-    const key = keyOf(command);
+  #spendOnHeld(command: Running, held: Kept): Filtered {
     let answer = held;
     if (held.status === "running") {
-      answer = newRunning(command);
+      answer = command;
       held.twins ??= [];
-      held.twins.push(answer);
+      held.twins.push(command);
     }
     this.#sessions.spend(command.session, command.number, answer);
     const repeated = held.status !== "refused";
     if (repeated) this.#commandsRepeated += 1;
-    return { key, answer, repeated };
+    return { key: keyOf(command), answer, repeated };
   }
 
   #executeOther(request: Exclude<Request, CommandRequest>): Filtered {
@@ -648,24 +647,38 @@ export class Executor {
     }
   }
 
-  #settle(running: Running | undefined, outcome: Outcome): void {
-    if (running === undefined) return;
-    const { idempotency } = running;
-    const reply = replyOf(outcome, idempotency === undefined ? undefined : this.#keys.expiryOfNew());
-    for (const each of running.twins === undefined ? [running] : [running, ...running.twins]) {
-      each.reply = reply;
-      this.#sessions.settle(each, reply);
-    }
-    if (idempotency !== undefined) this.#keys.settle(idempotency, reply);
+  #settle(running: Running | undefined, outcome: Outcome | undefined): void {
+    if (running === undefined || outcome === undefined) return;
     this.#commandsExecuted += 1;
+    const { idempotency, twins } = running;
+    const reply = this.#replyOf(outcome, idempotency === undefined ? undefined : this.#keys.expiryOfNew());
+    this.#answer(running, reply);
+    if (twins !== undefined) for (const twin of twins) this.#answer(twin, reply);
+    if (idempotency !== undefined) this.#keys.settle(idempotency, reply);
+  }
+
+  #answer(running: Running, reply: Reply): void {
+    running.reply = reply;
+    this.#sessions.settle(running, reply);
+  }
+
+  /** A machine that answers the same once more is answered for by the same reply. */
+  #replyOf(outcome: Outcome, expiresAt: number | undefined): Reply {
+    if (expiresAt !== undefined) return replyOf(outcome, expiresAt);
+    if (this.#settled?.outcome !== outcome) this.#settled = { outcome, reply: replyOf(outcome, undefined) };
+    return this.#settled.reply;
   }
 }
 
+function newRunning(bytes: Uint8Array): Running {
+  return new Running(bytes);
+}
+
 /** Keys of different signers are different ones, whatever principal they name: nobody takes another's. */
-function inNameOf(signer: string | undefined, command: CommandRequest): CommandRequest {
+function putInName(signer: string, command: Running): void {
   const { idempotency } = command;
-  if (signer === undefined || idempotency === undefined) return command;
-  return { ...command, idempotency: { ...idempotency, principal: `${signer}/${idempotency.principal}` } };
+  if (idempotency === undefined) return;
+  command.idempotency = { ...idempotency, principal: `${signer}/${idempotency.principal}` };
 }
 
 /** No session has the number 0. */
@@ -673,6 +686,12 @@ const toNobody: RequestKey = { kind: "close", session: 0 as SessionId };
 
 function unknownForm({ index, kind }: Entry): string {
   return `Cannot execute entry ${index}: its ${kind} is not in a form that this version knows.`;
+}
+
+function executedOf(filtered: Filtered | Running): Executed {
+  if (filtered instanceof Running && filtered.reply !== undefined) return filtered as Running & { reply: Reply };
+  const { key, answer, repeated } = filtered;
+  return { key, reply: replyTo(answer), repeated };
 }
 
 function replyTo(answer: Kept | Resolution): Reply {

@@ -7,22 +7,32 @@
 import type { Outcome } from "../api/low-level.js";
 import { utf8Length } from "../base/utf8.js";
 import { invariant } from "../base/invariant.js";
-import type { RequestNumber, SessionId } from "../model/ids.js";
 import { requestLimits } from "../model/request-limits.js";
-import type { CommandRequest, ExecutedRefusal, IdempotencyKey, Reply } from "../model/request.js";
+import { EncodedCommand, type ExecutedRefusal, type Reply, type RequestKey } from "../model/request.js";
 
 /**
- * A command of the entry that is being executed. It stands in for its reply, so that a repeat within the same entry finds it;
- * when the machine has answered, `reply` is set and takes its place.
+ * A command of an entry: one object from its bytes to its reply, since each replica makes one for every command.
+ *
+ * While its entry is being executed it stands in for its reply, so that a repeat within the same entry finds it; when the machine has answered, `reply` is
+ * set and takes its place. It is also what the machine is given, and what is told of it afterwards.
  */
-export interface Running {
-  readonly status: "running";
-  readonly session: SessionId;
-  readonly number: RequestNumber;
-  readonly idempotency: IdempotencyKey | undefined;
-  /** Numbers of other sessions that wait for the same reply, since they came under the same idempotency key. */
-  twins: Running[] | undefined;
-  reply: Reply | undefined;
+export class Running extends EncodedCommand {
+  readonly status = "running";
+  /** Place in the entry, from 0. */
+  ordinal = 0;
+  /** Of other sessions, which wait for the same reply, since they came under the same idempotency key. */
+  twins: Running[] | undefined = undefined;
+  reply: Reply | undefined = undefined;
+  /** It ran for itself. */
+  readonly repeated = false;
+
+  get key(): RequestKey {
+    return this;
+  }
+
+  get answer(): this {
+    return this;
+  }
 }
 
 /** What is kept for a request: its reply, or who will give it before the entry ends. */
@@ -48,10 +58,6 @@ export function replyOf(outcome: Outcome, expiresAt: number | undefined): Reply 
     case "failed":
       return { status: "failed", message: outcome.message.slice(0, messageUnitsMax), expiresAt };
   }
-}
-
-export function newRunning({ session, number, idempotency }: CommandRequest): Running {
-  return { status: "running", session, number, idempotency, twins: undefined, reply: undefined };
 }
 
 export function refused(refusal: ExecutedRefusal): Reply {

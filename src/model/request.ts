@@ -31,6 +31,28 @@ export interface CommandRequest {
   readonly idempotency: IdempotencyKey | undefined;
 }
 
+/** A command as it lies in a batch: no view of its input is made before somebody asks for one. */
+export class EncodedCommand implements CommandRequest {
+  readonly kind = "command";
+  session = 0 as SessionId;
+  number = 0 as RequestNumber;
+  acknowledgedBelow = 0 as RequestNumber;
+  name = "";
+  idempotency: IdempotencyKey | undefined = undefined;
+  readonly bytes: Uint8Array;
+  /** In `bytes`. */
+  inputFrom = 0;
+  inputEnd = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+
+  get input(): Uint8Array {
+    return this.bytes.subarray(this.inputFrom, this.inputEnd);
+  }
+}
+
 export interface IdempotencyKey {
   readonly principal: string;
   readonly key: string;

@@ -31,9 +31,10 @@ export function skipText(reader: ByteReader, bytesMax: number): void {
   else reader.skipUtf8(length);
 }
 
-/** Takes what `readBytes` takes, and makes nothing. */
-export function skipBytes(reader: ByteReader, bytesMax: number): void {
+/** Takes what `readBytes` takes, and makes nothing; answers how many there were. */
+export function skipBytes(reader: ByteReader, bytesMax: number): number {
   const length = reader.varint();
   if (length > bytesMax) reader.fail();
   else reader.skip(length);
+  return length;
 }

@@ -117,9 +117,9 @@ export function writeValue(writer: ByteWriter, value: unknown): void {
   sparePath = path;
 }
 
-/** The value, or a `DecodeFailure` if `bytes` are not exactly the canonical form of one. Shares no memory with `bytes`. */
-export function decodeValue(bytes: Uint8Array): unknown {
-  const reader = new ByteReader(bytes);
+/** The value, or a `DecodeFailure` if the bytes from `from` to `end` are not exactly the canonical form of one. Shares no memory with them. */
+export function decodeValue(bytes: Uint8Array, from = 0, end = bytes.length): unknown {
+  const reader = new ByteReader(bytes, from, end);
   const value = readValue(reader);
   if (reader.failed) return new DecodeFailure("the bytes are not in canonical form");
   if (reader.remaining > 0) return new DecodeFailure(`${reader.remaining} bytes follow the value`);

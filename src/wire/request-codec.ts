@@ -21,9 +21,9 @@ import { invariant } from "../base/invariant.js";
 import { requestNumber, sessionId } from "../model/ids.js";
 import type { RequestNumber, SessionId } from "../model/ids.js";
 import { requestLimits } from "../model/request-limits.js";
-import { keyOf } from "../model/request.js";
+import { EncodedCommand, keyOf } from "../model/request.js";
 import type { CommandRequest, IdempotencyKey, Request, RequestKey } from "../model/request.js";
-import { readBytes, readName, readText, skipBytes, skipText } from "./bounded.js";
+import { readName, readText, skipBytes, skipText } from "./bounded.js";
 
 const kindOpen = 1;
 const kindCommand = 2;
@@ -53,8 +53,8 @@ export function encodeRequestToSend(request: Request): Uint8Array {
 export function decodeRequest(bytes: Uint8Array): Request | undefined {
   if (bytes.length > requestLimits.requestBytesMax) return undefined;
   const reader = new ByteReader(bytes);
-  const request = readRequest(reader);
-  return reader.complete ? request : undefined;
+  const request = readRequest(reader, bytes, createEncoded);
+  return reader.complete && request !== undefined ? plainRequest(request) : undefined;
 }
 
 /**
@@ -98,46 +98,64 @@ export function encodeAttributedBatch(groups: readonly SignedRequests[], bytesHi
   return writer.finish();
 }
 
-export interface AttributedRequests {
-  readonly requests: Request[];
+export interface AttributedRequests<Command extends CommandRequest> {
+  readonly requests: (Command | OtherRequest)[];
   /** One for each request; undefined if nobody signed, since everybody who takes part is believed. */
   readonly signers: readonly string[] | undefined;
 }
 
+/** Commands are read into what `create` makes. */
+type Create<Made extends EncodedCommand> = (bytes: Uint8Array) => Made;
+type OtherRequest = Exclude<Request, CommandRequest>;
+
 /** Of either version. Inputs and digests are views of `payload`: whoever keeps one copies it. */
-export function decodeAttributed(payload: Uint8Array): AttributedRequests | undefined {
+export function decodeAttributed<Made extends EncodedCommand>(
+  payload: Uint8Array,
+  create: Create<Made>,
+): AttributedRequests<Made> | undefined {
   const reader = new ByteReader(payload);
-  const requests: Request[] = [];
+  const requests: (Made | OtherRequest)[] = [];
   const version = reader.u8();
-  if (version === batchVersion) readRequests(reader, requests);
-  const signers = version === attributedVersion ? readGroups(reader, requests) : undefined;
+  const read = (): Made | OtherRequest | undefined => readRequest(reader, payload, create);
+  if (version === batchVersion) readRequests(reader, requests, read);
+  const signers = version === attributedVersion ? readGroups(reader, requests, read) : undefined;
   const isKnown = version === batchVersion || version === attributedVersion;
   return isKnown && reader.complete ? { requests, signers } : undefined;
 }
 
 export function decodeBatch(payload: Uint8Array): Request[] | undefined {
-  return decodeAttributed(payload)?.requests;
+  return decodeAttributed(payload, createEncoded)?.requests.map(plainRequest);
 }
 
-function readGroups(reader: ByteReader, requests: Request[]): readonly string[] {
+function createEncoded(bytes: Uint8Array): EncodedCommand {
+  return new EncodedCommand(bytes);
+}
+
+function plainRequest(request: EncodedCommand | OtherRequest): Request {
+  if (request.kind !== "command") return request;
+  const { kind, session, number, acknowledgedBelow, name, input, idempotency } = request;
+  return { kind, session, number, acknowledgedBelow, name, input, idempotency };
+}
+
+function readGroups<Each>(reader: ByteReader, requests: Each[], read: () => Each | undefined): readonly string[] {
   const signers: string[] = [];
   const count = reader.varint();
   for (let at = 0; at < count && !reader.failed; at += 1) {
     const signer = readText(reader, requestLimits.principalBytesMax);
-    readRequests(reader, requests);
+    readRequests(reader, requests, read);
     while (signers.length < requests.length) signers.push(signer);
   }
   return signers;
 }
 
 /** Behind those that are there already. */
-function readRequests(reader: ByteReader, requests: Request[]): void {
+function readRequests<Each>(reader: ByteReader, requests: Each[], read: () => Each | undefined): void {
   const count = reader.varint();
   if (requests.length + count > requestLimits.batchCountMax || count > reader.remaining) return reader.fail();
   for (let at = 0; at < count && !reader.failed; at += 1) {
     const length = reader.varint();
     const end = reader.position + length;
-    const request = length > requestLimits.requestBytesMax ? undefined : readRequest(reader);
+    const request = length > requestLimits.requestBytesMax ? undefined : read();
     if (request === undefined || reader.position !== end) return reader.fail();
     requests.push(request);
   }
@@ -170,14 +188,18 @@ function writeRequest(writer: ByteWriter, request: Request): void {
 }
 
 /** Reads on from where `reader` stands; the caller checks where it then stands and `failed`. */
-function readRequest(reader: ByteReader): Request | undefined {
+function readRequest<Made extends EncodedCommand>(
+  reader: ByteReader,
+  bytes: Uint8Array,
+  create: Create<Made>,
+): Made | OtherRequest | undefined {
   switch (reader.u8()) {
     case kindOpen: {
       const nonce = readText(reader, requestLimits.nonceBytesMax);
       return { kind: "open", nonce, principal: readText(reader, requestLimits.principalBytesMax) };
     }
     case kindCommand:
-      return readCommand(reader);
+      return readCommand(reader, create(bytes));
     case kindResolve: {
       const session = readSession(reader);
       const number = readNumber(reader);
@@ -218,7 +240,7 @@ function writeCommand(writer: ByteWriter, command: CommandRequest): void {
   writer.raw(digest);
 }
 
-function readCommand(reader: ByteReader): CommandRequest | undefined {
+function readCommand<Made extends EncodedCommand>(reader: ByteReader, command: Made): Made | undefined {
   const session = readSession(reader);
   const number = readNumber(reader);
   const acknowledgedBelow = readNumber(reader);
@@ -228,10 +250,15 @@ function readCommand(reader: ByteReader): CommandRequest | undefined {
     reader.fail();
     return undefined;
   }
-  const name = readName(reader, requestLimits.nameBytesMax);
-  const input = readBytes(reader, requestLimits.requestBytesMax);
-  const idempotency = readIdempotency(reader);
-  return { kind: "command", session, number, acknowledgedBelow, name, input, idempotency };
+  command.session = session;
+  command.number = number;
+  command.acknowledgedBelow = acknowledgedBelow;
+  command.name = readName(reader, requestLimits.nameBytesMax);
+  const inputBytes = skipBytes(reader, requestLimits.requestBytesMax);
+  command.inputEnd = reader.position;
+  command.inputFrom = reader.position - inputBytes;
+  command.idempotency = readIdempotency(reader);
+  return command;
 }
 
 /** In step with `readCommand`, field by field. */

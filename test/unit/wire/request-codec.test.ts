@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { concatBytes } from "../../../src/base/bytes.js";
-import { keyOf, type Request } from "../../../src/model/request.js";
+import { EncodedCommand, keyOf, type Request } from "../../../src/model/request.js";
 import { requestLimits } from "../../../src/model/request-limits.js";
 import {
   decodeAttributed,
@@ -155,7 +155,7 @@ describe("batches", () => {
         );
 
         expect(decodeBatch(bytes)).toEqual(groups.flatMap(({ requests }) => requests));
-        expect(decodeAttributed(bytes)?.signers).toEqual(
+        expect(decodeAttributed(bytes, (each) => new EncodedCommand(each))?.signers).toEqual(
           groups.flatMap(({ signer, requests }) => requests.map(() => signer)),
         );
       }),
@@ -166,7 +166,7 @@ describe("batches", () => {
   test("nobody signed the requests of another batch", () => {
     const bytes = encodeBatch([encodeRequest({ kind: "close", session: sessionOf(1) })]);
 
-    expect(decodeAttributed(bytes)).toMatchObject({ signers: undefined });
+    expect(decodeAttributed(bytes, (each) => new EncodedCommand(each))).toMatchObject({ signers: undefined });
   });
 
   test("the groups of a batch are counted together", () => {
