@@ -14,6 +14,7 @@ import {
   isWellFormed,
   NotCanonical,
   pathStep,
+  sortedKeyCount,
 } from "../wire/canonical.js";
 
 export class PlainCopier {
@@ -101,15 +102,20 @@ export class PlainCopier {
 
   #copyObject(value: Readonly<Record<string, unknown>>, depth: number): unknown {
     const copy: Record<string, unknown> = {};
-    for (const key of sortedKeys(value)) {
-      const item = value[key];
-      if (item === undefined) continue;
-      this.#path[depth] = key;
-      if (!isWellFormed(key)) this.#refuse(depth + 1, "the key has a lone surrogate, which has no UTF-8");
-      this.bytes += key.length + 1;
-      setOwn(copy, key, this.#copy(item, depth + 1));
+    if (Number.isNaN(sortedKeyCount(value))) {
+      for (const key of sortKeys(Object.keys(value))) this.#copyProperty(copy, key, value[key], depth);
+    } else {
+      for (const key in value) if (isOwn.call(value, key)) this.#copyProperty(copy, key, value[key], depth);
     }
     return Object.freeze(copy);
+  }
+
+  #copyProperty(copy: Record<string, unknown>, key: string, item: unknown, depth: number): void {
+    if (item === undefined) return;
+    this.#path[depth] = key;
+    if (!isWellFormed(key)) this.#refuse(depth + 1, "the key has a lone surrogate, which has no UTF-8");
+    this.bytes += key.length + 1;
+    setOwn(copy, key, this.#copy(item, depth + 1));
   }
 
   /** Of the value, or of all that one command writes: that is said by who counts it. */
@@ -122,6 +128,7 @@ export class PlainCopier {
   }
 }
 
+const isOwn = Object.prototype.hasOwnProperty;
 const smallBigint = 2n ** 63n;
 
 function weightOf(scalar: Key): number {
@@ -145,14 +152,6 @@ function sortKeys(keys: string[]): string[] {
     let to = at;
     for (; to > 0 && (keys[to - 1] ?? "") > key; to -= 1) keys[to] = keys[to - 1] ?? "";
     keys[to] = key;
-  }
-  return keys;
-}
-
-function sortedKeys(value: object): string[] {
-  const keys = Object.keys(value);
-  for (let at = 1; at < keys.length; at += 1) {
-    if ((keys[at - 1] ?? "") > (keys[at] ?? "")) return sortKeys(keys);
   }
   return keys;
 }

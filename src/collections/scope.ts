@@ -11,9 +11,9 @@ import type { CommandLimits } from "../api/machine.js";
 import type { SortedKey } from "../api/state.js";
 import { PlainCopier } from "./plain.js";
 
-/** One change, as what undoes it. */
-export interface Undo {
-  undo(): void;
+/** Undoes a change, by what was recorded of it. */
+export interface Undoing {
+  undo(key: unknown, previous: unknown): void;
 }
 
 /** The same on every replica: counts of the command alone lead here. */
@@ -26,15 +26,18 @@ class WriteRefused extends Error {
 }
 
 /** A longer journal is let go. */
-const journalKept = 64;
+const journalKept = 192;
 
 export class Scope {
   readonly #limits: CommandLimits;
   readonly #copier: PlainCopier;
   #mode: "closed" | "reading" | "writing" | "migrating" = "closed";
   #operations = 0;
-  /** Its first `#changes` are of this command: the array itself stays, since a new one would grow again with each command. */
-  #journal: (Undo | undefined)[] = [];
+  /**
+   * Three for each change: who undoes it, the key, and what was there. The first `#changes` are of this command: the array itself stays, since a new one
+   * would grow again with each command.
+   */
+  #journal: unknown[] = [];
   #changes = 0;
   #isChanging = false;
 
@@ -66,7 +69,10 @@ export class Scope {
 
   /** Takes it back, the last change first. */
   rollback(): void {
-    for (let at = this.#changes - 1; at >= 0; at -= 1) this.#journal[at]?.undo();
+    for (let at = 3 * (this.#changes - 1); at >= 0; at -= 3) {
+      const undoing = this.#journal[at] as Undoing;
+      undoing.undo(this.#journal[at + 1], this.#journal[at + 2]);
+    }
     this.#end();
   }
 
@@ -125,9 +131,12 @@ export class Scope {
   }
 
   /** Right after it was changed. */
-  record(undo: Undo): void {
+  record(undoing: Undoing, key?: unknown, previous?: unknown): void {
     if (this.#mode !== "migrating") {
-      this.#journal[this.#changes] = undo;
+      const at = 3 * this.#changes;
+      this.#journal[at] = undoing;
+      this.#journal[at + 1] = key;
+      this.#journal[at + 2] = previous;
       this.#changes += 1;
     }
     this.#isChanging = false;
@@ -141,7 +150,7 @@ export class Scope {
   #end(): void {
     this.#mode = "closed";
     if (this.#journal.length > journalKept) this.#journal = [];
-    else for (let at = 0; at < this.#changes; at += 1) this.#journal[at] = undefined;
+    else for (let at = 3 * this.#changes - 1; at >= 0; at -= 1) this.#journal[at] = undefined;
     this.#changes = 0;
   }
 }

@@ -9,7 +9,7 @@ import type { Hash } from "../ports/hash.js";
 import { NotCanonical, pathStep, quote } from "../wire/canonical.js";
 import { entriesOf, HashTrie, type TrieEntry, type TrieSnapshot } from "./hash-trie.js";
 import { copyOut } from "./plain.js";
-import type { Scope, Undo } from "./scope.js";
+import type { Scope, Undoing } from "./scope.js";
 import { digestOfTrie } from "./trie-digest.js";
 
 /** Is told of keys that come and go: the order of a sorted map follows them. */
@@ -28,7 +28,7 @@ export interface KeyFollower {
 /** Of looking at keys one by one, when many are read at once. */
 export const keysPerStep = 1_000;
 
-export class Table {
+export class Table implements Undoing {
   /** Given by the state that declares it, right after all collections were made. */
   name = "an undeclared collection";
   readonly scope: Scope;
@@ -65,7 +65,7 @@ export class Table {
     this.scope.change();
     const previous = this.trie.put(key, copied, this.scope.copyHasBytes);
     if (previous === undefined) this.#follower?.inserted(key);
-    this.scope.record(new EntryUndo(this, key, previous));
+    this.scope.record(this, key, previous);
   }
 
   delete(key: SortedKey): TrieEntry | undefined {
@@ -75,7 +75,7 @@ export class Table {
     this.scope.change();
     this.trie.remove(key);
     this.#follower?.removed(key);
-    this.scope.record(new EntryUndo(this, key, previous));
+    this.scope.record(this, key, previous);
     return previous;
   }
 
@@ -119,8 +119,7 @@ export class Table {
     }
   }
 
-  /** Without scope and journal: for undoing, and for installing a snapshot. */
-  place(key: SortedKey, entry: TrieEntry | undefined): void {
+  undo(key: SortedKey, entry: TrieEntry | undefined): void {
     const previous = entry === undefined ? this.trie.remove(key) : this.trie.putEntry(entry);
     if (previous === undefined && entry !== undefined) this.#follower?.inserted(key);
     if (previous !== undefined && entry === undefined) this.#follower?.removed(key);
@@ -153,22 +152,6 @@ export class Table {
       if (!(cause instanceof NotCanonical)) throw cause;
       throw new NotCanonical(`${this.name}${describeKey(key)}${cause.path}`, cause.reason);
     }
-  }
-}
-
-class EntryUndo implements Undo {
-  readonly #table: Table;
-  readonly #key: SortedKey;
-  readonly #previous: TrieEntry | undefined;
-
-  constructor(table: Table, key: SortedKey, previous: TrieEntry | undefined) {
-    this.#table = table;
-    this.#key = key;
-    this.#previous = previous;
-  }
-
-  undo(): void {
-    this.#table.place(this.#key, this.#previous);
   }
 }
 

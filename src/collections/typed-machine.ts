@@ -100,8 +100,8 @@ const noStep = -1;
  * After a mark whatever is written is copied first: so there is one for entries of so many steps, and of so many bytes of inputs. What was executed
  * behind it is executed again when a step cannot be finished, which hardly ever happens.
  */
-const stepsPerMark = 512;
-const inputBytesPerMark = 65_536;
+const stepsPerMark = 2_048;
+const inputBytesPerMark = 524_288;
 
 export class TypedInstance implements MachineInstance {
   readonly #parts: MachineParts;
@@ -125,6 +125,8 @@ export class TypedInstance implements MachineInstance {
   #executed: Performed[] = [];
   #executedSteps = 0;
   #executedBytes = 0;
+  /** A fork may be asked for between two steps. */
+  #isApplying = false;
 
   constructor(parts: MachineParts, environment: MachineEnvironment) {
     this.#parts = parts;
@@ -159,6 +161,7 @@ export class TypedInstance implements MachineInstance {
     this.#time = batch.time;
     this.#index = batch.index;
     const goBack = this.#marked();
+    this.#isApplying = true;
     const performed = { batch, timeSteps: this.#timeSteps(batch) };
     const outcomes: Outcome[] = [];
     const noted: Outcome[] = [];
@@ -169,11 +172,13 @@ export class TypedInstance implements MachineInstance {
         goBack();
         for (const earlier of this.#executed) this.#repeat(earlier);
         this.#goBack = undefined;
+        this.#isApplying = false;
         throw new CannotFinish(number, outcome);
       }
       if (number < performed.timeSteps.length) noted.push(outcome);
       else outcomes.push(outcome);
     }
+    this.#isApplying = false;
     this.#executed.push(performed);
     this.#executedSteps += count;
     this.#executedBytes += inputBytesOf(batch);
@@ -204,12 +209,14 @@ export class TypedInstance implements MachineInstance {
   /** Answers how to go back to the mark, a new one if enough was executed since the last. */
   #marked(): () => void {
     const isFull = this.#executedSteps >= stepsPerMark || this.#executedBytes > inputBytesPerMark;
-    if (this.#goBack === undefined || isFull) {
-      this.#goBack = this.#store.mark();
-      this.#executed = [];
-      this.#executedSteps = 0;
-      this.#executedBytes = 0;
-    }
+    return this.#goBack === undefined || isFull ? this.#mark() : this.#goBack;
+  }
+
+  #mark(): () => void {
+    this.#goBack = this.#store.mark();
+    this.#executed = [];
+    this.#executedSteps = 0;
+    this.#executedBytes = 0;
     return this.#goBack;
   }
 
@@ -248,6 +255,8 @@ export class TypedInstance implements MachineInstance {
   }
 
   fork(): MachineFork {
+    // What is written next is copied first anyway: a mark costs nothing more here.
+    if (!this.#isApplying) this.#mark();
     return new StateFork(this.#store.fork(), this.#environment.hash);
   }
 

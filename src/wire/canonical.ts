@@ -240,14 +240,13 @@ function writeArray(writer: ByteWriter, items: readonly unknown[], path: Path, d
 
 function writeObject(writer: ByteWriter, value: Readonly<Record<string, unknown>>, path: Path, depth: number): void {
   writer.u8(tag.object);
-  const keys = Object.keys(value);
   // Nearly all objects have few properties: their count is one byte, whichever of them turn out to be absent.
-  if (keys.length >= 0x80 || !isSorted(keys)) return writeProperties(writer, presentIn(value, keys), path, depth);
+  if (!(sortedKeyCount(value) < 0x80)) return writeProperties(writer, presentIn(value), path, depth);
   const at = writer.length;
   writer.u8(0);
   let count = 0;
-  for (let place = 0; place < keys.length; place += 1) {
-    const key = keys[place] ?? "";
+  for (const key in value) {
+    if (!isOwn.call(value, key)) continue;
     // Each property is read once, since a getter could answer twice differently.
     const item = value[key];
     if (item === undefined) continue;
@@ -259,19 +258,29 @@ function writeObject(writer: ByteWriter, value: Readonly<Record<string, unknown>
   writer.patchU8(at, count);
 }
 
-function isSorted(keys: readonly string[]): boolean {
-  for (let at = 1; at < keys.length; at += 1) if ((keys[at - 1] ?? "") > (keys[at] ?? "")) return false;
-  return true;
+/** How many properties there are, if they are in canonical order; otherwise NaN. No list of them is made, which costs as much as all else. */
+export function sortedKeyCount(value: Readonly<Record<string, unknown>>): number {
+  let count = 0;
+  let before = "";
+  for (const key in value) {
+    if (!isOwn.call(value, key)) continue;
+    if (key < before) return NaN;
+    before = key;
+    count += 1;
+  }
+  return count;
 }
+
+const isOwn = Object.prototype.hasOwnProperty;
 
 interface Property {
   readonly key: string;
   readonly item: unknown;
 }
 
-function presentIn(value: Readonly<Record<string, unknown>>, keys: readonly string[]): readonly Property[] {
+function presentIn(value: Readonly<Record<string, unknown>>): readonly Property[] {
   const present: Property[] = [];
-  for (const key of keys) {
+  for (const key of Object.keys(value)) {
     const item = value[key];
     if (item !== undefined) present.push({ key, item });
   }

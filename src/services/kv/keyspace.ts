@@ -34,10 +34,11 @@ export function putString(writing: Writing, key: string, value: string, expiresA
   const previous = writing.state.entries.get(key);
   if (previous !== undefined && previous.kind !== "string") bury(writing, previous);
   moveExpiry(writing, key, previous?.expiresAt, expiresAt);
+  // Properties in order are kept as they come.
   const entry: StringEntry =
     expiresAt === undefined
-      ? { kind: "string", value, changedAt: writing.index }
-      : { kind: "string", value, changedAt: writing.index, expiresAt };
+      ? { changedAt: writing.index, kind: "string", value }
+      : { changedAt: writing.index, expiresAt, kind: "string", value };
   writing.state.entries.set(key, entry);
 }
 

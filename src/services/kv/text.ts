@@ -22,9 +22,11 @@ export function textOfBytes(latin1: string): string | undefined {
   return decodeUtf8(bytes);
 }
 
-/** V8 searches texts three times as fast as a loop, and writes long ones faster still. */
+/** V8 searches texts three times as fast as a loop, and writes long ones faster still. Where it is used, this would be made anew with each use. */
+const notAscii = /[\u0080-\uffff]/;
+
 function isAscii(text: string): boolean {
-  return text.length < longMin ? !/[\u0080-\uffff]/.test(text) : takeAscii(text, ignored);
+  return text.length < longMin ? !notAscii.test(text) : takeAscii(text, ignored);
 }
 
 const longMin = 1_024;

@@ -119,8 +119,12 @@ const machine = ledger.machine({
 type Asked = readonly [name: string, input?: unknown];
 
 class Harness {
-  readonly instance: MachineInstance = machine.open(environment);
+  readonly instance: MachineInstance;
   #index = 0;
+
+  constructor(instance: MachineInstance = machine.open(environment)) {
+    this.instance = instance;
+  }
 
   entry(asked: readonly Asked[], time = 1000): readonly Outcome[] {
     this.#index += 1;
@@ -253,6 +257,20 @@ describe("a stack that overflows", () => {
     }
     expect(harness.instance.digest()).toEqual(plain.instance.digest());
     expect(harness.query("balance", "account 6")).toBe(plain.query("balance", "account 6"));
+  });
+
+  test("keeps what was done before and behind a fork, which is a mark between entries and none within one", () => {
+    let looking: MachineInstance | undefined;
+    const forking = new Harness(machine.open({ ...environment, stepped: () => looking?.fork() }));
+    const plain = new Harness();
+    for (let at = 0; at < 20; at += 1) {
+      const deposit = ["deposit", { account: `account ${at % 3}`, amount: BigInt(at) }] as const;
+      looking = at % 2 === 0 ? forking.instance : undefined;
+      forking.entry(at % 5 === 4 ? [deposit, ["overflowWithin", false], deposit] : [deposit, deposit]);
+      plain.entry([deposit, deposit]);
+      if (at % 7 === 6) forking.instance.fork();
+    }
+    expect(forking.instance.digest()).toEqual(plain.instance.digest());
   });
 
   test("is no reason to go on with a machine that overflows in what it had executed before (M13)", () => {
