@@ -102,7 +102,9 @@ export class ClientCore {
     this.#queries = new QuerySide(desk, limits, randomStream(seed, "queries"));
     this.#resolves = new ResolveSide(desk, limits, randomStream(seed, "resolves"));
     const random = randomStream(seed, "commands");
-    this.#commands = new CommandSide({ desk, limits, random, resolves: this.#resolves, principal, drawNonce });
+    const mayBeDeceived = votes?.faults === "byzantine";
+    const parts = { desk, limits, random, resolves: this.#resolves, principal, drawNonce, mayBeDeceived };
+    this.#commands = new CommandSide(parts);
   }
 
   get phase(): ClientPhase {

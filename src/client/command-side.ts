@@ -38,7 +38,12 @@ export interface CommandSideParts {
   readonly principal: string;
   /** A text that no other opening ever has. */
   readonly drawNonce: () => string;
+  /** Replicas may lie: one that refuses what it was sent may have passed it on all the same, and proves nothing. */
+  readonly mayBeDeceived: boolean;
 }
+
+/** A replica that may lie is left after so many refusals in a row. */
+const refusalsMax = 3;
 
 export class CommandSide {
   readonly #parts: CommandSideParts;
@@ -308,6 +313,7 @@ export class CommandSide {
   /** One copy had no effect. Others may still be on their way. */
   #onCopyRefused(command: PendingCommand, refusal: AdmissionRefusal | ExecutedRefusal, now: number): void {
     command.copies = Math.max(0, command.copies - 1);
+    if (this.#parts.mayBeDeceived) command.doubtful = true;
     // Answers come in the order of the questions, so this one is to an older copy: the newer decides.
     if (command.copies > 0) return;
     command.refusal = refusal;
@@ -315,6 +321,7 @@ export class CommandSide {
     if (command.stage === "sent" && isAdmission(refusal) && remedyFor(refusal, 0) === "final") {
       this.#parts.desk.countRefusal(refusal.code);
       if (!command.doubtful) this.#answer(command, { status: "refused", refusal });
+      else if (this.#parts.mayBeDeceived) this.#complaint = `refused: ${refusal.code}`;
       // In doubt the caller waits for the resolve, which tells whether another copy was executed.
       command.stage = "settling";
       return this.#window.goBackTo(number);
@@ -335,7 +342,9 @@ export class CommandSide {
     this.#silentSince = now;
     if (this.#pace.isHeld(now)) return;
     this.#pace.hold(now);
-    if (!isAdmission(refusal) || remedyFor(refusal, this.#pace.failures) !== "elsewhere") return;
+    const { failures } = this.#pace;
+    const isTooOften = this.#parts.mayBeDeceived && failures >= refusalsMax;
+    if (!isAdmission(refusal) || (remedyFor(refusal, failures) !== "elsewhere" && !isTooOften)) return;
     this.#complaint = `refused: ${refusal.code}`;
   }
 

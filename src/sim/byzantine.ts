@@ -13,14 +13,18 @@ import type { BftState } from "../consensus/bft/state.js";
 import type { Evidence } from "../consensus/bft/turn.js";
 import type { ReplicaId } from "../model/ids.js";
 import type { Member } from "../model/membership.js";
+import type { ReplicaMessage, Reply, RequestKey } from "../model/request.js";
 import type { Signer } from "../ports/signatures.js";
 import { bftLimitsOf, type OpenBftOptions } from "../replica/open-bft.js";
 import { ReplicaSeal, type ReplicaSealParts } from "../replica/replica-seal.js";
 import { linkKeys } from "../transport/link-proofs.js";
 import { encodeBftMessage, type BftLimits } from "../wire/bft-codec.js";
+import { voteDigest } from "../wire/client-codec.js";
 import { must } from "./checkers/violation.js";
+import { answeringFalsely, type Connect } from "./client-side.js";
 import { Draw } from "./draw.js";
 import { twin } from "./lies.js";
+import { answeringLiars } from "./liars/answering.js";
 import type { Liar, LiarTools } from "./liars/liar.js";
 import { mutating } from "./liars/mutating.js";
 import { liarNamed } from "./liars/named.js";
@@ -40,6 +44,7 @@ export interface ByzantineParts {
   readonly clusterId: string;
   readonly members: readonly Member[];
   readonly lies: readonly PlannedLie[];
+  readonly falseAnswers: readonly PlannedLie[];
   readonly limits: Limits;
 }
 
@@ -62,12 +67,14 @@ export class ByzantineSide {
   readonly #liars = new Map<ReplicaId, Liar>();
   /** Each runs twice. */
   readonly #twins = new Set<ReplicaId>();
+  /** What clients are told in place of each message. */
+  readonly #answers = new Map<ReplicaId, (message: ReplicaMessage) => readonly ReplicaMessage[]>();
   /** Why each counts among the f. */
   readonly #faulty = new Map<ReplicaId, string>();
   /** What each correct replica has said, by what no second one may be said about. */
   readonly #said = new Map<string, Statement>();
   /** Messages in whose place something else was sent. */
-  readonly counts = { lie: 0, mutation: 0 };
+  readonly counts = { lie: 0, mutation: 0, falseAnswers: 0 };
   /** Views that a correct replica has entered. */
   readonly views = new Set<number>();
 
@@ -82,6 +89,31 @@ export class ByzantineSide {
       else this.#liars.set(id, name === "mutating" ? mutating() : liarNamed(name));
       this.distrust(id, `lies: ${name}`);
     }
+    for (const { at, name } of parts.falseAnswers) {
+      const id = this.#replicas[at];
+      if (id !== undefined) this.#answerFalsely(id, name);
+    }
+  }
+
+  #answerFalsely(self: ReplicaId, name: string): void {
+    const answer = answeringLiars[name]?.();
+    if (answer === undefined) throw new RangeError(`nobody answers as ${name}`);
+    const random = this.#parts.scheduler.random(`answers of ${self}`);
+    const digestOf = (key: RequestKey, reply: Reply): Uint8Array => voteDigest(simHash, key, reply);
+    const tools = { self, replicas: this.#replicas, random, digestOf };
+    this.#answers.set(self, (message) => {
+      const said = answer(message, tools);
+      if (said.length !== 1 || said[0] !== message) this.counts.falseAnswers += 1;
+      return said;
+    });
+    this.#parts.trace.add(self, `answers falsely: ${name}`);
+    this.distrust(self, `lies: ${name}`);
+  }
+
+  /** A client's connection to this replica, as the client has it. */
+  clientSide(id: ReplicaId, connect: Connect): Connect {
+    const answer = this.#answers.get(id);
+    return answer === undefined ? connect : answeringFalsely(connect, answer);
   }
 
   /** Nothing that it does breaks a rule from now on. */

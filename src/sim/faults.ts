@@ -59,6 +59,9 @@ export const faultKinds = [
   "mutation",
   // Replicas that run twice under the same keys (twins), behind partitions that change.
   "twins",
+  // What clients are told by replicas that lie, and clients that mean harm.
+  "falseAnswers",
+  "hostileClients",
 ] as const;
 
 export type FaultKind = (typeof faultKinds)[number];
@@ -75,7 +78,7 @@ export const faultClasses: Readonly<Record<string, readonly FaultKind[]>> = {
   upgrade: ["upgrade"],
   copy: ["copiedDisk"],
   damage: ["bitRot", "lostWrite", "misdirectedWrite", "wipe", "oldDisk"],
-  lies: ["lie", "mutation", "twins"],
+  lies: ["lie", "mutation", "twins", "falseAnswers", "hostileClients"],
 };
 
 /** What of it there is in a run of this model: replicas that may lie have fixed members and one version, and are not compared by audits. */

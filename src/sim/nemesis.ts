@@ -245,6 +245,8 @@ const apply: Readonly<Record<FaultKind, (world: World, fault: PlannedFault) => A
   // From the beginning to the end (`byzantine.ts`).
   lie: nothing,
   mutation: nothing,
+  falseAnswers: nothing,
+  hostileClients: nothing,
   twins: partTwins,
   partition(world, fault) {
     const cutAt = fault.draws[0] * 0.8 + 0.1;

@@ -9,6 +9,7 @@ import { randomStream } from "../base/random.js";
 import { liarsMaxOf } from "../model/membership.js";
 import { Draw } from "./draw.js";
 import type { FaultKind, PlannedFault } from "./faults.js";
+import { answeringLiars } from "./liars/answering.js";
 import { liars } from "./liars/named.js";
 import { twin } from "./lies.js";
 
@@ -30,6 +31,9 @@ export interface DrawnLies {
   readonly lies: readonly PlannedLie[];
   /** Partitions, if there are twins, one after the other. */
   readonly rounds: readonly PlannedFault[];
+  /** By the name of what clients are told. */
+  readonly falseAnswers: readonly PlannedLie[];
+  readonly hostileClients: number;
 }
 
 /** Of more kinds than this each is there in some of the runs only. */
@@ -37,6 +41,31 @@ const fewKinds = 8;
 const roundsMax = 500;
 
 export function drawLies(options: LieOptions, healAtMs: number): DrawnLies {
+  const { lies, rounds } = drawTwins(options, healAtMs);
+  return { lies, rounds, falseAnswers: drawAnswers(options, lies), hostileClients: drawHostile(options) };
+}
+
+/** Whoever lies to replicas may lie to clients as well; or some who do nothing else. */
+function drawAnswers(
+  { seed, model, replicas, faults }: LieOptions,
+  lies: readonly PlannedLie[],
+): readonly PlannedLie[] {
+  const draw = new Draw(randomStream(seed, "false answers"));
+  const isDrawn = model === "byzantine" && faults.includes("falseAnswers");
+  if (!isDrawn || !draw.chance(faults.length > fewKinds ? 0.4 : 1)) return [];
+  const first = draw.between(0, replicas - 1);
+  const room = Array.from({ length: draw.between(1, liarsMaxOf(replicas)) }, (_, count) => (first + count) % replicas);
+  const places = lies.length > 0 ? lies.map(({ at }) => at) : room;
+  return places.map((at) => ({ at, name: draw.pick(Object.keys(answeringLiars)) }));
+}
+
+function drawHostile({ seed, model, faults }: LieOptions): number {
+  const draw = new Draw(randomStream(seed, "hostile clients"));
+  const isDrawn = model === "byzantine" && faults.includes("hostileClients");
+  return isDrawn && draw.chance(faults.length > fewKinds ? 0.3 : 1) ? draw.between(1, 2) : 0;
+}
+
+function drawTwins(options: LieOptions, healAtMs: number): Pick<DrawnLies, "lies" | "rounds"> {
   const { seed, model, replicas, faults } = options;
   const lies = drawLiars(options);
   const draw = new Draw(randomStream(seed, "twins"));

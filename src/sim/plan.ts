@@ -68,6 +68,9 @@ export interface Plan {
   readonly priorities: readonly number[];
   /** From the beginning to the end of the run. At most f. */
   readonly lies: readonly PlannedLie[];
+  /** What clients are told by replicas that lie. */
+  readonly falseAnswers: readonly PlannedLie[];
+  readonly hostileClients: number;
   /** Disk operations after which the very first start of a replica ends, by its place; undefined: it does not. */
   readonly foundingEndsAt: readonly (number | undefined)[];
 }
@@ -101,7 +104,7 @@ export function drawPlan(options: PlanOptions): Plan {
     draw,
     kinds.filter(() => draw.chance(enabledChance(kinds.length))),
   );
-  const { lies, rounds } = drawLies(options, healAtMs);
+  const { lies, rounds, falseAnswers, hostileClients } = drawLies(options, healAtMs);
   return {
     seed,
     model,
@@ -122,6 +125,8 @@ export function drawPlan(options: PlanOptions): Plan {
     faults: numbered(withCopies(drawFaults(draw, enabled, healAtMs), options, healAtMs), rounds),
     priorities: calm ? [] : drawPriorities(seed),
     lies,
+    falseAnswers,
+    hostileClients,
     foundingEndsAt: Array.from({ length: replicas }, () =>
       enabled.includes("startCrash") && draw.chance(0.3) ? draw.between(1, 30) : undefined,
     ),

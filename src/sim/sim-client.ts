@@ -258,10 +258,8 @@ export class SimClient {
   }
 
   #end(operation: Operation, told: NonNullable<Operation["end"]>): void {
-    // Refusals are not voted on.
-    const isDoubtful = told.kind === "refused" && !this.#isBelieving;
-    const end: typeof told = isDoubtful ? { kind: "unknown", cause: "refused by a liar" } : told;
-    operation.end = this.#parts.judge.trusted(operation, end);
+    const end = this.#parts.judge.trusted(operation, told);
+    operation.end = end;
     if (end.kind === "unknown" || end.kind === "notExecuted") this.#parts.markers.ended(end.kind);
     this.#finish(operation, () => (end.kind === "refused" ? `refused ${end.refusal.code}` : end.kind));
   }

@@ -283,7 +283,7 @@ export class SimReplica {
   }
 
   #open(process: SimProcess): void {
-    const { trace, network, refused, markers } = this.#parts;
+    const { trace, network, refused, markers, byzantine } = this.#parts;
     let opened: InlineReplica | BftReplica | OpenRefused;
     try {
       opened = this.#openOver(process);
@@ -323,7 +323,9 @@ export class SimReplica {
     if (opened.loaded !== undefined) markers.reach("a replica started from a checkpoint");
     if (recovered.damaged.length > 0) markers.reach("a replica started with damaged entries");
     network.listen(process, this.#member.peer, (connect) => opened.core.engine.acceptPeer(connect));
-    network.listen(process, this.#member.client, (connect) => opened.core.acceptClient(connect));
+    network.listen(process, this.#member.client, (connect) =>
+      opened.core.acceptClient(byzantine?.clientSide(this.id, connect) ?? connect),
+    );
   }
 
   #openOver(process: SimProcess): InlineReplica | BftReplica | OpenRefused {

@@ -348,6 +348,7 @@ function resultOf(options: RunOptions, world: World, nemesis: Nemesis): Simulati
       duplication: network.statistics.duplicated,
       reordering: network.statistics.reordered,
       ...world.byzantine?.counts,
+      hostileClients: world.hostile.reduce((sum, { sentCount }) => sum + sentCount, 0),
     },
     markers: [...world.markers.reached].sort(),
     trace: world.trace.lines,

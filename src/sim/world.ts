@@ -20,6 +20,7 @@ import { MemoryJudge } from "./checkers/memory-judge.js";
 import { OrderJudge } from "./checkers/order-judge.js";
 import { must, RuleBroken, rules, type Violation } from "./checkers/violation.js";
 import { Draw } from "./draw.js";
+import { HostileClient } from "./hostile-client.js";
 import { Markers } from "./markers.js";
 import { Operator } from "./operator.js";
 import type { Plan } from "./plan.js";
@@ -30,6 +31,7 @@ import { simHash } from "./sim-hash.js";
 import { SimDisk } from "./sim-disk.js";
 import { SimNetwork } from "./sim-network.js";
 import { SimReplica, type SimReplicaParts } from "./sim-replica.js";
+import { standardMachine } from "./standard-machine.js";
 import { Trace } from "./trace.js";
 import { WorkloadFailed, type PlainWorkload } from "./workload.js";
 
@@ -62,6 +64,8 @@ export class World {
   /** Who runs beside a replica, under its id and with its keys. */
   readonly twins: readonly SimReplica[];
   readonly clients: readonly SimClient[];
+  /** Who mean harm. */
+  readonly hostile: readonly HostileClient[];
   readonly order: OrderJudge;
   readonly judge: ClientJudge;
   readonly events: EventJudge;
@@ -127,10 +131,27 @@ export class World {
       const endpoints = everybody.filter(({ id }) => known === "all" || known.includes(id)).map(({ client }) => client);
       return this.#client(`c${at + 1}`, endpoints, workload);
     });
+    this.hostile = this.#hostileClients(founders.map(({ client }) => client));
+  }
+
+  /** They need a command of which nobody else takes notice. */
+  #hostileClients(endpoints: readonly string[]): readonly HostileClient[] {
+    const { byzantine, machine, scheduler, network, plan } = this;
+    const isStandard = machine === standardMachine || machine.previous === standardMachine;
+    if (byzantine === undefined || !isStandard) return [];
+    return Array.from({ length: plan.hostileClients }, (_, at) => {
+      const id = `h${at + 1}`;
+      const [signer, otherSigner] = [byzantine.clientSigner(id), byzantine.clientSigner(`${id} too`)];
+      const { turnMsMax } = plan;
+      const threw = (cause: unknown): void => this.#threw(id, cause);
+      const parts = { scheduler, network, clusterId, machine, endpoints, signer, otherSigner, turnMsMax, threw };
+      return new HostileClient(id, parts);
+    });
   }
 
   get hosts(): readonly string[] {
-    return [...[...this.replicas, ...this.twins].map(({ host }) => host), ...this.clients.map(({ id }) => id)];
+    const replicas = [...this.replicas, ...this.twins].map(({ host }) => host);
+    return [...replicas, ...[...this.clients, ...this.hostile].map(({ id }) => id)];
   }
 
   /** Replicas that may be lost for good while safety and progress are demanded. */
@@ -177,7 +198,8 @@ export class World {
   #byzantineSide(members: readonly Member[]): ByzantineSide | undefined {
     const { scheduler, trace, markers, plan } = this;
     if (plan.model !== "byzantine") return undefined;
-    return new ByzantineSide({ scheduler, trace, markers, clusterId, members, lies: plan.lies, limits: plan.limits });
+    const { lies, falseAnswers, limits } = plan;
+    return new ByzantineSide({ scheduler, trace, markers, clusterId, members, lies, falseAnswers, limits });
   }
 
   /** What the order alone says, where a replica's memory cannot be believed. */
@@ -200,7 +222,7 @@ export class World {
       replica.start();
     }
     for (const twin of this.twins) twin.start();
-    for (const client of this.clients) client.start();
+    for (const client of [...this.clients, ...this.hostile]) client.start();
   }
 
   /** Moves on to this time, or to the first violation. */

@@ -46,6 +46,7 @@ describe("seeds of this suite", () => {
     ...[4, 5, 6].map((seed) => ({ seed, replicas: 4, faults: ["lies"] })),
     { seed: 7, replicas: 7, faults: ["lies", "crash", "network"] },
     ...[8, 10].map((seed) => ({ seed, replicas: 4, faults: ["twins"] })),
+    { seed: 12, replicas: 4, faults: ["falseAnswers", "hostileClients"] },
   ];
   test.each(lying)(
     "seed $seed with $replicas replicas that may lie ($faults) breaks no rule",
