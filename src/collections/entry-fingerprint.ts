@@ -27,25 +27,14 @@ export function fingerprintOfEntry(key: unknown, value: unknown): Fingerprint {
 
 /** As deep as plain data may be. */
 function mix(value: unknown): void {
-  switch (typeof value) {
-    case "string":
-      weight += value.length;
-      mixer.word(kind.text).text(value);
-      return;
-    case "number":
-      mixer.number(value);
-      return;
-    case "boolean":
-      mixer.word(value ? kind.true : kind.false);
-      return;
-    case "bigint":
-      mixer.word(kind.bigint).text(value.toString(36));
-      return;
-    case "object":
-      return mixObject(value);
-    default:
-      mixer.word(kind.undefined);
-  }
+  if (typeof value === "string") {
+    weight += value.length;
+    mixer.word(kind.text).text(value);
+  } else if (typeof value === "number") mixer.number(value);
+  else if (typeof value === "object") mixObject(value);
+  else if (typeof value === "boolean") mixer.word(value ? kind.true : kind.false);
+  else if (typeof value === "bigint") mixer.word(kind.bigint).text(value.toString(36));
+  else mixer.word(kind.undefined);
 }
 
 function mixObject(value: object | null): void {

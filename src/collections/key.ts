@@ -21,19 +21,16 @@ export function admitKey(key: SortedKey, collection: string): SortedKey {
 }
 
 export function admitScalar(key: Key, collection: string): Key {
-  switch (typeof key) {
-    case "string":
-      if (!isWellFormed(key)) throw refusal(collection, "the string has a lone surrogate, which has no UTF-8");
-      return key;
-    case "number":
-      if (!Number.isFinite(key)) throw refusal(collection, `${String(key)} is not a finite number`);
-      return key === 0 ? 0 : key;
-    case "bigint":
-    case "boolean":
-      return key;
-    default:
-      throw refusal(collection, `${key === null ? "null" : typeof key} is not a string, number, bigint or boolean`);
+  if (typeof key === "string") {
+    if (!isWellFormed(key)) throw refusal(collection, "the string has a lone surrogate, which has no UTF-8");
+    return key;
   }
+  if (typeof key === "number") {
+    if (!Number.isFinite(key)) throw refusal(collection, `${String(key)} is not a finite number`);
+    return key === 0 ? 0 : key;
+  }
+  if (typeof key === "bigint" || typeof key === "boolean") return key;
+  throw refusal(collection, `${key === null ? "null" : typeof key} is not a string, number, bigint or boolean`);
 }
 
 function admitTuple(key: readonly Key[], collection: string): SortedKey {
@@ -54,9 +51,12 @@ export function isSameKey(left: SortedKey, right: SortedKey): boolean {
 
 /** Ascending: false, true, numbers, bigints, strings by UTF-16 units, tuples element by element. */
 export function compareKeys(left: SortedKey, right: SortedKey): number {
-  if (left === right) return 0;
+  // Of one type first: to compare what may be anything, types too, is a call of the engine.
+  if (typeof left === "number" && typeof right === "number") return left === right ? 0 : left < right ? -1 : 1;
+  if (typeof left === "string" && typeof right === "string") return left === right ? 0 : left < right ? -1 : 1;
   if (typeof left === "object" && typeof right === "object") return compareTuples(left, right);
-  const ranks = typeof left === typeof right ? 0 : rankOf(left) - rankOf(right);
+  if (left === right) return 0;
+  const ranks = rankOf(left) - rankOf(right);
   if (ranks !== 0) return ranks;
   return left < right ? -1 : 1;
 }
@@ -89,19 +89,13 @@ export function positionOf(key: SortedKey): number {
   return finish(mixKey(0x2545_f491, key)) >>> (32 - positionBits);
 }
 
+/** One question after the other: to switch over a type, which is a text, is a call of the engine. */
 function mixKey(hash: number, key: SortedKey): number {
-  switch (typeof key) {
-    case "string":
-      return mixText(hash ^ 3, key);
-    case "number":
-      return mixNumber(hash ^ 1, key);
-    case "boolean":
-      return mix(hash, key ? 1 : 0);
-    case "bigint":
-      return mixText(hash ^ 2, key.toString(36));
-    default:
-      return mixTuple(hash ^ 4, key);
-  }
+  if (typeof key === "string") return mixText(hash ^ 3, key);
+  if (typeof key === "number") return mixNumber(hash ^ 1, key);
+  if (typeof key === "object") return mixTuple(hash ^ 4, key);
+  if (typeof key === "boolean") return mix(hash, key ? 1 : 0);
+  return mixText(hash ^ 2, key.toString(36));
 }
 
 function mixTuple(hash: number, key: readonly Key[]): number {

@@ -49,30 +49,29 @@ export class PlainCopier {
   }
 
   #copy(value: unknown, depth: number): unknown {
-    switch (typeof value) {
-      case "string":
-        if (!isWellFormed(value)) this.#refuse(depth, "the string has a lone surrogate, which has no UTF-8");
-        this.bytes += value.length + 2;
-        return value;
-      case "number":
-        if (!Number.isFinite(value)) this.#refuse(depth, `${String(value)} is not a finite number`);
-        this.bytes += 9;
-        return value;
-      case "boolean":
-        this.bytes += 9;
-        return value;
-      case "bigint":
-        this.bytes += weightOf(value);
-        return value;
-      case "object":
-        if (value === null) return value;
-        if (depth >= canonicalDepthMax) {
-          this.#refuse(depth, `it is nested deeper than ${canonicalDepthMax} levels, or contains itself`);
-        }
-        return this.#copyCompound(value, depth);
-      default:
-        return this.#refuse(depth, `${describeRefused(value)} is not plain data`);
+    // One question after the other: to switch over a type, which is a text, is a call of the engine.
+    if (typeof value === "string") {
+      if (!isWellFormed(value)) this.#refuse(depth, "the string has a lone surrogate, which has no UTF-8");
+      this.bytes += value.length + 2;
+      return value;
     }
+    if (typeof value === "number") {
+      if (!Number.isFinite(value)) this.#refuse(depth, `${String(value)} is not a finite number`);
+      this.bytes += 9;
+      return value;
+    }
+    if (typeof value === "object") {
+      if (value === null) return value;
+      if (depth >= canonicalDepthMax) {
+        this.#refuse(depth, `it is nested deeper than ${canonicalDepthMax} levels, or contains itself`);
+      }
+      return this.#copyCompound(value, depth);
+    }
+    if (typeof value === "boolean" || typeof value === "bigint") {
+      this.bytes += weightOf(value);
+      return value;
+    }
+    return this.#refuse(depth, `${describeRefused(value)} is not plain data`);
   }
 
   /** What is small in memory may weigh much: a part counts wherever it is used, so a copy of it would be large as well. */

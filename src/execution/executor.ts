@@ -261,7 +261,7 @@ export class Executor {
 
   /** Undefined if the machine keeps none. */
   get machineStatistics(): MachineStatistics | undefined {
-    return this.#machine.statistics;
+    return this.#versions.instance.statistics;
   }
 
   /** One `Executed` for each request of the entry, in order. Look at `broken` and at `unfinished` afterwards. */
@@ -291,7 +291,7 @@ export class Executor {
 
   /** Undefined if this version cannot tell what it means. */
   #begin(entry: Entry): Work | undefined {
-    this.#audits.begin(entry, this.#machine);
+    this.#audits.begin(entry, this.#versions.instance);
     const requests = this.#requestsOf(entry);
     if (typeof requests === "string") {
       this.#broken = requests;
@@ -309,7 +309,7 @@ export class Executor {
   #apply({ index, time }: Entry, work: Work): boolean {
     const { commands } = work;
     try {
-      const outcomes = this.#machine.apply({ index, time, commands, held: this.#held.get(index) });
+      const outcomes = this.#versions.instance.apply({ index, time, commands, held: this.#held.get(index) });
       checkOutcomes(outcomes.length, commands.length);
       for (let at = 0; at < outcomes.length; at += 1) this.#settle(commands[at], outcomes[at]);
       this.#unfinished = undefined;
@@ -324,27 +324,27 @@ export class Executor {
   /** Reads the state as of the last executed entry. */
   query(name: string, input: Uint8Array): Outcome {
     checkWhole(this.#midEntry);
-    return this.#machine.query(name, input, { index: this.#index, time: this.#time });
+    return this.#versions.instance.query(name, input, { index: this.#index, time: this.#time });
   }
 
   /** As of the last executed entry; undefined if the machine has no event of this name. */
   events(question: EventsQuestion): EventsAnswer | undefined {
     checkWhole(this.#midEntry);
     if (this.#versions.machine.eventNames?.includes(question.name) !== true) return undefined;
-    return this.#machine.events?.(question, { index: this.#index, time: this.#time });
+    return this.#versions.instance.events?.(question, { index: this.#index, time: this.#time });
   }
 
   /** The earliest agreed time at which something is due although no client asks: then a `time` entry is wanted. */
   dueAt(): AgreedTime | undefined {
     const tables = earliest(this.#sessions.dueAt(), this.#keys.dueAt());
-    return earliest(earliest(this.#machine.dueAt(), tables), this.#audits.dueAt());
+    return earliest(earliest(this.#versions.instance.dueAt(), tables), this.#audits.dueAt());
   }
 
   /** Equal for equal replicated states: index, agreed time, machine, sessions, keys, limits. 32 bytes. Costs a walk through the tables. */
   digest(): Uint8Array {
     checkWhole(this.#midEntry || this.#unfinished !== undefined);
     const tables = this.#freeze();
-    const digest = digestOf(this.#hash, this.#rules, { ...tables.parts, machine: this.#machine });
+    const digest = digestOf(this.#hash, this.#rules, { ...tables.parts, machine: this.#versions.instance });
     tables.release();
     return digest;
   }
@@ -370,7 +370,7 @@ export class Executor {
   /** Costs the same however large the state is; what of it changes later is kept as it was until then. */
   fork(): ExecutorFork {
     checkWhole(this.#midEntry || this.#unfinished !== undefined);
-    const machine = this.#machine.fork();
+    const machine = this.#versions.instance.fork();
     const tables = this.#freeze();
     return {
       ...tables.parts,
@@ -553,14 +553,10 @@ export class Executor {
     return [];
   }
 
-  get #machine(): MachineInstance {
-    return this.#versions.instance;
-  }
-
   /** Everything replicated, as it lies in memory: for looking, and for a simulator that damages it there. */
   get audited(): Audited {
     return {
-      machine: this.#machine,
+      machine: this.#versions.instance,
       sessions: this.#sessions,
       keys: this.#keys,
       reports: this.#reports,

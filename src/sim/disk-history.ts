@@ -78,6 +78,11 @@ function withRange(ranges: readonly ByteRange[], from: number, to: number): Byte
   return joined;
 }
 
+/** Drops those behind them, of which there are few: to set the length of a list is a call of the engine. */
+function keepFirst(list: unknown[], count: number): void {
+  while (list.length > count) list.pop();
+}
+
 export class WriteHistory {
   /** Oldest first. Twice as many as are kept at most, since to drop one from the front moves all others. */
   readonly #recent: WriteRecord[] = [];
@@ -206,7 +211,7 @@ export class WriteLedger {
       if (isSettled) earlier.history.settle(earlier);
       else waiting[left++] = earlier;
     }
-    waiting.length = left;
+    keepFirst(waiting, left);
   }
 
   /** The process has been told that it is durable. */
@@ -223,7 +228,7 @@ export class WriteLedger {
     const waiting = this.#unreported;
     let left = 0;
     for (const other of waiting) if (other !== write && other.opener.isAlive) waiting[left++] = other;
-    waiting.length = left;
+    keepFirst(waiting, left);
     for (const told of this.#unsettled) {
       if (told.reportedAt < this.#moment || this.#isPreceded(told)) continue;
       told.reportedAt = this.#moment;

@@ -291,8 +291,12 @@ function areZeros(bytes: Uint8Array): boolean {
   let at = 0;
   if (bytes.byteOffset % 4 === 0) {
     const words = new Int32Array(bytes.buffer, bytes.byteOffset, Math.floor(bytes.length / 4));
-    for (let word = 0; word < words.length; word += 1) if (words[word] !== 0) return false;
-    at = 4 * words.length;
+    let word = 0;
+    for (; word + 4 <= words.length; word += 4) {
+      const four = (words[word] ?? 0) | (words[word + 1] ?? 0) | (words[word + 2] ?? 0) | (words[word + 3] ?? 0);
+      if (four !== 0) return false;
+    }
+    at = 4 * word;
   }
   for (; at < bytes.length; at += 1) if (bytes[at] !== 0) return false;
   return true;

@@ -51,6 +51,7 @@ export class LogChain {
   #lastPosition: number;
   #previous: RecordIdentity;
   #lastIndex: LogIndex;
+  /** The newest are the last. Twice as many as are named at most, since to drop one from the front moves all others. */
   readonly #recent: RecordIdentity[];
   #sinceTable = 0;
   #startsRun = true;
@@ -102,7 +103,7 @@ export class LogChain {
   }
 
   table(): NewRecord {
-    return { ...this.marker(), kind: "identities", body: encodeIdentities(this.#recent) };
+    return { ...this.marker(), kind: "identities", body: encodeIdentities(this.#recent.slice(-identitiesPerTable)) };
   }
 
   /** Writes one record to `bytes` at `at`; `claims` are what it says about the rest of the disk. */
@@ -147,7 +148,7 @@ export class LogChain {
     if (!changesLog(identity.kind)) return;
     this.#previous = identity;
     this.#recent.push(identity);
-    if (this.#recent.length > identitiesPerTable) this.#recent.shift();
+    if (this.#recent.length >= 2 * identitiesPerTable) this.#recent.splice(0, this.#recent.length - identitiesPerTable);
     this.#sinceTable += 1;
     if (isEntryKind(identity.kind)) this.#noteEntry(identity);
     else {
