@@ -33,12 +33,13 @@ import { Overdue } from "./overdue.js";
 import { Proposals } from "./proposals.js";
 import { Queries } from "./queries.js";
 import { Requests } from "./requests.js";
-import type { Scrubber } from "./scrubber.js";
+import type { Scrubber, ScrubberParts } from "./scrubber.js";
 import { StepsUnfinished, type StepsUnfinishedParts } from "./unfinished.js";
 import { VersionKeeper } from "./version-keeper.js";
 
 export interface HostParts extends StepsUnfinishedParts {
   readonly hash: Hash;
+  readonly scrubCycleMs?: ScrubberParts["scrubCycleMs"];
   /** Of a checkpoint (`CheckpointLimits`). */
   readonly chunkBytes: number;
   readonly admission: AdmissionLimits;

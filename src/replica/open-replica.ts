@@ -43,6 +43,7 @@ import {
 } from "./open-engine.js";
 import type { RaftDriver } from "./raft-driver.js";
 import { ReplicaCore, type OrderingEngine, type ReplicaObserver } from "./replica.js";
+import type { ScrubberParts } from "./scrubber.js";
 
 export interface ReplicaPorts extends EnginePorts {
   readonly entropy: Entropy;
@@ -61,6 +62,8 @@ export interface OpenReplicaOptions {
   readonly executed?: ExecutorParts["executed"];
   readonly forbidden?: ExecutorParts["forbidden"];
   readonly watch?: ExecutorParts["watch"];
+  /** As `ScrubberParts` has it: a simulator's, where no memory fails. */
+  readonly scrubCycleMs?: ScrubberParts["scrubCycleMs"];
   /** What ended an earlier process of this replica: it is not tried again. */
   readonly unfinished?: Unfinished | undefined;
 }
@@ -281,6 +284,7 @@ export function openHost<Ordering extends OrderingEngine>(
     unfinished,
     evidence,
     limits,
+    scrubCycleMs: options.scrubCycleMs,
     ordering,
     observer,
     disowned: (reason) => directory.disown(reason),

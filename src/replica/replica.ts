@@ -38,6 +38,7 @@ import { EvidenceKeeper } from "./evidence-keeper.js";
 import { Host } from "./host.js";
 import type { HostOrdering } from "./host-ordering.js";
 import { Instructions } from "./instructions.js";
+import type { ScrubberParts } from "./scrubber.js";
 import { StateTransfer } from "./state-transfer.js";
 import { statusOf } from "./status.js";
 
@@ -63,6 +64,7 @@ export interface ReplicaParts<Ordering extends OrderingEngine> {
   readonly clock: Clock;
   readonly hash: Hash;
   readonly limits: Limits;
+  readonly scrubCycleMs?: ScrubberParts["scrubCycleMs"];
   readonly ordering: HostOrdering;
   readonly observer: ReplicaObserver;
   /** The last entry that the log does not hold any more. */
@@ -135,6 +137,7 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
       admission: limits.admission,
       execution: limits.execution,
       ordering: parts.ordering,
+      scrubCycleMs: parts.scrubCycleMs,
       toEngine: (message) => void this.#toEngine.push(message),
       answer: (connection, message) => this.#answer(connection, message),
       isCongested: (connection) => this.#clients.isCongested(connection),

@@ -14,6 +14,8 @@ import { StoredChunks, type StoredChunksParts } from "./stored-chunks.js";
 export interface ScrubberParts extends StoredChunksParts {
   readonly executor: Pick<Executor, "scrubbing">;
   readonly clock: Clock;
+  /** A new cycle begins no sooner after the last did, in milliseconds; 900 by default. */
+  readonly scrubCycleMs?: number | undefined;
 }
 
 /** A step looks at eight entries at most. */
@@ -25,12 +27,13 @@ const missedMsMax = 50;
 const restFactor = 49;
 /** Work that seems to have taken longer was held up: it looks at the time after each step. */
 const workMsMax = 5;
-/** A new cycle begins no sooner after the last did: with its own time no flipped bit waits for longer than a second. */
-const cycleMsMin = 900;
+/** With its own time no flipped bit waits for longer than a second. */
+const usualCycleMs = 900;
 
 export class Scrubber {
   readonly #parts: ScrubberParts;
   readonly #chunks: StoredChunks;
+  readonly #cycleMsMin: number;
   #steps: Steps<readonly string[]> | undefined;
   #isChunksTurn = false;
   #begunAt = -Infinity;
@@ -44,6 +47,7 @@ export class Scrubber {
   constructor(parts: ScrubberParts) {
     this.#parts = parts;
     this.#chunks = new StoredChunks(parts);
+    this.#cycleMsMin = parts.scrubCycleMs ?? usualCycleMs;
     this.#slicedAt = parts.clock.monotonic();
   }
 
@@ -68,7 +72,7 @@ export class Scrubber {
 
   #lookAtMemory(now: number): void {
     if (this.#steps === undefined) {
-      if (now < this.#begunAt + cycleMsMin) return;
+      if (now < this.#begunAt + this.#cycleMsMin) return;
       this.#begunAt = now;
       this.#slicedAt = now;
       this.#steps = this.#parts.executor.scrubbing();

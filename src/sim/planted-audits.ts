@@ -91,7 +91,7 @@ export const plantedInAudits: readonly PlantedBug[] = [
     id: "N10-once",
     hazard: "memory is looked at once, and never again",
     file: "replica/scrubber.js",
-    from: "if (now < this.#begunAt + cycleMsMin)",
+    from: "if (now < this.#begunAt + this.#cycleMsMin)",
     to: "if (this.#cycles > 0)",
     options: { operations: 60, untilMs: 4000, faults: ["memory"] },
   },

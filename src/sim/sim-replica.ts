@@ -41,6 +41,8 @@ export interface SimReplicaParts extends CopiedParts {
   readonly host: string;
   readonly disk: SimDisk;
   readonly judge: OrderJudge;
+  /** Undefined: as in production. */
+  readonly scrubCycleMs: number | undefined;
   /** If replicas may lie: then they order by PBFT. */
   readonly byzantine: ByzantineSide | undefined;
   /** Of its first process. */
@@ -347,7 +349,7 @@ export class SimReplica {
   }
 
   #openOptions(): OpenReplicaOptions {
-    const { judge, members, clusterId, limits, markers } = this.#parts;
+    const { judge, members, clusterId, limits, markers, scrubCycleMs } = this.#parts;
     return {
       id: this.id,
       clusterId,
@@ -356,6 +358,7 @@ export class SimReplica {
       bootstrap: !this.#isFounded && !this.#joins,
       join: this.#joins,
       limits,
+      scrubCycleMs,
       executed: (entry, executed) => {
         const { executor } = this.#opened ?? {};
         if (entry.kind === "time") markers.reach("an entry only moved the time");

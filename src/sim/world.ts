@@ -50,6 +50,8 @@ export interface WorldOptions {
 const clusterId = "simulated";
 const queueCheckMs = 250;
 const memoryCheckMs = 20;
+/** Where no memory fails a scrub can only be wrong itself: so it is made less often, since it takes more time than most other things. */
+const soundScrubCycleMs = 5_000;
 /** As a supervisor does. */
 const restartMs = 1_000;
 const replicaIds = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
@@ -305,6 +307,7 @@ export class World {
       disk,
       trace,
       judge: order,
+      scrubCycleMs: this.memory === undefined ? soundScrubCycleMs : undefined,
       machine,
       members,
       clusterId,

@@ -21,7 +21,7 @@ class World {
   worked = 0;
   #nextStepMs: readonly number[] = [];
 
-  constructor(steps: number, stepMs: number) {
+  constructor(steps: number, stepMs: number, scrubCycleMs?: number) {
     this.disk.makeDirectory(directory);
     this.checkpoints = new CheckpointStore({ disk: this.disk, hash: testHash, directory });
     const { clock, checkpoints } = this;
@@ -35,6 +35,7 @@ class World {
     };
     this.scrubber = new Scrubber({
       executor: { scrubbing },
+      scrubCycleMs,
       clock,
       checkpoints,
       askForCheckpoint: () => void (this.asked += 1),
@@ -86,6 +87,12 @@ test("10,000 keys of a sorted map are looked at within a second, at most 2 % of 
   expect(world.scrubber.statistics.cycleMs).toBeLessThan(1_000);
   expect(world.scrubber.statistics.cycles).toBeGreaterThan(60);
   expect((world.worked - before) / 60_000).toBeLessThanOrEqual(0.02);
+});
+
+test("a cycle begins no sooner after the last did than it is told to", () => {
+  const world = new World(50, 0.004, 5_000);
+  world.pass(59_000);
+  expect(world.scrubber.statistics.cycles).toBe(12);
 });
 
 test("with a million keys a cycle takes no more than five minutes, at most 2 % of a core", () => {
