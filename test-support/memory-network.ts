@@ -47,8 +47,8 @@ export class Pair {
   readonly wire: Uint8Array[][] = [[], []];
   /** Drops everything, and tells nobody. */
   isSilent = false;
-  /** Changes bytes on their way. */
-  tamper: (bytes: Uint8Array) => Uint8Array = (bytes) => bytes;
+  /** Changes bytes on their way from one of the ends. */
+  tamper: (bytes: Uint8Array, from: 0 | 1) => Uint8Array = (bytes) => bytes;
 
   constructor(clock: ManualClock, chunkBytes: () => number) {
     this.#clock = clock;
@@ -59,7 +59,7 @@ export class Pair {
     this.#handlers[side] = handlers;
     return {
       bufferedBytes: 0,
-      send: (bytes) => this.deliver(side, this.tamper(bytes)),
+      send: (bytes) => this.deliver(side, this.tamper(bytes, side)),
       pauseReading: () => {},
       resumeReading: () => {},
       close: () => this.cut("closed by the other side"),

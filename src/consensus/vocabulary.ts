@@ -36,6 +36,8 @@ export type Input<Message> =
   /** The link to a peer opened or broke. `incarnation`: of the data directory that speaks there, if it is told. */
   | { readonly kind: "connected"; readonly peer: ReplicaId; readonly incarnation?: number }
   | { readonly kind: "disconnected"; readonly peer: ReplicaId }
+  /** A part of a message of this peer came: it lives, and may need longer for the rest than anybody waits for a message. */
+  | { readonly kind: "arriving"; readonly peer: ReplicaId }
   /** New entries; ignored unless leading. */
   | { readonly kind: "propose"; readonly proposals: readonly Proposal[] }
   /** The write with this id, and all before it, are durable. */

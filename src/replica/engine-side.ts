@@ -186,6 +186,7 @@ export class EngineSide<Ordering extends Driver = Driver> {
         this.#listener.peerChanged(peer, false, cause);
       },
       message: (peer, type, payload) => this.#engine.receive(peer, type, payload),
+      arriving: (peer) => this.#engine.arriving(peer),
       disowned: (reason) => {
         if (this.driver.believesPeers) this.#engine.disown(reason);
         else this.#listener.dropped("disowned", reason);

@@ -71,6 +71,8 @@ export interface Driver {
   tick(): void;
   connected(peer: ReplicaId, incarnation: number): void;
   disconnected(peer: ReplicaId): void;
+  /** A part of a message came. Without this it is waited for as for any other. */
+  arriving?(peer: ReplicaId): void;
   /** False: of a type that it does not know. */
   receive(peer: ReplicaId, type: number, payload: Uint8Array): boolean;
   handle(message: ToDriver): void;
@@ -131,6 +133,10 @@ export class Engine<Ordering extends Driver> {
 
   disconnected(peer: ReplicaId): void {
     if (this.#broken === undefined) this.driver.disconnected(peer);
+  }
+
+  arriving(peer: ReplicaId): void {
+    if (this.#broken === undefined) this.driver.arriving?.(peer);
   }
 
   /** Nothing is stepped or written from now on: the log is about to be closed. */

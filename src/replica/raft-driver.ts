@@ -160,6 +160,10 @@ export class RaftDriver implements Driver {
     this.#turn({ kind: "disconnected", peer });
   }
 
+  arriving(peer: ReplicaId): void {
+    this.#turn({ kind: "arriving", peer });
+  }
+
   receive(peer: ReplicaId, type: number, payload: Uint8Array): boolean {
     if (type === peerMessageTypes.raft) {
       const message = decodeRaftMessage(payload);

@@ -29,6 +29,8 @@ export interface DialerOptions {
   readonly proof?: ((welcome: Welcome) => Uint8Array) | undefined;
   readonly ready: (link: Link, welcome: Welcome) => void;
   readonly message: (link: Link, type: number, payload: Uint8Array) => void;
+  /** See `LinkHandlers`. */
+  readonly arriving?: ((link: Link) => void) | undefined;
   readonly closed: (cause: string, refusal: Refusal | undefined) => void;
 }
 
@@ -72,6 +74,7 @@ export class Dialer {
         this.#options.ready(link, peer);
       },
       message: (link, type, payload) => this.#options.message(link, type, payload),
+      arriving: (link) => this.#options.arriving?.(link),
       drained: () => {},
       closed: (_link, cause, refusal) => {
         this.#link = undefined;

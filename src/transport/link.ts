@@ -42,6 +42,8 @@ export interface LinkHandlers {
   /** The other side is who it should be; messages may be sent from now on. */
   ready(link: Link, peer: Hello | Welcome): void;
   message(link: Link, type: number, payload: Uint8Array): void;
+  /** Bytes came, and no message is whole by them. */
+  arriving?(link: Link): void;
   /** Called once. `refusal` tells that the other side or we said no in the handshake. */
   closed(link: Link, cause: string, refusal: Refusal | undefined): void;
   /** The send queue has run empty after it was long. */
@@ -76,6 +78,7 @@ export class Link {
   /** The acceptor's, while it waits for the Proof. */
   #unproven: { readonly hello: Hello; readonly welcome: Welcome } | undefined;
   #flushDue = false;
+  #hasGiven = false;
   #refusal: Refusal | undefined;
   #cancelDeadline: () => void;
   bytesReceived = 0;
@@ -149,12 +152,19 @@ export class Link {
   #onReceived(bytes: Uint8Array): void {
     if (this.#state === "closed") return;
     this.bytesReceived += bytes.length;
+    this.#hasGiven = false;
     const failure = this.#reader.push(bytes, this.#give);
-    if (failure === undefined) return;
+    if (failure === undefined) {
+      if (!this.#hasGiven && this.#state === "ready") this.#handlers.arriving?.(this);
+      return;
+    }
     this.#break(this.#state === "hello" ? `${failure}: the other side speaks another protocol` : failure);
   }
 
-  readonly #give = (message: Message): void => this.#onMessage(message);
+  readonly #give = (message: Message): void => {
+    this.#hasGiven = true;
+    this.#onMessage(message);
+  };
 
   #onMessage({ type, payload }: Message): void {
     if (this.#state === "ready" && type !== handshakeType) return this.#handlers.message(this, type, payload);

@@ -53,6 +53,8 @@ export interface PeersOptions {
   readonly connected: (peer: ReplicaId, incarnation: number) => void;
   readonly disconnected: (peer: ReplicaId, cause: string) => void;
   readonly message: (peer: ReplicaId, type: number, payload: Uint8Array) => void;
+  /** A part of a message came: the peer is there, however long the rest of it takes. */
+  readonly arriving: (peer: ReplicaId) => void;
   /** This replica's disk has forgotten something, as a peer remembers: it must neither vote nor acknowledge any more. */
   readonly disowned: (reason: string) => void;
   /** Something was refused or dropped, with its reason: counted and logged by the owner. */
@@ -164,6 +166,7 @@ export class Peers {
           if (peer < this.#options.self.id) this.#stopDialing(peer);
         },
         message: (from, type, payload) => this.#heard(peer, from, type, payload),
+        arriving: (from) => this.#arriving(peer, from),
         drained: () => {},
         closed: (closed, cause, refusal) => {
           this.#waiting.delete(closed);
@@ -246,6 +249,7 @@ export class Peers {
         this.#adopt(welcome, link);
       },
       message: (link, type, payload) => this.#heard(peer, link, type, payload),
+      arriving: (link) => this.#arriving(peer, link),
       closed: (cause, refusal) => {
         if (refusal !== undefined) dropped(refusal.code, refusal.message);
         if (open !== undefined) this.#lose(peer, open, cause);
@@ -313,6 +317,13 @@ export class Peers {
     if (open?.link !== from) return;
     open.heardAt = this.#options.clock.monotonic();
     if (type !== aliveType) this.#options.message(peer, type, payload);
+  }
+
+  #arriving(peer: ReplicaId | undefined, from: Link): void {
+    const open = peer === undefined ? undefined : this.#open.get(peer);
+    if (peer === undefined || open?.link !== from) return;
+    open.heardAt = this.#options.clock.monotonic();
+    this.#options.arriving(peer);
   }
 
   #lose(peer: ReplicaId, link: Link, cause: string): void {

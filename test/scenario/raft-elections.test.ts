@@ -225,6 +225,53 @@ describe("clusters", () => {
   });
 });
 
+describe("a message that is long under way (F2)", () => {
+  const follower = () =>
+    new Core({ self: "b", voters: "abc", term: 4 }).receive("a", append(4, [0, 0], { entries: [4] })).persisted();
+  /** A heartbeat apart, for three of the longest time-outs. */
+  const parts = (core: Core, from: string): Core => {
+    for (let part = 0; part < 30; part += 1) core.pass(30).input({ kind: "arriving", peer: from });
+    return core;
+  };
+
+  test("while parts of it come its leader is not given up, and is told so once a heartbeat", () => {
+    const core = follower();
+    core.left.length = 0;
+    parts(core, "a").input({ kind: "arriving", peer: "a" });
+
+    expect(core.state.role).toMatchObject({ kind: "follower", leader: "a" });
+    expect(core.left.map(({ to, message }) => [to, message])).toEqual(
+      Array.from({ length: 30 }, () => [
+        "a",
+        { kind: "AppendEntriesReply", term: 4, round: 0, outcome: { kind: "accepted", match: 1 } },
+      ]),
+    );
+    core.pass(300);
+    expect(core.state.role.kind).toBe("preCandidate");
+  });
+
+  test("parts from anybody else keep no leader, and an amnesiac acknowledges nothing by them", () => {
+    expect(parts(follower(), "c").state.role.kind).toBe("preCandidate");
+    const amnesiac = new Core({ self: "b", voters: "abc", term: 4, trust: "amnesiac" }).receive(
+      "a",
+      append(4, [0, 0], {}),
+    );
+    expect(parts(amnesiac, "a").sent("AppendEntriesReply")).toEqual([]);
+  });
+
+  test("a leader counts parts as contact, and as an answer to no round", () => {
+    const leader = new RaftCluster({ replicas: 3, seed: 12 });
+    const leading = leader.untilLeader();
+    const { role } = leader.state(leading);
+    if (role.kind !== "leader") throw new Error("it leads");
+    const [peer] = [...role.followers.keys()];
+    const before = role.followers.get(peer ?? "")?.round;
+    leader.input(leading, { kind: "arriving", peer: peer ?? "" });
+
+    expect(role.followers.get(peer ?? "")).toMatchObject({ contactAt: leader.now, round: before });
+  });
+});
+
 /** How long nobody leads after a leader is killed, worst and mean over seeds. */
 function gapsAfterKill(options: Omit<ClusterOptions, "seed">, seeds: number): { worst: number; mean: number } {
   let worst = 0;

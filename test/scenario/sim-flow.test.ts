@@ -45,6 +45,31 @@ test("F2: large entries for a follower behind a narrow link stay within the byte
   group.heal().untilQuiet().conclude();
 });
 
+test("F2: an entry that travels for longer than an election time-out, and than a link may be silent, costs no leader and no link", () => {
+  const limits = {
+    raft: { electionTimeoutMsMin: 1_000, electionTimeoutMsMax: 2_000 },
+    transport: { peerSilenceMsMax: 2_000 },
+    storage: { segmentBytes: 2_097_152 },
+  };
+  const group = scenario({ seed: 4, limits });
+  const leader = group.untilLeader();
+  const { term } = group.raft(leader);
+  const told = group.world.trace.lines.length;
+  for (const from of group.replicas) for (const to of group.others(from)) group.narrow(from, to, 300);
+
+  const asked = group.ask({ command: "append", input: { key: "t", value: "x".repeat(900_000) } });
+  group.pass(2_900);
+  // It is still on its way to both.
+  expect(asked.end).toBeUndefined();
+  group.until("the entry to be executed", () => asked.end, 10_000);
+
+  expect(asked.end).toMatchObject({ kind: "answered", reply: { status: "ok" } });
+  expect(group.raft(leader).term).toBe(term);
+  const since = group.world.trace.lines.slice(told);
+  expect(since.filter((line) => / (has lost|is candidate|is follower) /.test(line))).toEqual([]);
+  group.heal().untilQuiet().conclude();
+});
+
 test("F3: a follower whose disk stood still for ten seconds catches up within five, and nobody is started again", () => {
   for (const isCut of [false, true]) {
     const group = groupOf(3, { seed: 3, limits: { raft: { inflightCountMax: 4 } } });

@@ -52,6 +52,7 @@ export function describeInput(input: RaftInput): string {
       return `receive from ${input.from}: ${describeMessage(input.message)}`;
     case "connected":
     case "disconnected":
+    case "arriving":
       return `${input.kind} ${input.peer}`;
     case "propose":
       return `propose ${input.proposals.map(({ kind }) => kind).join(", ")}`;

@@ -7,7 +7,7 @@
 import { advance, maxIndex, minIndex, type LogIndex, type ReplicaId } from "../../model/ids.js";
 import { isForClients, type Entry } from "../../model/entry.js";
 import type { AppendEntries, AppendEntriesReply } from "./messages.js";
-import { follow, mayStand } from "./roles.js";
+import { follow, mayStand, setElectionDeadline } from "./roles.js";
 import { isHardStateDurable, type FollowerRole, type RaftState } from "./state.js";
 import { appendEntry, promise, send, truncateLog, type Turn } from "./turn.js";
 
@@ -48,6 +48,19 @@ export function onFollowerDurable(state: RaftState, turn: Turn): void {
   const { role } = state;
   if (role.kind !== "follower" || role.leader === undefined || !isHardStateDurable(state)) return;
   if (isMoreDurable(state, role)) reportMatch({ state, role, turn }, role.round);
+}
+
+/**
+ * A part of what the leader sends has come, behind which its heartbeats wait: it is still there, and is told that this replica is too, however
+ * long a large entry takes. That says nothing about a round, so no read and no lease rests on it.
+ */
+export function onLeaderArriving(state: RaftState, peer: ReplicaId, turn: Turn): void {
+  const { role } = state;
+  if (role.kind !== "follower" || role.leader !== peer || state.trust === "amnesiac") return;
+  if (turn.now - role.heardAt < state.settings.heartbeatMs) return;
+  role.heardAt = turn.now;
+  setElectionDeadline(state, turn);
+  reportMatch({ state, role, turn }, role.round);
 }
 
 /** Without space nothing new that is for clients, nor what follows it (hazard D12). */

@@ -131,6 +131,12 @@ export function onFollowerReachable({ state, role, turn }: Leading, peer: Replic
   role.round += 1; // So that the probe is answered even if it teaches the follower nothing.
 }
 
+/** It lives; what it says is not known yet. */
+export function onFollowerArriving({ role, turn }: Leading, peer: ReplicaId): void {
+  const follower = role.followers.get(peer);
+  if (follower !== undefined) follower.contactAt = turn.now;
+}
+
 function onConflict(
   state: RaftState,
   follower: Follower,

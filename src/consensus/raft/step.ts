@@ -10,7 +10,7 @@ import type { Instruction } from "../../model/instruction.js";
 import type { Input } from "../vocabulary.js";
 import { onCheckpointAsked, onCheckpointed, onInstalled, onInstallSnapshot } from "./checkpoint.js";
 import * as election from "./election.js";
-import { onAppendEntries, onFollowerDurable } from "./follower.js";
+import { onAppendEntries, onFollowerDurable, onLeaderArriving } from "./follower.js";
 import { checkRaftInvariants } from "./invariants.js";
 import type { RaftMessage } from "./messages.js";
 import { restoreConfigurations } from "./configuration.js";
@@ -58,6 +58,10 @@ function dispatch(state: RaftState, input: RaftInput, turn: Turn): void {
       return onDisconnected(state, input.peer, turn);
     case "propose":
       if (state.role.kind === "leader") replication.onPropose({ state, role: state.role, turn }, input.proposals);
+      return;
+    case "arriving":
+      if (state.role.kind === "leader") replication.onFollowerArriving({ state, role: state.role, turn }, input.peer);
+      else onLeaderArriving(state, input.peer, turn);
       return;
     case "persisted":
       return onPersisted(state, input.id, turn);

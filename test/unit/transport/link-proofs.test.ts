@@ -50,6 +50,7 @@ class World {
       connected: (peer) => events.push(`+${peer}`),
       disconnected: (peer) => events.push(`-${peer}`),
       message: (peer, type, payload) => events.push(`${peer}:${type}:${Buffer.from(payload).toString()}`),
+      arriving: (peer) => events.push(`~${peer}`),
       disowned: (reason) => events.push(`disowned: ${reason}`),
       dropped: (reason) => events.push(`!${reason}`),
     });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 
+import { concatBytes } from "../../../src/base/bytes.js";
 import type { Member } from "../../../src/model/membership.js";
 import { nodeHash } from "../../../src/node/hash.js";
 import { Clients } from "../../../src/transport/clients.js";
@@ -69,6 +70,7 @@ function peersOf(
     connected: (peer) => events.push(`+${peer}`),
     disconnected: (peer) => events.push(`-${peer}`),
     message: (peer, type, payload) => events.push(`${peer}:${type}:${Buffer.from(payload).toString()}`),
+    arriving: (peer) => events.push(`~${peer}`),
     disowned: (reason) => events.push(`disowned: ${reason}`),
     dropped: (reason) => events.push(`!${reason}`),
   });
@@ -241,6 +243,34 @@ describe("between replicas", () => {
       ["+b", "-b", "+b"],
       ["+a", "-a", "+a"],
     ]);
+  });
+
+  test("a message that is long under way shows with each part of it that its sender is there", () => {
+    const here = world();
+    const a = peersOf(here, identityOf("a"));
+    const b = peersOf(here, identityOf("b"));
+    here.clock.advance(100);
+    const [pair] = here.network.pairs;
+    let held: Uint8Array = new Uint8Array(0);
+    if (pair !== undefined)
+      pair.tamper = (bytes, from) => {
+        if (from === 1) return bytes;
+        held = concatBytes([held, bytes]);
+        return new Uint8Array(0);
+      };
+    a.peers.send("b", 1, new Uint8Array(10_000));
+    // Parts of it come less often than anything else would, for twice as long as a link may be silent.
+    for (let part = 0; part < 4; part += 1) {
+      here.clock.advance(1_500);
+      pair?.deliver(0, held.subarray(0, 2_000));
+      held = held.slice(2_000);
+    }
+    here.clock.advance(100);
+    expect([a.events, b.events]).toEqual([["+b"], ["+a", "~a", "~a", "~a", "~a"]]);
+
+    pair?.deliver(0, held);
+    here.clock.advance(100);
+    expect(b.events.at(-1)).toMatch(/^a:1:/);
   });
 
   test("the one whose id sorts last calls after a while if the other does not, and no longer once it does", () => {
