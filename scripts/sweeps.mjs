@@ -56,6 +56,11 @@ const shapes = [
     words: ["--model", "byzantine", "--replicas", "7", "--operations", "150", "--faults", "lies,network,crash"],
   },
   {
+    name: "commands that replicas cannot finish",
+    share: 0.1,
+    words: ["--operations", "150", "--faults", "unfinished,crash,partition"],
+  },
+  {
     name: "versions of the machine change",
     share: 0.1,
     words: ["--operations", "150", "--faults", "upgrade,crash,partition"],

@@ -50,7 +50,8 @@ export function mayStartCopy(world: World, replica: SimReplica): boolean {
 
 /** This host is among the f that may be spoiled; while members change nobody is. */
 export function maySpoil(world: World, replica: SimReplica): boolean {
-  if (world.plan.spares > 0) return false;
+  // Whoever cannot finish a command is one of them as well.
+  if (world.plan.spares > 0 || world.unfinished !== undefined) return false;
   const { spoiled, byzantine, tolerated } = world;
   if (spoiled.has(replica.id)) return true;
   // Whoever lies is one of them.

@@ -54,6 +54,8 @@ export const faultKinds = [
   "upgrade",
   // A copy of a disk that is started as well. Of "all", but drawn by itself.
   "copiedDisk",
+  // Commands that some replicas cannot finish, or none can. Not among "all": which replicas may be away is another budget.
+  "unfinished",
   // Replicas that lie, each in a way that has a name, or by changing what they should say. Only where replicas are expected to.
   "lie",
   "mutation",
@@ -76,6 +78,7 @@ export const faultClasses: Readonly<Record<string, readonly FaultKind[]>> = {
   members: ["memberAdd", "memberRemove", "memberReplace", "transfer"],
   memory: ["bitFlip"],
   upgrade: ["upgrade"],
+  unfinished: ["unfinished"],
   copy: ["copiedDisk"],
   damage: ["bitRot", "lostWrite", "misdirectedWrite", "wipe", "oldDisk"],
   lies: ["lie", "mutation", "twins", "falseAnswers", "hostileClients"],
@@ -89,8 +92,11 @@ function isKindOf(model: FaultModel, kind: FaultKind): boolean {
 }
 
 const crashOnly: ReadonlySet<FaultKind> = new Set([
-  ...["memberAdd", "memberRemove", "memberReplace", "transfer", "bitFlip", "upgrade", "copiedDisk"],
+  ...["memberAdd", "memberRemove", "memberReplace", "transfer", "bitFlip", "upgrade", "copiedDisk", "unfinished"],
 ] as readonly FaultKind[]);
+
+/** Asked for by name. */
+const byThemselves: ReadonlySet<FaultKind> = new Set(["bitFlip", "upgrade", "unfinished"] as const);
 
 /** One fault of a plan. Whom it meets is drawn when it comes, from `draws`, since "the leader" is somebody else in every run. */
 export interface PlannedFault {
@@ -110,7 +116,7 @@ export function readFaults(
   model: FaultModel,
 ): readonly FaultKind[] | string {
   if (given === "all") {
-    return faultKinds.filter((kind) => isKindOf(model, kind) && kind !== "bitFlip" && kind !== "upgrade");
+    return faultKinds.filter((kind) => isKindOf(model, kind) && !byThemselves.has(kind));
   }
   if (given === "none") return [];
   const kinds = new Set<FaultKind>();

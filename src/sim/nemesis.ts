@@ -9,6 +9,7 @@ import { checkpointFiles, mayRestoreOldDisk, maySpoil, mayStartCopy, settledFile
 import { isChanging, newestConfiguration } from "../consensus/raft/configuration.js";
 import { describeChange, type Instruction } from "../model/instruction.js";
 import { memberOf, type Member } from "../model/membership.js";
+import { unfinishedReasons } from "../model/skip.js";
 import { Draw } from "./draw.js";
 import { nextFraction, randomStream } from "../base/random.js";
 import { flipBit, memoryTargets } from "./memory-faults.js";
@@ -463,6 +464,17 @@ const apply: Readonly<Record<FaultKind, (world: World, fault: PlannedFault) => A
     if (flipped === undefined) return undefined;
     memory.flipped(replica.id, target);
     say(world, `flips a bit in the memory of ${replica.id}: ${flipped}`);
+    return "once";
+  },
+  unfinished(world, { draws }) {
+    const { unfinished, plan, replicas, order } = world;
+    // Whose next version would not know of it, and members of whom half might be replaced.
+    if (unfinished === undefined || unfinished.isAwaited || plan.spares > 0 || world.machine !== replicas[0]?.machine)
+      return undefined;
+    const where = draws[0] < 0.5 && unfinished.few.length > 0 ? unfinished.few : replicas.map(({ id }) => id);
+    const reason = unfinishedReasons[Math.floor(draws[2] * unfinishedReasons.length)] ?? "stack";
+    unfinished.add(order.decided.length + 1, where, reason);
+    say(world, `lets a command be unfinished on ${where.join(" ")}: ${reason}`);
     return "once";
   },
   upgrade(world, { draws }) {

@@ -1,5 +1,6 @@
 /**
- * The part of the planted bugs that is about replicas that cannot do their work for a while: full and hanging disks (hazard D12).
+ * The part of the planted bugs that is about replicas that cannot do their work for a while: full and hanging disks (hazard D12), commands
+ * that cannot be finished (hazard N7).
  *
  * Owns: a part of the table in `planted-table.ts`, which alone uses it.
  */
@@ -29,5 +30,21 @@ export const plantedInHealth: readonly PlantedBug[] = [
     from: "if (isDiskStalled(state, now))",
     to: "if (false)",
     options: { operations: 150, faults: ["stuckDisk"] },
+  },
+  {
+    id: "N7-one",
+    hazard: "a command is skipped as soon as one replica cannot finish it, though the others have",
+    file: "execution/skip-table.js",
+    from: ".length >= this.#rules.quorum(voters.length)",
+    to: ".length >= 1",
+    options: { operations: 200, faults: ["unfinished"] },
+  },
+  {
+    id: "N7-alone",
+    hazard: "whoever alone cannot finish a command waits for ever, since it asks nobody for a checkpoint",
+    file: "replica/unfinished.js",
+    from: "wantCheckpoint(waiting.at.index);",
+    to: "",
+    options: { operations: 200, faults: ["unfinished"] },
   },
 ];

@@ -36,6 +36,7 @@ import { SimProcess } from "./process.js";
 import { ProcessEnded, type SimDisk } from "./sim-disk.js";
 import { simHash } from "./sim-hash.js";
 import type { SimOpened } from "./opened.js";
+import type { UnfinishedSteps } from "./unfinished.js";
 
 export interface SimReplicaParts extends CopiedParts {
   readonly host: string;
@@ -43,6 +44,7 @@ export interface SimReplicaParts extends CopiedParts {
   readonly judge: OrderJudge;
   /** Undefined: as in production. */
   readonly scrubCycleMs: number | undefined;
+  readonly unfinished: UnfinishedSteps | undefined;
   /** If replicas may lie: then they order by PBFT. */
   readonly byzantine: ByzantineSide | undefined;
   /** Of its first process. */
@@ -331,7 +333,7 @@ export class SimReplica {
   }
 
   #openOver(process: SimProcess): InlineReplica | BftReplica | OpenRefused {
-    const { scheduler, network, disk, byzantine } = this.#parts;
+    const { scheduler, network, disk, byzantine, unfinished } = this.#parts;
     const draw = new Draw(scheduler.random(`entropy ${process.name}`));
     const options = this.#openOptions();
     const observer = this.#observer(process);
@@ -342,7 +344,8 @@ export class SimReplica {
       hash: simHash,
       entropy: { bytes: (count) => Uint8Array.from({ length: count }, () => draw.between(0, 255)) },
     };
-    if (byzantine === undefined) return openReplica(this.machine, options, ports, observer);
+    const machine = unfinished?.on(this.id, this.machine) ?? this.machine;
+    if (byzantine === undefined) return openReplica(machine, options, ports, observer);
     const state = (): BftState | undefined => (this.#process === process ? this.bft : undefined);
     const spoken = byzantine.optionsFor({ id: this.id, process, state });
     return openBftReplica(this.machine, { ...options, ...spoken }, ports, observer);

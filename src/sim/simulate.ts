@@ -251,7 +251,9 @@ function chooseCore(world: World): readonly SimReplica[] {
     ({ id, lostBecause, isStale }) => lostBecause === undefined && !isStale && byzantine?.isFaulty(id) !== true,
   );
   if (byzantine !== undefined && byzantine.faulty > 0) return alive;
-  if (world.spoiled.size > 0 || world.plan.spares > 0 || world.memory !== undefined) return alive;
+  // Who cannot finish a command needs a checkpoint of f + 1 who can.
+  const isWanted = world.plan.spares > 0 || world.memory !== undefined || world.unfinished !== undefined;
+  if (world.spoiled.size > 0 || isWanted) return alive;
   const draw = world.draw("core");
   const least =
     byzantine === undefined ? Math.floor(world.replicas.length / 2) + 1 : byzantineQuorumOf(world.replicas.length);

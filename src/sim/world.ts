@@ -33,6 +33,7 @@ import { SimNetwork } from "./sim-network.js";
 import { SimReplica, type SimReplicaParts } from "./sim-replica.js";
 import { standardMachine } from "./standard-machine.js";
 import { Trace } from "./trace.js";
+import { UnfinishedSteps } from "./unfinished.js";
 import { WorkloadFailed, type PlainWorkload } from "./workload.js";
 
 export interface WorldOptions {
@@ -75,6 +76,8 @@ export class World {
   readonly memory: MemoryJudge | undefined;
   /** If replicas may lie. */
   readonly byzantine: ByzantineSide | undefined;
+  /** If there are commands that cannot be finished. */
+  readonly unfinished: UnfinishedSteps | undefined;
   readonly markers = new Markers();
   /** Hosts whose disk somebody has damaged: only of these a start may be refused. */
   readonly spoiled = new Set<string>();
@@ -105,6 +108,9 @@ export class World {
         ? undefined
         : new MemoryJudge(replicas, { now, boundMs: memoryBoundOf(plan.limits), reference });
     this.byzantine = this.#byzantineSide(founders);
+    this.unfinished = plan.faults.some(({ kind }) => kind === "unfinished")
+      ? new UnfinishedSteps(this.#someOf(founders))
+      : undefined;
     const isExcused = (id: ReplicaId): boolean =>
       this.memory?.isExcused(id) === true || this.byzantine?.isFaulty(id) === true;
     this.order = new OrderJudge(replicas, { now, isExcused, reference });
@@ -208,6 +214,15 @@ export class World {
   #reference(): Executor | undefined {
     if (!this.plan.faults.some(({ kind }) => kind === "bitFlip")) return undefined;
     return new Executor({ machine: this.machine, hash: simHash, limits: this.plan.limits, founders: { members: [] } });
+  }
+
+  /** Up to as many as may be away. */
+  #someOf(members: readonly Member[]): readonly ReplicaId[] {
+    const draw = this.draw("cannot finish");
+    const first = draw.between(0, members.length - 1);
+    return [...members, ...members]
+      .slice(first, first + Math.min(this.tolerated, draw.between(1, members.length)))
+      .map(({ id }) => id);
   }
 
   /** A stream of draws by name. */
@@ -321,6 +336,7 @@ export class World {
       },
       markers,
       byzantine: this.byzantine,
+      unfinished: this.unfinished,
       setAside: (id) => this.memory?.setAside(id),
       found: (id, finding) => this.memory?.found(id, finding),
       ended: (id) => {

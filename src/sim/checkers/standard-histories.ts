@@ -67,6 +67,8 @@ function recordOf({
   const isAnswered = end?.kind === "answered" || end?.kind === "read";
   const isUnknown = end === undefined || end.kind === "unknown";
   if (!isAnswered && !isUnknown) return undefined;
+  // As one that nobody could finish: it was taken back.
+  if (end?.kind === "answered" && end.reply.status === "failed") return undefined;
   const answer = answerOf(end);
   const op = opOf(name, value as Input, answer);
   if (op === undefined) return undefined;
