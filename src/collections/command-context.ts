@@ -23,25 +23,31 @@ export function createQueryContext(at: Position, version: number): QueryContext 
 }
 
 class PositionContext implements SweepContext {
-  readonly now: number;
-  readonly index: number;
-  readonly version: number;
+  readonly #at: Position;
   readonly #library: Library;
-  readonly #ordinal: number;
-  /** Names its own source of randomness; a command's is named by its ordinal. */
-  readonly #stream: string | undefined;
-  #random: Random | undefined;
+  /** By its place in the entry, which names its source of randomness too, or by a name of its own. */
+  readonly #source: Command | string;
+  #random: Random | undefined = undefined;
 
-  constructor(at: Position, library: Library, ordinal: number, stream: string | undefined) {
-    this.now = at.time;
-    this.index = at.index;
-    this.version = library.version;
+  constructor(at: Position, library: Library, source: Command | string) {
+    this.#at = at;
     this.#library = library;
-    this.#ordinal = ordinal;
-    this.#stream = stream;
+    this.#source = source;
   }
 
-  // Getters, so that a machine may take them out of the context by destructuring it.
+  // Getters, so that a machine may take them out of the context by destructuring it, and so that each command has few fields to fill in.
+  get now(): number {
+    return this.#at.time;
+  }
+
+  get index(): number {
+    return this.#at.index;
+  }
+
+  get version(): number {
+    return this.#library.version;
+  }
+
   get random(): () => number {
     return () => nextFraction(this.#draws());
   }
@@ -59,14 +65,16 @@ class PositionContext implements SweepContext {
   get emit(): Context["emit"] {
     const { events } = this.#library;
     if (events === undefined) throw new Error("Cannot emit an event: the machine declares none");
-    const at = { index: this.index, ordinal: this.#ordinal };
+    const source = this.#source;
+    const at = { index: this.index, ordinal: typeof source === "string" ? -1 : source.ordinal };
     return (name, data) => events.emit(at, String(name), data);
   }
 
   /** Most commands never draw. */
   #draws(): Random {
     this.#library.drawn();
-    this.#random ??= randomStream(this.index, this.#stream ?? `command ${this.#ordinal}`);
+    const source = this.#source;
+    this.#random ??= randomStream(this.index, typeof source === "string" ? source : `command ${source.ordinal}`);
     return this.#random;
   }
 }
@@ -86,19 +94,25 @@ function uuidOf(draws: Random): string {
 }
 
 class CommandContext extends PositionContext implements Context {
-  readonly ordinal: number;
-  readonly session: number;
+  readonly #command: Command;
 
   constructor(at: Position, library: Library, command: Command) {
-    super(at, library, command.ordinal, undefined);
-    this.ordinal = command.ordinal;
-    this.session = command.session;
+    super(at, library, command);
+    this.#command = command;
+  }
+
+  get ordinal(): number {
+    return this.#command.ordinal;
+  }
+
+  get session(): number {
+    return this.#command.session;
   }
 }
 
 /** Of what happens before the commands: of a sweep, or of the timer with this name and key. */
 export function createSweepContext(at: Position, library: Library, stream: string): SweepContext {
-  return new PositionContext(at, library, -1, stream);
+  return new PositionContext(at, library, stream);
 }
 
 export function createCommandContext(at: Position, library: Library, command: Command): Context {

@@ -35,13 +35,50 @@ export interface TrieBucket {
 export type TrieLeaf = TrieEntry | TrieBucket;
 export type TrieNode = TrieBranch | TrieLeaf;
 
-export interface TrieBranch {
-  readonly kind: "branch";
+/** What its class says takes no room in it: there are as many as entries, and most are copied again and again. */
+export class TrieBranch {
   /** Equal to its trie's: nobody else can reach it. */
   readonly epoch: number;
   bitmap: number;
   readonly children: TrieNode[];
-  digest: Uint8Array | undefined;
+  digest: Uint8Array | undefined = undefined;
+
+  constructor(epoch: number, bitmap: number, children: TrieNode[]) {
+    this.epoch = epoch;
+    this.bitmap = bitmap;
+    this.children = children;
+  }
+
+  get kind(): "branch" {
+    return "branch";
+  }
+}
+
+/** The same for entries. */
+class PlainEntry implements TrieEntry {
+  readonly position: number;
+  key: SortedKey;
+  readonly value: unknown;
+
+  constructor(key: SortedKey, value: unknown) {
+    this.position = positionOf(key);
+    this.key = key;
+    this.value = value;
+  }
+
+  get kind(): "entry" {
+    return "entry";
+  }
+
+  get hasBytes(): boolean {
+    return false;
+  }
+}
+
+class EntryWithBytes extends PlainEntry {
+  override get hasBytes(): boolean {
+    return true;
+  }
 }
 
 export interface TrieSnapshot {
@@ -60,7 +97,7 @@ const weightPerStep = 4_096;
 
 export class HashTrie {
   #epoch = 1;
-  #root: TrieBranch = createBranch(1);
+  #root = new TrieBranch(1, 0, []);
   #size = 0;
   readonly #sum = new FingerprintSum();
   /** So often the whole content was replaced, and so often anything of it. */
@@ -97,7 +134,11 @@ export class HashTrie {
 
   /** Answers what it replaces. `key` is admitted and `value` frozen, both by the caller. */
   put(key: SortedKey, value: unknown, hasBytes: boolean): TrieEntry | undefined {
-    return this.putEntry(newEntry(key, value, hasBytes));
+    const entry = newEntry(key, value, hasBytes);
+    const previous = this.putEntry(entry);
+    // The key that is there already stays: the collector has long put it where it need not move it again.
+    if (previous !== undefined) entry.key = previous.key;
+    return previous;
   }
 
   putEntry(entry: TrieEntry): TrieEntry | undefined {
@@ -168,7 +209,7 @@ export class HashTrie {
   }
 
   clear(): void {
-    this.#root = createBranch(this.#epoch);
+    this.#root = new TrieBranch(this.#epoch, 0, []);
     this.#size = 0;
     this.#sum.set(noFingerprint);
     this.#replaced();
@@ -262,7 +303,7 @@ export class HashTrie {
         : one.position < other.position
           ? [one, other]
           : [other, one];
-    return { kind: "branch", epoch: this.#epoch, bitmap: oneBit | otherBit, children, digest: undefined };
+    return new TrieBranch(this.#epoch, oneBit | otherBit, children);
   }
 
   #removeBelow(branch: TrieBranch, entry: TrieEntry, level: number): void {
@@ -292,22 +333,14 @@ export class HashTrie {
 
   /** The branch itself or a copy of it, about to be changed: its digest is forgotten. */
   #own(branch: TrieBranch): TrieBranch {
-    if (branch.epoch !== this.#epoch) {
-      return {
-        kind: "branch",
-        epoch: this.#epoch,
-        bitmap: branch.bitmap,
-        children: branch.children.slice(),
-        digest: undefined,
-      };
-    }
+    if (branch.epoch !== this.#epoch) return new TrieBranch(this.#epoch, branch.bitmap, branch.children.slice());
     branch.digest = undefined;
     return branch;
   }
 }
 
-export function newEntry(key: SortedKey, value: unknown, hasBytes: boolean): TrieEntry {
-  return { kind: "entry", position: positionOf(key), key, value, hasBytes };
+export function newEntry(key: SortedKey, value: unknown, hasBytes: boolean): PlainEntry {
+  return hasBytes ? new EntryWithBytes(key, value) : new PlainEntry(key, value);
 }
 
 /** In the order of positions, and of keys in a bucket. `from` is the first position wanted. */
@@ -394,10 +427,6 @@ function withoutEntry(bucket: TrieBucket, entry: TrieEntry): TrieLeaf | undefine
 function onlyLeafOf(branch: TrieBranch): TrieLeaf | undefined {
   const only = branch.children.length === 1 ? branch.children[0] : undefined;
   return only?.kind === "branch" ? undefined : only;
-}
-
-function createBranch(epoch: number): TrieBranch {
-  return { kind: "branch", epoch, bitmap: 0, children: [], digest: undefined };
 }
 
 /** Of the branches in which two positions, which differ, part. */

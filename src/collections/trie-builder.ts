@@ -5,7 +5,7 @@
  * gives, since that follows from the keys alone (M1). What comes out of order is put one by one instead. Called by `snapshot-format.ts`.
  */
 import { FingerprintSum, type Fingerprint } from "../base/fingerprint.js";
-import { bitOf, HashTrie, levelOfDifference, type TrieBranch, type TrieEntry, type TrieLeaf } from "./hash-trie.js";
+import { bitOf, HashTrie, levelOfDifference, TrieBranch, type TrieEntry, type TrieLeaf } from "./hash-trie.js";
 import type { TrieNode, TrieSnapshot } from "./hash-trie.js";
 import { compareKeys } from "./key.js";
 
@@ -102,7 +102,7 @@ export class TrieBuilder {
       branch.bitmap = 0;
       branch.count = 0;
     }
-    return { kind: "branch", epoch, bitmap, children, digest: undefined };
+    return new TrieBranch(epoch, bitmap, children);
   }
 
   /** What was put in order becomes the trie's content; what comes is put one by one. */

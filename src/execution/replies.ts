@@ -17,14 +17,20 @@ import { EncodedCommand, type ExecutedRefusal, type Reply, type RequestKey } fro
  * set and takes its place. It is also what the machine is given, and what is told of it afterwards.
  */
 export class Running extends EncodedCommand {
-  readonly status = "running";
   /** Place in the entry, from 0. */
   ordinal = 0;
   /** Of other sessions, which wait for the same reply, since they came under the same idempotency key. */
   twins: Running[] | undefined = undefined;
   reply: Reply | undefined = undefined;
+
+  get status(): "running" {
+    return "running";
+  }
+
   /** It ran for itself. */
-  readonly repeated = false;
+  get repeated(): false {
+    return false;
+  }
 
   get key(): RequestKey {
     return this;

@@ -33,7 +33,6 @@ export interface CommandRequest {
 
 /** A command as it lies in a batch: no view of its input is made before somebody asks for one. */
 export class EncodedCommand implements CommandRequest {
-  readonly kind = "command";
   session = 0 as SessionId;
   number = 0 as RequestNumber;
   acknowledgedBelow = 0 as RequestNumber;
@@ -46,6 +45,10 @@ export class EncodedCommand implements CommandRequest {
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
+  }
+
+  get kind(): "command" {
+    return "command";
   }
 
   get input(): Uint8Array {
