@@ -61,6 +61,8 @@ export const faultKinds = [
   "mutation",
   // Replicas that run twice under the same keys (twins), behind partitions that change.
   "twins",
+  // Some replicas from the others. Drawn by itself, since `partition` mostly parts replicas from clients.
+  "split",
   // What clients are told by replicas that lie, and clients that mean harm.
   "falseAnswers",
   "hostileClients",
@@ -70,7 +72,7 @@ export type FaultKind = (typeof faultKinds)[number];
 
 export const faultClasses: Readonly<Record<string, readonly FaultKind[]>> = {
   network: ["loss", "duplication", "reordering", "delay", "reset", "narrow", "clog"],
-  partition: ["partition", "bridge", "oneWay", "isolate"],
+  partition: ["partition", "bridge", "oneWay", "isolate", "split"],
   crash: ["kill", "killAll", "power", "powerAll", "stop", "startCrash", "twin", "clientKill"],
   pause: ["pause", "clientPause"],
   clock: ["clockDrift", "clockJump"],

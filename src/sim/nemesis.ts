@@ -249,6 +249,19 @@ const apply: Readonly<Record<FaultKind, (world: World, fault: PlannedFault) => A
   falseAnswers: nothing,
   hostileClients: nothing,
   twins: partTwins,
+  split(world, { draws }) {
+    const farOf = (host: string): number => mixed(hashOf(host, draws[1]));
+    const replicas = [...world.replicas].sort((one, other) => farOf(one.id) - farOf(other.id));
+    if (replicas.length < 2) return undefined;
+    const count = 1 + Math.floor(draws[0] * (replicas.length - 1));
+    const some = replicas.slice(0, count).map(({ id }) => id);
+    const isLeft = (host: string): boolean =>
+      some.includes(host) || (!replicas.some(({ id }) => id === host) && farOf(host) < 0.5);
+    const left = world.hosts.filter(isLeft);
+    const right = world.hosts.filter((host) => !isLeft(host));
+    say(world, `parts ${left.join(" ")} from ${right.join(" ")}`);
+    return all([cut(world, left, right), () => say(world, `heals ${left.join(" ")} and ${right.join(" ")}`)]);
+  },
   partition(world, fault) {
     const cutAt = fault.draws[0] * 0.8 + 0.1;
     const side = (host: string): boolean => hashOf(host, fault.draws[1]) < cutAt;

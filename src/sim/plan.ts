@@ -99,7 +99,7 @@ export function drawPlan(options: PlanOptions): Plan {
   const limits = model === "byzantine" ? boundedByQuorums(drawn, seed, calm) : drawn;
   const opsPerSecond = options.pace ?? draw.spread(20, 2_000);
   const healAtMs = options.untilMs ?? Math.max(2_000, Math.min(60_000, (operations / opsPerSecond) * 1_000));
-  const kinds = options.faults.filter((kind) => kind !== "copiedDisk" && !faultClasses["lies"]?.includes(kind));
+  const kinds = options.faults.filter((kind) => !isBeside(kind));
   const enabled = keptApart(
     draw,
     kinds.filter(() => draw.chance(enabledChance(kinds.length))),
@@ -122,7 +122,12 @@ export function drawPlan(options: PlanOptions): Plan {
     outstandingMax: calm ? 16 : draw.pick([1, 2, 4, 16]),
     timeoutMsMax: draw.pick([2_000, 10_000]),
     keys: draw.between(1, 4),
-    faults: numbered(withCopies(drawFaults(draw, enabled, healAtMs), options, healAtMs), rounds),
+    faults: numbered([
+      ...drawFaults(draw, enabled, healAtMs),
+      ...drawBeside(options, healAtMs, { kind: "copiedDisk", stream: "copied disks", most: 4 }),
+      ...rounds,
+      ...drawBeside(options, healAtMs, { kind: "split", stream: "splits", most: 8 }),
+    ]),
     priorities: calm ? [] : drawPriorities(seed),
     lies,
     falseAnswers,
@@ -347,23 +352,31 @@ function boundedByQuorums(limits: Limits, seed: number, calm: boolean): Limits {
   return { ...limits, lease, byzantine, storage: { ...limits.storage, segmentBytes } };
 }
 
-/** From a stream of its own, since it came later: in a quarter of the runs with all faults. */
-function withCopies(faults: readonly PlannedFault[], options: PlanOptions, healAtMs: number): readonly PlannedFault[] {
-  const draw = new Draw(randomStream(options.seed, "copied disks"));
-  const chance = Math.min(1, Math.max(0.25, 3 / options.faults.length));
-  if (!options.faults.includes("copiedDisk") || !draw.chance(chance)) return faults;
-  const copies = Array.from({ length: draw.between(1, 4) }, (_, at): PlannedFault => ({
-    number: faults.length + at + 1,
-    kind: "copiedDisk",
+/** Kinds that came later are drawn from streams of their own, so that what was drawn before stays as it is. */
+function isBeside(kind: FaultKind): boolean {
+  return kind === "copiedDisk" || kind === "split" || faultClasses["lies"]?.includes(kind) === true;
+}
+
+/** In a quarter of the runs with all faults. */
+function drawBeside(
+  { seed, faults }: PlanOptions,
+  healAtMs: number,
+  { kind, stream, most }: { readonly kind: FaultKind; readonly stream: string; readonly most: number },
+): readonly PlannedFault[] {
+  const draw = new Draw(randomStream(seed, stream));
+  const chance = Math.min(1, Math.max(0.25, 3 / faults.length));
+  if (!faults.includes(kind) || !draw.chance(chance)) return [];
+  return Array.from({ length: draw.between(1, most) }, () => ({
+    number: 0,
+    kind,
     at: draw.fraction() * healAtMs,
     lastsMs: draw.spread(5, 5_000),
     draws: [draw.fraction(), draw.fraction(), draw.fraction(), draw.fraction()],
   }));
-  return [...faults, ...copies];
 }
 
-function numbered(faults: readonly PlannedFault[], more: readonly PlannedFault[]): readonly PlannedFault[] {
-  return [...faults, ...more.map((fault, at) => ({ ...fault, number: faults.length + at + 1 }))];
+function numbered(faults: readonly PlannedFault[]): readonly PlannedFault[] {
+  return faults.map((fault, at) => ({ ...fault, number: at + 1 }));
 }
 
 /** Kinds that only set how bad the network always is (`drawNetwork`), and are no events. */

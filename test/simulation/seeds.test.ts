@@ -56,6 +56,16 @@ describe("seeds of this suite", () => {
     },
   );
 
+  test("a split parts replicas from replicas, each time", { timeout: 600_000 }, () => {
+    const result = simulateStandard({ seed: 1, replicas: 5, operations: 100, faults: ["split"], trace: true });
+    result.assertCorrect();
+    const sides = result.trace.flatMap((line) => /parts (.*) from (.*)$/.exec(line)?.slice(1) ?? []);
+
+    expect(result.faults.split).toBeGreaterThan(0);
+    expect(sides.length).toBeGreaterThan(0);
+    for (const side of sides) expect(side.split(" ").some((host) => /^[a-e]$/.test(host))).toBe(true);
+  });
+
   test("the same seed is the same run, and another seed is another", () => {
     const options = { replicas: 3, operations: 150 };
     const first = simulateStandard({ ...options, seed: 4 });
