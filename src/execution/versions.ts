@@ -29,6 +29,8 @@ const unsigned = { executed: noIndex, index: noIndex };
 const untouched: VersionState = { active: firstVersion, since: noIndex, hasBegun: false, offers: [], failed: [] };
 
 export class Versions {
+  /** Ascending. */
+  readonly runnable: readonly number[];
   /** Oldest first, the last is the newest that this replica can run. */
   readonly #machines: readonly LowLevelMachine[];
   readonly #oldest: LowLevelMachine;
@@ -40,6 +42,7 @@ export class Versions {
   constructor(machine: LowLevelMachine, environment: MachineEnvironment, rules: ReportRules = crashRules) {
     this.#rules = rules;
     this.#machines = versionsOf(machine);
+    this.runnable = this.#machines.map(({ version }) => version);
     this.#oldest = this.#machines[0] ?? machine;
     this.#environment = environment;
     this.#instance = this.#first();
@@ -62,11 +65,6 @@ export class Versions {
   /** The active one. */
   get machine(): LowLevelMachine {
     return this.#of(this.#state.active) ?? this.#oldest;
-  }
-
-  /** Ascending. */
-  get runnable(): readonly number[] {
-    return this.#machines.map(({ version }) => version);
   }
 
   /** With which version this replica must begin a log before it may order requests; undefined if it may at once. */
@@ -118,15 +116,19 @@ export class Versions {
   wantsOffer(replica: ReplicaId, incarnation: number): boolean {
     const known = this.#state.offers.find((offer) => offer.replica === replica);
     if (known === undefined) return versionAfter(this.#state.active, this.runnable) !== undefined;
-    return known.incarnation !== incarnation || String(known.versions) !== String(this.runnable);
+    const { versions } = known;
+    const isSame = versions.length === this.runnable.length && versions.every((each, at) => each === this.runnable[at]);
+    return known.incarnation !== incarnation || !isSame;
   }
 
   /** What can be ordered now, since all of these members can run it. */
   nextFor({ index, membership }: Configuration): VersionStart | undefined {
     const { active, failed } = this.#state;
     const members = membersOf(membership);
-    const [version, ...others] = new Set(members.map((member) => this.#offeredBy(member)));
-    if (version === undefined || others.length > 0 || failed.some((one) => one.version === version)) return undefined;
+    const [first] = members;
+    const version = first && this.#offeredBy(first);
+    if (version === undefined || failed.some((one) => one.version === version)) return undefined;
+    if (members.some((member) => this.#offeredBy(member) !== version)) return undefined;
     return { kind: "start", from: active, version, configuration: index, members: members.map(({ id }) => id) };
   }
 

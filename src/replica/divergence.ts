@@ -139,6 +139,8 @@ export class Divergence {
   }
 
   #tellEngine(named: readonly NamedReplica[]): void {
+    // With every turn, and hardly ever is there anybody.
+    if (named.length === 0) return;
     const fresh = named.filter(({ replica, to }) => to > (this.#named.get(replica) ?? noIndex));
     for (const { replica, to } of fresh) this.#named.set(replica, to);
     if (fresh.length === 0 || !this.#hasCaughtUp) return;

@@ -135,6 +135,8 @@ export class Quarantine {
   }
 
   #finding({ index, named, membership }: Executed): Finding | undefined {
+    // With every turn, and hardly ever is there anything.
+    if (named.length === 0 && this.#accusations.size === 0) return undefined;
     const own = named.find(({ replica, incarnation }) => replica === this.#self && incarnation === this.#incarnation);
     if (own !== undefined && own.to > this.#goneUpTo)
       return { at: index, to: own.to, isSpared: isSpared(named, membership, this.#self, this.#rules) };

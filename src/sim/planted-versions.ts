@@ -10,8 +10,8 @@ export const plantedInVersions: readonly PlantedBug[] = [
     id: "N6-some",
     hazard: "a version starts once those who tell can run it, whoever does not tell",
     file: "execution/versions.js",
-    from: "const members = membersOf(membership); const [version",
-    to: "const members = membersOf(membership).filter((member) => this.#offeredBy(member) !== undefined); const [version",
+    from: "const members = membersOf(membership); const [first",
+    to: "const members = membersOf(membership).filter((member) => this.#offeredBy(member) !== undefined); const [first",
     options: { operations: 200, faults: ["upgrade"] },
   },
   {
