@@ -8,9 +8,9 @@
  * (`processes.mjs`), load (`load.mjs`).
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { parseArgs } from "node:util";
+import { join } from "node:path";
+import { connectionsFor, median, shown } from "./measure.mjs";
+import { names, numbers, readOptions } from "./options.mjs";
 import {
   commitOf,
   cpuSecondsOf,
@@ -22,29 +22,31 @@ import {
 } from "./processes.mjs";
 import { keyBytes, valueBytes } from "./shape.mjs";
 
-const text = { type: "string" };
-const { values } = parseArgs({
-  options: {
-    outstanding: { ...text, default: "1,16,64,256,1024" },
-    lies: { ...text, default: "silent,equivocate,false-votes,order-nothing" },
-    targets: { ...text, default: "mac,pbft,raft" },
-    seconds: { ...text, default: "5" },
-    warmup: { ...text, default: "2" },
-    runs: { ...text, default: "3" },
-    dir: { ...text, default: tmpdir() },
-    json: { type: "boolean", default: false },
-    write: { type: "boolean", default: false },
-  },
+const { lies, twin } = await import(new URL("../dist/sim/lies.js", import.meta.url).href);
+
+const usage = `Usage: npm run bench:bft -- [options]
+  --outstanding <counts>  closed loops: operations in flight, default 1,16,64,256,1024; "" for none
+  --lies <names>          how the first replica lies in clusters of their own, default all; "" for none
+  --targets <names>       what is compared, in turn: mac, pbft, raft; ratios are of the first; default all
+  --seconds <seconds>     counted time of one measurement, default 5
+  --warmup <seconds>      before it, default 2
+  --runs <count>          how often each is measured, default 3
+  --dir <directory>       where the logs are, default the system's temporary directory
+  --write                 put the tables into docs/internals/bft-bench.md
+  --json                  everything measured, as one JSON document`;
+
+const values = readOptions(usage, {
+  outstanding: "1,16,64,256,1024",
+  lies: [...lies, twin].join(","),
+  targets: "mac,pbft,raft",
+  seconds: "5",
+  warmup: "2",
+  runs: "3",
 });
-const numbers = (list) => (list === "" ? [] : list.split(",").map(Number));
-const names = (list) => (list === "" ? [] : list.split(","));
 const [seconds, warmupSeconds, runs] = [values.seconds, values.warmup, values.runs].map(Number);
 /** Of the load beside which replicas lie, and how long the others have to replace the liar before anything is counted. */
 const outstandingWithLiars = 64;
 const recoverySeconds = 10;
-
-/** One connection carries at least 16 operations, up to eight connections. */
-const connectionsFor = (outstanding) => Math.min(8, Math.max(1, Math.ceil(outstanding / 16)));
 
 const starters = {
   mac: async (directory) => ({ cluster: await startRawBft(directory), target: "rawBft" }),
@@ -82,11 +84,6 @@ async function measure({ cluster, load, target, options }, outstanding, warmup) 
   };
 }
 
-const median = (list) => {
-  const sorted = list.filter((value) => Number.isFinite(value)).sort((one, other) => one - other);
-  return sorted.length === 0 ? Number.NaN : sorted[Math.floor((sorted.length - 1) / 2)];
-};
-
 function summaryOf(measured, first) {
   const summary = {};
   for (const [name, value] of Object.entries(measured[0])) {
@@ -99,7 +96,6 @@ function summaryOf(measured, first) {
   return summary;
 }
 
-const shown = (number, digits = 0) => (Number.isFinite(number) ? number.toFixed(digits) : "–");
 const columns = [
   ["op/s", ({ throughput }) => shown(throughput)],
   ["p50 ms", ({ p50Ms }) => shown(p50Ms, 2)],
@@ -165,12 +161,12 @@ async function measureFaultFree(directory) {
 }
 
 async function measureLies(directory) {
-  const lies = names(values.lies);
-  const measured = new Map([["honest", []], ...lies.map((lie) => [lie, []])]);
-  if (lies.length === 0) return [];
+  const named = names(values.lies);
+  const measured = new Map(named.map((lie) => [lie, []]));
+  if (named.length === 0) return [];
   const honest = await open(() => startByzantine(join(directory, "honest"), []));
   for (let run = 1; run <= runs; run += 1) {
-    for (const lie of lies) {
+    for (const lie of named) {
       const lying = await open(() => startByzantine(join(directory, `${lie}-${run}`), ["--lie", lie]));
       const beside = await measure(honest, outstandingWithLiars, warmupSeconds);
       const result = await measure(lying, outstandingWithLiars, recoverySeconds);
@@ -182,7 +178,7 @@ async function measureLies(directory) {
     }
   }
   while (closing.length > 0) await closing.pop()();
-  return lies.map((lie) => ({
+  return named.map((lie) => ({
     lie,
     share: median(measured.get(lie).map(({ share }) => share)),
     runs: measured.get(lie),
@@ -192,16 +188,16 @@ async function measureLies(directory) {
 function lieTable(rows) {
   const cells = rows.map(({ lie, share, runs: each }) => {
     const [throughput, p99] = [each.map((run) => run.throughput), each.map((run) => run.p99Ms)].map(median);
-    return `| ${lie.padEnd(13)} | ${shown(share * 100).padStart(18)} | ${shown(throughput).padStart(5)} | ${shown(p99, 1).padStart(6)} |`;
+    return `| ${lie.padEnd(15)} | ${shown(share * 100).padStart(18)} | ${shown(throughput).padStart(5)} | ${shown(p99, 1).padStart(6)} |`;
   });
   return [
-    "| the first lies | share of honest, % |  op/s | p99 ms |",
-    "| ------------- | -----------------: | ----: | -----: |",
+    "| the first lies  | share of honest, % |  op/s | p99 ms |",
+    "| --------------- | -----------------: | ----: | -----: |",
     ...cells,
   ].join("\n");
 }
 
-const directory = mkdtempSync(join(resolve(values.dir), "quorate-bft-bench-"));
+const directory = mkdtempSync(join(values.dir, "quorate-bft-bench-"));
 try {
   const machine = describeMachine(directory);
   const flush = measureFlush(directory);

@@ -6,14 +6,13 @@
  * (`goal-loads.mjs`, `goal-faults.mjs`, `goal-state.mjs`). Ends with 0 whatever the verdicts are: these are figures of one machine, not a test.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { parseArgs } from "node:util";
+import { join } from "node:path";
 import { failover, flat, heartbeats } from "./goal-faults.mjs";
 import { reads, resp, sizes, writes } from "./goal-loads.mjs";
 import { disk, state } from "./goal-state.mjs";
 import { countsOf, goals, goalTable, rowsOf } from "./goal-table.mjs";
 import { shown } from "./measure.mjs";
+import { names, readOptions } from "./options.mjs";
 import { commitOf, describeMachine, measureFlush } from "./processes.mjs";
 
 /** Each answers a map from ids of goals to what was found. */
@@ -67,28 +66,15 @@ const usage = `Usage: npm run bench -- [options]
   --json               one JSON document`;
 
 function readPlan() {
-  const { values } = parseArgs({
-    options: {
-      ...Object.fromEntries(Object.keys(usual).map((name) => [name, { type: "string" }])),
-      only: { type: "string", default: Object.keys(groups).join(",") },
-      dir: { type: "string", default: tmpdir() },
-      quick: { type: "boolean", default: false },
-      write: { type: "boolean", default: false },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (values.help) {
-    console.log(usage);
-    process.exit(0);
-  }
+  const counts = Object.fromEntries(Object.keys(usual).map((name) => [name, undefined]));
+  const values = readOptions(usage, { ...counts, only: Object.keys(groups).join(",") }, ["quick"]);
   const fallback = values.quick ? quick : usual;
   const number = (name) => Number(values[name] ?? fallback[name]);
   const plan = {
     ...Object.fromEntries(Object.keys(usual).map((name) => [name, number(name)])),
     flatMinutes: number("flat-minutes"),
-    only: values.only.split(","),
-    dir: resolve(values.dir),
+    only: names(values.only),
+    dir: values.dir,
     write: values.write,
     json: values.json,
   };

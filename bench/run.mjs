@@ -6,11 +6,10 @@
  * Owns: the plan and the tables. Leaves to others: processes (`processes.mjs`), load (`load.mjs`), the floor (`raw.mjs`).
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { parseArgs } from "node:util";
+import { join } from "node:path";
 import { chart } from "./chart.mjs";
 import { connectionsFor, measure, median, mediansOf, shown } from "./measure.mjs";
+import { names, numbers, readOptions } from "./options.mjs";
 import { peers, whyMissing } from "./peers.mjs";
 import { commitOf, describeMachine, measureFlush, startLoad, startQuorate, startRaw } from "./processes.mjs";
 import { keyBytes, valueBytes } from "./shape.mjs";
@@ -27,8 +26,6 @@ const usage = `Usage: npm run bench:writes -- [options]
   --write                 put tables and chart into docs/internals/peers.md and peers.svg
   --json                  everything measured, as one JSON document`;
 
-const numbers = (text) => (text === "" ? [] : text.split(",").map(Number));
-
 function isHere(target) {
   const missing = target in peers ? whyMissing(target) : undefined;
   if (missing !== undefined) console.error(missing);
@@ -36,34 +33,23 @@ function isHere(target) {
 }
 
 function readPlan() {
-  const text = { type: "string" };
-  const { values } = parseArgs({
-    options: {
-      outstanding: { ...text, default: "1,16,64,256,1024" },
-      rates: { ...text, default: "1000,5000,20000" },
-      seconds: { ...text, default: "5" },
-      warmup: { ...text, default: "1" },
-      runs: { ...text, default: "3" },
-      dir: { ...text, default: tmpdir() },
-      targets: { ...text, default: "raw,quorate" },
-      chart: text,
-      write: { type: "boolean", default: false },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
+  const values = readOptions(usage, {
+    outstanding: "1,16,64,256,1024",
+    rates: "1000,5000,20000",
+    seconds: "5",
+    warmup: "1",
+    runs: "3",
+    targets: "raw,quorate",
+    chart: undefined,
   });
-  if (values.help) {
-    console.log(usage);
-    process.exit(0);
-  }
   const plan = {
     outstanding: numbers(values.outstanding),
     rates: numbers(values.rates),
     seconds: Number(values.seconds),
     warmupSeconds: Number(values.warmup),
     runs: Number(values.runs),
-    dir: resolve(values.dir),
-    targets: values.targets.split(",").filter(isHere),
+    dir: values.dir,
+    targets: names(values.targets).filter(isHere),
     json: values.json,
     write: values.write,
     chart: values.chart,
