@@ -28,7 +28,7 @@ import {
 } from "./claims.js";
 import { Credit, type CreditSettings } from "./credit.js";
 import { signedBytesOfBundle, type Domain } from "./domain.js";
-import { KnownSignatures } from "./known-signatures.js";
+import { KnownSignatures, nameOf } from "./known-signatures.js";
 
 export interface VerifierSettings {
   /** Worthless messages of one sender. */
@@ -77,9 +77,14 @@ export interface VerifierCounters {
   known: number;
 }
 
+interface NamedClaim extends SignerClaim {
+  /** See `nameOf`. */
+  readonly name: string;
+}
+
 /** A message, or a bundle. */
 interface Waiting {
-  readonly claims: readonly SignerClaim[];
+  readonly claims: readonly NamedClaim[];
   /** So many of them were looked at, or are in the turn under way. */
   looked: number;
   isWrong: boolean;
@@ -221,7 +226,10 @@ export class MessageVerifier {
 
   #accept(sender: Sender, claims: readonly SignerClaim[], done: () => void): void {
     sender.work.spend(this.#now(), Math.max(1, claims.length));
-    const unknown = claims.filter((claim) => !this.#isKnown(claim));
+    const named = claims.map(({ signer, publicKey, bytes, signature }) => {
+      return { signer, publicKey, bytes, signature, name: nameOf({ publicKey, bytes, signature }) };
+    });
+    const unknown = named.filter((claim) => !this.#isKnown(claim));
     this.counters.known += claims.length - unknown.length;
     if (sender.queue.length === 0 && unknown.length === 0) return done();
     const cost = Math.max(1, unknown.length);
@@ -273,7 +281,7 @@ export class MessageVerifier {
         sender.isInTurn = false;
         this.#underWayCount -= turn.length;
         for (const [at, claim] of turn.entries()) {
-          if (results[at] === true) this.#known.add(claim.signer, claim);
+          if (results[at] === true) this.#known.add(claim.signer, claim, claim.name);
           else claim.waiting.isWrong = true;
         }
         this.#settle(sender);
@@ -283,9 +291,9 @@ export class MessageVerifier {
   }
 
   /** Of one message or of several, in their order; without those that others brought meanwhile. */
-  #nextClaims({ queue }: Sender): readonly (SignerClaim & { readonly waiting: Waiting })[] {
+  #nextClaims({ queue }: Sender): readonly (NamedClaim & { readonly waiting: Waiting })[] {
     const { turnCountMax } = this.#parts.settings;
-    const turn: (SignerClaim & { readonly waiting: Waiting })[] = [];
+    const turn: (NamedClaim & { readonly waiting: Waiting })[] = [];
     for (const waiting of queue) {
       for (; waiting.looked < waiting.claims.length; waiting.looked += 1) {
         const each = waiting.claims[waiting.looked];
@@ -320,8 +328,8 @@ export class MessageVerifier {
     sender.waitingCount = 0;
   }
 
-  #isKnown(claim: SignerClaim): boolean {
-    return this.#known.has(claim.signer, claim);
+  #isKnown(claim: NamedClaim): boolean {
+    return this.#known.has(claim.signer, claim, claim.name);
   }
 
   #newSender(name: string): Sender {

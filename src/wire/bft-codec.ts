@@ -108,11 +108,11 @@ export function decodeBftRecord(bytes: Uint8Array, limits: BftLimits, hash: Hash
   return reader.complete ? record : undefined;
 }
 
-/** What a signature covers, behind its domain (`authentication/domain.ts`). */
+/** What a signature covers, behind its domain (`authentication/domain.ts`): for who soon forgets it. */
 export function encodeStatement(statement: Statement): Uint8Array {
   const writer = new ByteWriter(headBytes);
   statements.writeStatement(writer, statement);
-  return writer.finish();
+  return writer.handOver();
 }
 
 export function decodeStatement(bytes: Uint8Array, limits: BftLimits): Statement | undefined {
