@@ -173,6 +173,8 @@ export interface BftState {
   /** While a quorum asks for `view`: when the next one is asked for. */
   viewDeadline: number | undefined;
   statusDueAt: number;
+  /** What was told again last to who was behind, and when it may be once more. */
+  readonly repeated: Map<ReplicaId, { readonly signed: Signed; readonly pauseMs: number; readonly dueAt: number }>;
   /** What others told of themselves last. */
   readonly heard: Map<ReplicaId, LogIndex>;
   committedAtStatus: LogIndex;
@@ -226,6 +228,7 @@ export function createBftState(options: BftOptions, now: number): BftState {
     attempts: 0,
     viewDeadline: undefined,
     statusDueAt: now,
+    repeated: new Map(),
     heard: new Map(),
     committedAtStatus: executed,
     mustRepeat: records.length > 0,
@@ -326,6 +329,7 @@ function beginEpoch(state: BftState, { epoch, certificate }: Handover): void {
   state.viewChanges.clear();
   state.checkpoints.clear();
   state.heard.clear();
+  state.repeated.clear();
   state.accused.clear();
   if (index > state.stable.index) adopt(state, { index, digest, checkpoints: [] });
   for (const slot of state.slots.values()) {

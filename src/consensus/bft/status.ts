@@ -15,6 +15,8 @@ type Status = Extract<BftMessage, { readonly kind: "Status" }>;
 
 /** Indexes for which one status is answered. */
 const repeatedCountMax = 16;
+/** So many times the interval of statuses passes at most until the beginning of a view is told again. */
+const pausesMax = 16;
 
 export function sayStatusIfDue(state: BftState, turn: Turn): void {
   if (turn.now < state.statusDueAt) return;
@@ -58,7 +60,7 @@ export function onStatus(state: BftState, turn: Turn, from: ReplicaId, status: S
   const { stable, base } = state;
   if (status.stable < stable.index && stable.index > base.index) reply({ kind: "Stable", certificate: stable });
   else for (const signed of unstableCheckpoints(state)) reply({ kind: "Said", signed });
-  repeatView(state, status, reply);
+  repeatView(state, turn, from, status);
   // Whoever has moved on since its last status lacks nothing that is not on its way.
   if (before !== status.committed) return;
   // What was decided in earlier epochs is proved by the checkpoint at which this one begins.
@@ -70,11 +72,22 @@ export function onStatus(state: BftState, turn: Turn, from: ReplicaId, status: S
   }
 }
 
-function repeatView(state: BftState, status: Status, reply: (message: BftMessage) => void): void {
+/**
+ * What leads to this view, or began it, is long: after each time that one who is behind was told of it, it must be behind for twice as long until it
+ * is told again. Otherwise a replica that has left its view alone would be heard, and verified, by all others without end.
+ */
+function repeatView(state: BftState, turn: Turn, from: ReplicaId, status: Status): void {
   const isBehind = status.view < state.view || (status.view === state.view && status.isChanging);
   if (!isBehind) return;
-  const said: Signed | undefined = state.isChanging ? state.viewChanges.get(state.self) : state.newView;
-  if (said !== undefined) reply({ kind: "Said", signed: said });
+  const signed: Signed | undefined = state.isChanging ? state.viewChanges.get(state.self) : state.newView;
+  if (signed === undefined) return;
+  const { statusMs } = state.settings;
+  const before = state.repeated.get(from);
+  const isSame = before?.signed === signed;
+  if (isSame && turn.now < before.dueAt) return;
+  const pauseMs = isSame ? Math.min(2 * before.pauseMs, pausesMax * statusMs) : statusMs / 2;
+  state.repeated.set(from, { signed, pauseMs, dueAt: turn.now + pauseMs });
+  turn.others.push({ kind: "send", to: from, message: { kind: "Said", signed } });
 }
 
 /** The proof that it is decided, or else the own votes. */

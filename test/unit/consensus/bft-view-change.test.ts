@@ -310,6 +310,7 @@ describe("a status", () => {
   const replies = (core: BftCore, message: BftMessage): readonly BftMessage[] => {
     core.receive(message, "d");
     core.sent.length = 0;
+    core.now += bftSettings.statusMs;
     core.receive(message, "d");
     return core.sent.filter(({ to }) => to === "d").map(({ message: reply }) => reply);
   };
@@ -336,6 +337,24 @@ describe("a status", () => {
       { kind: "Said", signed: { by: "b", statement: { kind: "NewView" } } },
     ]);
     expect(replies(core, status({ view: 1 as View }))).toEqual([]);
+  });
+
+  test("B24: is answered by what leads to a view again and again, and with ever longer pauses", () => {
+    const core = impatient("c");
+    const told = (from: string, statuses: number): number => {
+      core.sent.length = 0;
+      for (let count = 0; count < statuses; count += 1) {
+        core.now += bftSettings.statusMs;
+        core.receive(status({}), from);
+      }
+      return core.sent.filter(({ to, message }) => to === from && message.kind === "Said").length;
+    };
+
+    expect(told("d", 64)).toBeLessThanOrEqual(10);
+    // Each of those that are behind has pauses of its own, and none is left without for good.
+    expect(told("a", 1)).toBe(1);
+    expect(told("d", 64)).toBeGreaterThanOrEqual(3);
+    expect(told("d", 64)).toBeLessThanOrEqual(5);
   });
 
   test("B17: that claims to be far ahead moves nothing", () => {
