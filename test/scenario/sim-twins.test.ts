@@ -25,30 +25,28 @@ function part(group: Story, left: readonly string[]): void {
 test("a primary that runs twice proposes to each half something else: one order is decided", () => {
   const group = withTwin(0, 1);
   part(group, ["a", "b", "c1"]);
-  const alone = group.ask({ command: "append", input: { key: "l", value: "x" } }, { from: 1 });
-  const served = group.call({ command: "append", input: { key: "l", value: "y" } }, { from: 2 });
-  expect(served).toBeUndefined();
+  const alone = group.ask({ command: "add", input: { key: "n", value: 1 } }, { from: 1 });
+  expect(group.call({ command: "add", input: { key: "n", value: 10 } }, { from: 2 })).toBe(10);
   expect(alone.end).toBeUndefined();
 
   group.heal();
-  group.untilEnded([alone]);
+  expect(group.untilEnded([alone])).toEqual([11]);
   group.until("b to have executed it", () => group.executed("b") >= group.executed("c"));
-  expect(group.call({ query: "get", input: { key: "l" } }, { from: 2 })).toBe("yx");
+  expect(group.call({ command: "add", input: { key: "n", value: 100 } }, { from: 2 })).toBe(111);
   group.conclude();
 });
 
 test("a backup that runs twice votes on both sides: without a quorum of others nothing is decided twice", () => {
   const group = withTwin(3, 2);
-  group.call({ command: "append", input: { key: "l", value: "0" } });
+  expect(group.call({ command: "add", input: { key: "n", value: 1 } })).toBe(1);
   part(group, ["a", "b", "d", "c1"]);
-  const first = group.ask({ command: "append", input: { key: "l", value: "1" } }, { from: 1 });
-  group.untilEnded([first]);
+  expect(group.call({ command: "add", input: { key: "n", value: 10 } }, { from: 1 })).toBe(11);
   // Now d', which knows nothing of it, is with c and b.
   group.heal();
   part(group, ["a", "d", "c1"]);
-  expect(group.call({ command: "append", input: { key: "l", value: "2" } }, { from: 2 })).toBeUndefined();
+  expect(group.call({ command: "add", input: { key: "n", value: 100 } }, { from: 2 })).toBe(111);
   group.heal();
-  expect(group.call({ query: "get", input: { key: "l" } }, { from: 1 })).toBe("012");
+  expect(group.call({ command: "add", input: { key: "n", value: 1_000 } }, { from: 1 })).toBe(1_111);
   group.conclude();
 });
 
