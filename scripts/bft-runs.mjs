@@ -1,7 +1,7 @@
 /**
  * Compiles the PBFT clusters of the tests (`test-support/bft-runs.ts`) into a folder of their own, since the build has no tests.
  *
- * Owns: that folder. Called by `soak-bft.mjs` and `planted-bft.mjs`, which remove it.
+ * Owns: that folder. Called by `soak-bft.mjs`, which removes it.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, writeFileSync } from "node:fs";
