@@ -78,10 +78,12 @@ export class SimFollower {
     // He asks again; a replica that answers nobody for so long is V14's.
     if (answer.status === "refused") return;
     const found = eventsOfOutcome(answer.outcome);
-    if (found === undefined) throw new RuleBroken("V21", `${who} asked for ${name}, and the answer is none`);
     const { from } = this.#cursor;
-    if (isBelieved) judge.onTold({ who, name, from, answer: found });
-    else judge.begin(who);
+    if (!isBelieved) judge.begin(who);
+    else if (found === undefined) throw new RuleBroken("V21", `${who} asked for ${name}, and the answer is none`);
+    else judge.onTold({ who, name, from, answer: found });
+    // As any other client that hears nothing of use: he asks again.
+    if (found === undefined) return;
     this.#cursor.accept(found);
     this.#known = this.#cursor.from?.index;
     if (found.kind === "compacted") markers.reach("a follower was told that events are no longer kept");

@@ -22,6 +22,12 @@ const banned: readonly (readonly [pattern: RegExp, instead: string])[] = [
 const mayNamePromise = /^src\/api\//;
 /** Files whose weak maps are keyed by objects of this process and only looked up: nothing observes when an entry goes. */
 const mayKeepWeakly: ReadonlySet<string> = new Set(["src/guard/install.ts"]);
+/** Files that look whether the properties are in order already, which costs less than a list of them, or read what was made in order. */
+const mayIterateProperties: ReadonlySet<string> = new Set([
+  "src/wire/canonical.ts",
+  "src/collections/plain.ts",
+  "src/collections/entry-fingerprint.ts",
+]);
 /** It stands between machines and the platform, and reaches that by names. */
 const mayReachPlatform: ReadonlySet<string> = new Set(["src/guard/install.ts"]);
 
@@ -46,6 +52,7 @@ function isAllowed(source: Source, word: string, at: number): boolean {
   if (/[.#]\s*$/.test(source.bare.slice(0, at)) && !word.startsWith("Math") && !word.startsWith("toLocale"))
     return word !== "localeCompare";
   if (word === "Promise") return mayNamePromise.test(source.path) && /^Promise(Like)?\s*</.test(source.bare.slice(at));
+  if (word.startsWith("for")) return mayIterateProperties.has(source.path);
   if (word === "globalThis") return mayReachPlatform.has(source.path);
   return word.startsWith("Weak") && word !== "WeakRef" && mayKeepWeakly.has(source.path);
 }
