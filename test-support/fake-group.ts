@@ -9,7 +9,13 @@ import type { LowLevelMachine } from "../src/api/low-level.js";
 import { invariant } from "../src/base/invariant.js";
 import { Executor } from "../src/execution/executor.js";
 import { after, noIndex, noTerm, type LogIndex, type RequestNumber, type SessionId } from "../src/model/ids.js";
-import { keyOf, type AdmissionRefusal, type ClientMessage, type ReplicaMessage } from "../src/model/request.js";
+import {
+  keyOf,
+  keyText,
+  type AdmissionRefusal,
+  type ClientMessage,
+  type ReplicaMessage,
+} from "../src/model/request.js";
 import type { Reply, Request, RequestKey } from "../src/model/request.js";
 import {
   clientMessageTypes,
@@ -263,5 +269,5 @@ function throughCodec(message: ClientMessage): ClientMessage {
 }
 
 function isSame(left: RequestKey, right: RequestKey): boolean {
-  return JSON.stringify(left) === JSON.stringify(right);
+  return keyText(left) === keyText(right);
 }
