@@ -471,9 +471,9 @@ export class BftDriver implements Driver {
     return [batch];
   }
 
-  /** Clients wait while an epoch ends: what cannot be finished would be found out with no room left. */
+  /** The end of a window is for reports: what cannot be finished would be found out with no room left. */
   #roomForOthers(room: number): number {
-    return this.#state.ending === undefined ? Math.max(0, room - reservedOf(this.#state.settings)) : 0;
+    return Math.max(0, room - reservedOf(this.#state.settings));
   }
 
   /** The end of an epoch is reached as soon as all before is executed. */

@@ -460,11 +460,19 @@ export function reservedOf({ windowCount }: Pick<BftSettings, "windowCount">): n
 }
 
 /**
- * How many null requests would fill what is left of an epoch that ends. `isExecuted`: all that was proposed; before, room is left for reports.
+ * Under way at a time: what clients ask waits behind them, and a view change in between tells of each that is prepared. When half of them are
+ * decided as many come at once, since many in one turn cost little more than one.
+ */
+const fillsMax = 64;
+
+/**
+ * How many null requests may be proposed now to fill what is left of an epoch that ends. `isExecuted`: all that was proposed; before, room is left for reports.
  */
 export function roomToEnd(state: BftState, isExecuted: boolean): number {
   if (state.ending === undefined || state.isChanging || !isPrimary(state)) return 0;
-  return Math.max(0, highMark(state) - (isExecuted ? 0 : reservedOf(state.settings)) - state.proposed);
+  const left = highMark(state) - (isExecuted ? 0 : reservedOf(state.settings)) - state.proposed;
+  const underWay = state.proposed - state.committed;
+  return underWay > fillsMax / 2 ? 0 : Math.max(0, Math.min(left, fillsMax - underWay));
 }
 
 /** How many batches may be proposed now; the last of an epoch is the null request (`roomToEnd`). */

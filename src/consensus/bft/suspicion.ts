@@ -6,6 +6,7 @@
  * view change itself (`view-change.ts`). Each client has a clock of its own, so a primary that leaves one client out is noticed.
  */
 import type { ReplicaId } from "../../model/ids.js";
+import { administrator } from "../../model/membership.js";
 import type { Batch, CommittedCertificate, Digest, RequestName } from "./messages.js";
 import type { BftState, Pace, Waiting } from "./state.js";
 import type { Turn } from "./turn.js";
@@ -18,6 +19,9 @@ const sampleCountMin = 16;
 const stretchFactorMax = 4;
 const slownessMax = 3;
 
+/** An epoch ends a window after a change; so many entries are a step there, as each checkpoint on the way is. Clients are served meanwhile. */
+const endingStep = 32;
+
 /** A client's valid request waits here to be decided. One more than is watched of a client is watched when it is asked again. */
 export function onRequest(state: BftState, turn: Turn, { client, id }: RequestName): void {
   const waiting = state.waiting.get(client) ?? new Map<Digest, Waiting>();
@@ -27,7 +31,8 @@ export function onRequest(state: BftState, turn: Turn, { client, id }: RequestNa
 }
 
 /** The next request of each client in the batch has its own time from now on. A view that decides something has earned patience. */
-export function onDecided(state: BftState, turn: Turn, { view }: CommittedCertificate, batch: Batch): void {
+export function onDecided(state: BftState, turn: Turn, { view, index }: CommittedCertificate, batch: Batch): void {
+  if (state.ending !== undefined && index % endingStep === 0) waitAnew(state, turn.now, administrator);
   if (view === state.view && !state.isChanging && batch.requests.length > 0) state.attempts = 0;
   for (const name of batch.requests) {
     const request = stopWaiting(state, name, turn.now);
@@ -113,7 +118,7 @@ export function judgePace(state: BftState, now: number): void {
   const isOver = lasted >= requestTimeoutMs && decided >= sampleCountMin;
   if (!isOver && lasted < stretchFactorMax * requestTimeoutMs) return;
   beginStretch(state, now);
-  if (state.isChanging) return;
+  if (state.isChanging || state.ending !== undefined) return;
   const pace = { perMs: decided / lasted, waitedMs: waitedMs / Math.max(1, decided) };
   const isSlow = state.bestPaces.some((best) => best !== undefined && isFarWorse(pace, best));
   state.slowness = Math.max(0, state.slowness + (isSlow ? 1 : -1));
@@ -155,7 +160,9 @@ export function isSuspected(state: BftState, now: number): boolean {
   const limit = now - patienceOf(state);
   if (state.isChanging || state.enteredAt > limit) return false;
   if (state.slowness >= slownessMax) return true;
-  for (const waiting of state.waiting.values()) {
+  for (const [client, waiting] of state.waiting) {
+    // What is left at the end of an epoch is not for clients: they wait for the end, which is awaited by itself.
+    if (state.ending !== undefined && client !== administrator) continue;
     const [oldest] = waiting.values();
     if (oldest !== undefined && oldest.since <= limit) return true;
   }

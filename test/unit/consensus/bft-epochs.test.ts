@@ -6,8 +6,9 @@ import { nullBatch, type Batch, type CheckpointCertificate } from "../../../src/
 import { batchAt, createBftState, highMark, lastOf, remember, roomOf } from "../../../src/consensus/bft/state.js";
 import { bftSettings } from "../../../test-support/bft-cluster.js";
 import { at, batch, BftCore, newViewBy, viewChangeBy } from "../../../test-support/bft-core.js";
-import { changeOf, sign, successorOf } from "../../../test-support/bft-crypto.js";
+import { changeOf, requestOf, sign, successorOf } from "../../../test-support/bft-crypto.js";
 
+const { requestTimeoutMs } = bftSettings;
 const five = changeOf(0, ["a", "b", "c", "d", "e"]);
 /** Of a change at index 1 with a window of 16 and a checkpoint at each fourth: the first a whole window further on. */
 const last = 20;
@@ -77,6 +78,30 @@ test("the primary fills what is left of the epoch, and leaves room until all is 
   core.receive({ kind: "Stable", certificate: certifiedAt(4) }, "c").step({ kind: "fill", isExecuted: true });
   expect(core.state.proposed).toBe(last);
   expect(roomOf(core.state)).toBe(0);
+});
+
+test("clients that wait while an epoch ends suspect nobody; the end, if it comes no nearer, does", () => {
+  const core = new BftCore("b").decide(1, five).step({ kind: "request", request: requestOf("x", 1) });
+  core.tick(requestTimeoutMs - 1).receive({ kind: "Stable", certificate: certifiedAt(4) }, "c");
+  core.tick(requestTimeoutMs - 1);
+  expect(core.saidOf("ViewChange")).toEqual([]);
+  core.tick(1);
+  expect(core.saidOf("ViewChange")).toMatchObject([{ view: 1 }]);
+
+  // The client's time begins with the next epoch.
+  const next = new BftCore("b").decide(1, five).step({ kind: "request", request: requestOf("x", 1) });
+  next.tick(requestTimeoutMs - 1).receive({ kind: "Stable", certificate: certifiedAt(last) }, "c");
+  expect(next.tick(requestTimeoutMs - 1).saidOf("ViewChange")).toEqual([]);
+  expect(next.tick(1).saidOf("ViewChange")).toMatchObject([{ view: 1 }]);
+});
+
+test("so many null requests are under way at a time and no more", () => {
+  const core = new BftCore("a", { windowCount: 256, checkpointInterval: 64 });
+  core.step({ kind: "propose", batches: [five] });
+  const where = { index: 1, digest: five.digest };
+  core.votes("Prepare", ["b", "c"], where).votes("Commit", ["b", "c"], where);
+  core.step({ kind: "fill", isExecuted: true }).step({ kind: "fill", isExecuted: true });
+  expect(core.state.proposed).toBe(1 + 64);
 });
 
 test("the first change that may be made counts, and only one for the epoch in which it is decided", () => {
