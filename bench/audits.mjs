@@ -10,11 +10,12 @@
  * `--json`: one JSON document. Run it on a quiet machine: `npm run bench:audits`.
  */
 import { fork } from "node:child_process";
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
+import { changedBuild, withoutAudits, withoutTrail } from "./changed-build.mjs";
 import { keyCount, keyOf, value } from "./shape.mjs";
 
 const { values } = parseArgs({
@@ -249,52 +250,6 @@ class Child {
   }
 }
 
-const withoutTrail = [
-  {
-    file: "execution/audits.js",
-    from: "if (isDue) this.#isDamageCompared = true;",
-    to: "if (isDue) this.#isDamageCompared = true; if (isDue !== undefined) return;",
-  },
-];
-const withoutAudits = [
-  {
-    file: "execution/audits.js",
-    from: "begin({ kind }, machine) {",
-    to: "begin({ kind }, machine) { if (kind !== undefined) return;",
-  },
-  {
-    file: "execution/audits.js",
-    from: "executed(entry, replies, audited) {",
-    to: "executed(entry, replies, audited) { if (entry !== undefined) return;",
-  },
-  {
-    file: "collections/hash-trie.js",
-    from: "#counted({ key, value, position }) {",
-    to: "#counted({ key, value, position }) { if (key !== undefined) return;",
-  },
-  {
-    file: "collections/hash-trie.js",
-    from: "#discounted({ key, value, position }) {",
-    to: "#discounted({ key, value, position }) { if (key !== undefined) return;",
-  },
-];
-
-/** A copy of the build with these places changed, each of which must be there exactly once. */
-async function changed(root, name, changes) {
-  const { plant } = await import(new URL("sim/planted-bugs.js", dist).href);
-  const copy = join(root, name);
-  cpSync(fileURLToPath(dist), join(copy, "dist"), { recursive: true });
-  writeFileSync(join(copy, "package.json"), '{ "type": "module" }\n');
-  symlinkSync(fileURLToPath(new URL("../node_modules", import.meta.url)), join(copy, "node_modules"));
-  for (const change of changes) {
-    const path = join(copy, "dist", change.file);
-    const planted = plant({ id: name, ...change }, readFileSync(path, "utf8"));
-    if (planted.kind === "refused") throw new Error(planted.reason);
-    writeFileSync(path, planted.code);
-  }
-  return pathToFileURL(join(copy, "dist/")).href;
-}
-
 const median = (list) => [...list].sort((left, right) => left - right)[Math.floor(list.length / 2)];
 
 /** Nanoseconds a command in each build: in the middle and in the calmest round; and what each is of the first, round by round. */
@@ -333,8 +288,8 @@ async function main() {
   const children = [];
   try {
     children.push(new Child("as it is", dist.href));
-    children.push(new Child("without the trail", await changed(root, "no-trail", withoutTrail)));
-    children.push(new Child("without audits", await changed(root, "no-audits", withoutAudits)));
+    children.push(new Child("without the trail", await changedBuild(root, "no-trail", withoutTrail)));
+    children.push(new Child("without audits", await changedBuild(root, "no-audits", withoutAudits)));
     if (values.than !== undefined)
       children.push(new Child(values.than, new URL(`${pathToFileURL(values.than).href}/`).href));
     const keys = Number(values.keys);

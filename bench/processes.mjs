@@ -38,11 +38,19 @@ export function residentMiBOf(pid) {
 }
 
 /** Three replicas of the key-value service as `quorate dev` runs them, durable, each a process of its own. */
-export async function startQuorate(directory, environment, options = []) {
+export async function startQuorate(directory, environment, options = [], build = new URL("../dist/", import.meta.url)) {
   const ports = ["redis", "http", "client", "peer"].flatMap((kind) => [`--${kind}-port`, "0"]);
   const child = spawn(
     process.execPath,
-    [local("../dist/server/main.js"), "dev", "--json", "--data", join(directory, "quorate"), ...ports, ...options],
+    [
+      fileURLToPath(new URL("server/main.js", build)),
+      "dev",
+      "--json",
+      "--data",
+      join(directory, "quorate"),
+      ...ports,
+      ...options,
+    ],
     { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, ...environment } },
   );
   const exited = new Promise((resolve) => child.once("exit", resolve));

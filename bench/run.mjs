@@ -7,6 +7,7 @@
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { changedBuild, withoutAudits } from "./changed-build.mjs";
 import { chart } from "./chart.mjs";
 import { connectionsFor, measure, median, mediansOf, shown } from "./measure.mjs";
 import { names, numbers, readOptions } from "./options.mjs";
@@ -20,8 +21,8 @@ const usage = `Usage: npm run bench:writes -- [options]
   --seconds <seconds>     counted time of one measurement, default 5
   --runs <count>          how often each is measured, default 3
   --dir <directory>       where the logs are, default the system's temporary directory
-  --targets <names>       what is compared, in turn; the last column is of the first: raw, quorate, and with the engine in a
-                          place of its own inline, worker, and etcd, zookeeper, nats, redis; default raw,quorate
+  --targets <names>       what is compared, in turn; the last column is of the first: raw, quorate, unaudited (the same without
+                          audits), and with the engine in a place of its own inline, worker, and etcd, zookeeper, nats, redis; default raw,quorate
   --chart <file>          draw the throughput of the closed loops, as SVG
   --write                 put tables and chart into docs/internals/peers.md and peers.svg
   --json                  everything measured, as one JSON document`;
@@ -178,8 +179,11 @@ const aboutPeers = `How each is run and driven: [benchmarks](benchmarks.md#besid
 async function startTarget(target, directory) {
   if (target === "raw") return startRaw(directory);
   if (target in peers) return peers[target].start(join(directory, target));
-  const options = target === "quorate" ? [] : ["--engine", target];
-  return Object.assign(await startQuorate(join(directory, target), {}, options), { name: target, opener: "quorate" });
+  const isPlain = target === "quorate" || target === "unaudited";
+  const build = target === "unaudited" ? await changedBuild(directory, "without-audits", withoutAudits) : undefined;
+  const options = isPlain ? [] : ["--engine", target];
+  const cluster = await startQuorate(join(directory, target), {}, options, build);
+  return Object.assign(cluster, { name: target, opener: "quorate" });
 }
 
 async function main() {
