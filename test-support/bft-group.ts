@@ -77,6 +77,7 @@ export class BftGroup {
   readonly #options: BftGroupOptions;
   readonly #lives = new Map<string, { isAlive: boolean }>();
   readonly #joined = new Map<string, readonly string[]>();
+  readonly #ownKeys = new Map<string, string>();
   readonly #nextKeys = new Map<string, string>();
   #starts = 0;
 
@@ -93,7 +94,7 @@ export class BftGroup {
     this.#lives.set(id, life);
     const clock = this.#clockOf(id, life);
     const disk = this.disks.get(id) ?? new MemoryDisk();
-    const isJoining = !this.ids.includes(id);
+    const isJoining = this.#joined.has(id);
     const isFresh = !disk.exists(directory);
     const seed = (this.#starts += 1);
     const { machineOf, limits } = this.#options;
@@ -148,10 +149,11 @@ export class BftGroup {
     this.running.set(id, opened);
   }
 
-  /** A replica that is no founder: it knows `known`, and that it is itself. Under a name that was there before it is another one. */
-  join(id: string, known: readonly string[] = this.ids): void {
+  /** A replica that is no founder: it knows `known`, and that it is itself. Under a name that was there before it is another one, with the key `name`. */
+  join(id: string, known: readonly string[] = this.ids, name = id): void {
     this.disks.set(id, new MemoryDisk());
     this.#joined.set(id, known);
+    this.#ownKeys.set(id, name);
     this.start(id);
   }
 
@@ -176,7 +178,9 @@ export class BftGroup {
     const next = names.map((name): Member => {
       const [id = ""] = name.split("/");
       const before = members.find((member) => member.id === id);
-      const isFounder = before !== undefined && !this.#joined.has(id);
+      // With a key that was not given to it, it has another directory.
+      const isSame = name === id || this.#nextKeys.get(id) === name;
+      const isFounder = before !== undefined && !this.#joined.has(id) && isSame;
       const incarnation = isFounder ? before.incarnation : anyIncarnation;
       return { ...memberOf(id), incarnation, key: this.signerOf(name).publicKey };
     });
@@ -265,7 +269,7 @@ export class BftGroup {
     const next = this.#nextKeys.get(id);
     const seal = new ReplicaSeal({
       self: id,
-      signer: this.#keys.signerOf(id),
+      signer: this.#keys.signerOf(this.#ownKeys.get(id) ?? id),
       nextSigner: next === undefined ? undefined : this.#keys.signerOf(next),
       domain,
       keys: new Map(this.#known(id).map((each) => [each, this.#keys.signerOf(each).publicKey])),

@@ -133,11 +133,12 @@ export class BftDriver implements Driver {
     this.#world = world;
     const { self, members, seeds, settings, records, loaded, clockBoundMs, seal } = parts;
     const founders = members.membership.members.map(({ id }) => id);
-    const replicas = [...(founders.length === 0 ? seeds : founders)].sort();
+    const joins = founders.length === 0;
+    const replicas = (joins ? [...seeds, ...(seal.takesPlace ? [self] : [])] : founders).toSorted();
     const keys = new Map([...seal.keys].map(([id, key]) => [id, keyNameOf(key)]));
     const executed = loaded?.index ?? noIndex;
     const configured = endingIn(parts.configuration);
-    const options = { self, replicas, keys, settings, records, executed, configured };
+    const options = { self, replicas, joins, keys, settings, records, executed, configured };
     this.#state = createBftState(options, world.clock.monotonic());
     this.#members = this.#createMembers();
     this.#journal = new BftJournal(parts);

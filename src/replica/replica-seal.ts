@@ -61,6 +61,11 @@ export class ReplicaSeal {
     return key !== undefined && equalBytes(key, this.#signer.publicKey);
   }
 
+  /** Under its id the members know another one, which it is to replace. */
+  get takesPlace(): boolean {
+    return this.#keys.has(this.#parts.self) && !this.canSign;
+  }
+
   /** Who this replica is on links. */
   signLink(bytes: Uint8Array): Uint8Array {
     return this.#signer.sign(bytes);

@@ -12,14 +12,17 @@ import { isLast, lastOf, slotAt, type BftState, type Handover } from "./state.js
 import { onEntered, waitAnew } from "./suspicion.js";
 import { record, type Turn } from "./turn.js";
 
-/** It was decided, and is handed over: the first change that may be made ends the epoch, the same on every replica. */
+/**
+ * It was decided, and is handed over: the first change that may be made ends the epoch, the same on every replica. Whoever lags may know it
+ * already, by a checkpoint above it.
+ */
 export function considerChange(state: BftState, at: LogIndex, { reconfiguration }: Batch): void {
   if (at === lastOf(state)) slotAt(state, at).turning = "last";
-  if (state.ending !== undefined || reconfiguration?.epoch !== state.epoch) return;
-  const { successor } = reconfiguration;
-  if (objectionTo(state, successor) !== undefined) return;
-  state.ending = { at, successor };
-  slotAt(state, at).turning = "change";
+  if (state.ending === undefined && reconfiguration?.epoch === state.epoch) {
+    const { successor } = reconfiguration;
+    if (objectionTo(state, successor) === undefined) state.ending = { at, successor };
+  }
+  if (state.ending?.at === at) slotAt(state, at).turning = "change";
 }
 
 /** Why members may not follow those of this epoch. */

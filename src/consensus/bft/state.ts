@@ -50,10 +50,12 @@ export interface BftSettings {
 export interface BftOptions {
   readonly self: ReplicaId;
   /**
-   * Of the epoch in which this replica's log begins, the same at all; their order says who is primary. A replica that joins is none of
-   * them: it waits to be told that it is one of their successors.
+   * Of the epoch in which this replica's log begins, the same at all; their order says who is primary. A replica that joins waits to be told
+   * that it is one of their successors.
    */
   readonly replicas: readonly ReplicaId[];
+  /** It is none of them: under its id another one may be. */
+  readonly joins?: boolean | undefined;
   /** Theirs; what is missing is "". */
   readonly keys?: ReadonlyMap<ReplicaId, string> | undefined;
   readonly settings: BftSettings;
@@ -196,12 +198,21 @@ export interface BftRole {
 }
 
 export function createBftState(options: BftOptions, now: number): BftState {
-  const { self, replicas, keys = new Map<ReplicaId, string>(), settings, records, executed, configured } = options;
+  const {
+    self,
+    replicas,
+    keys = new Map<ReplicaId, string>(),
+    settings,
+    records,
+    executed,
+    configured,
+    joins,
+  } = options;
   const beginning = { index: noIndex, digest: "", checkpoints: [] };
   invariant(settings.windowCount >= 2 * settings.checkpointInterval, "a window holds two checkpoint intervals");
   const state: BftState = {
     ...{ self, replicas, keys, settings },
-    epoch: replicas.includes(self) ? 0 : -1,
+    epoch: joins === true || !replicas.includes(self) ? -1 : 0,
     faults: liarsMaxOf(replicas.length),
     quorum: byzantineQuorumOf(replicas.length),
     base: beginning,
@@ -427,8 +438,8 @@ export function isPrimary(state: BftState): boolean {
 }
 
 /** Of this epoch: it may vote. */
-export function isMember({ self, replicas }: BftState): boolean {
-  return replicas.includes(self);
+export function isMember({ self, replicas, epoch }: BftState): boolean {
+  return epoch >= 0 && replicas.includes(self);
 }
 
 /** The high water mark; an epoch's last index at most. */

@@ -4,6 +4,7 @@ import { recordsOf } from "../../../src/consensus/bft/compaction.js";
 import { endOf, objectionTo } from "../../../src/consensus/bft/epoch.js";
 import { nullBatch, type Batch, type CheckpointCertificate } from "../../../src/consensus/bft/messages.js";
 import { batchAt, createBftState, highMark, lastOf, remember, roomOf } from "../../../src/consensus/bft/state.js";
+import { firstView } from "../../../src/model/ids.js";
 import { bftSettings } from "../../../test-support/bft-cluster.js";
 import { at, batch, BftCore, newViewBy, viewChangeBy } from "../../../test-support/bft-core.js";
 import { changeOf, requestOf, sign, successorOf } from "../../../test-support/bft-crypto.js";
@@ -43,6 +44,16 @@ test("a change that is decided ends the epoch at the first checkpoint a window f
   expect(state.epoch).toBe(0);
   expect(lastOf(state)).toBe(last);
   expect(state.slots.get(at(1))?.turning).toBe("change");
+});
+
+// It executed the null request in its place (found by the simulator's seed 1 with members that change).
+test("a change that a checkpoint has told of is one where it is decided later", () => {
+  const where = { view: firstView, index: at(1), digest: five.digest };
+  const commits = ["a", "c", "d"].map((by) => sign(by, { kind: "Commit" as const, ...where }));
+  const core = new BftCore("b").receive({ kind: "Stable", certificate: certifiedAt(4) }, "c");
+  core.receive({ kind: "Committed", certificate: { ...where, commits }, batch: five }, "c");
+  expect(core.state.committed).toBe(1);
+  expect(core.state.slots.get(at(1))?.turning).toBe("change");
 });
 
 test("the order goes up to the end of the epoch, and no further", () => {
