@@ -5,6 +5,7 @@
  * misled to by itself, breaks no rule. Leaves to others: the behaviours (`liars/`), when a disk is put back (`nemesis.ts`). Owned by `world.ts`.
  */
 import type { Limits } from "../api/config.js";
+import type { Domain } from "../authentication/domain.js";
 import { verifierDefaults } from "../authentication/message-verifier.js";
 import { Sealer } from "../authentication/sealer.js";
 import { contradicts } from "../consensus/bft/contradiction.js";
@@ -20,6 +21,7 @@ import { ReplicaSeal, type ReplicaSealParts } from "../replica/replica-seal.js";
 import { linkKeys } from "../transport/link-proofs.js";
 import { encodeBftMessage, type BftLimits } from "../wire/bft-codec.js";
 import { voteDigest } from "../wire/client-codec.js";
+import { keyNameOf } from "../wire/key-name.js";
 import { must } from "./checkers/violation.js";
 import { answeringFalsely, type Connect } from "./client-side.js";
 import { Draw } from "./draw.js";
@@ -42,7 +44,9 @@ export interface ByzantineParts {
   readonly trace: Trace;
   readonly markers: Markers;
   readonly clusterId: string;
-  readonly members: readonly Member[];
+  readonly founders: readonly Member[];
+  /** The founders, and whoever may be added. */
+  readonly everybody: readonly ReplicaId[];
   readonly lies: readonly PlannedLie[];
   readonly falseAnswers: readonly PlannedLie[];
   readonly limits: Limits;
@@ -56,6 +60,16 @@ export interface Speaking {
   readonly state: () => BftState | undefined;
 }
 
+/** With which keys the processes of a replica begin. */
+interface Known {
+  /** The name of its own. */
+  readonly key: string;
+  /** Of the one by which the members are about to know it. */
+  readonly nextKey?: string | undefined;
+  /** Names of those of the members with whom its directory began, its own included. */
+  readonly keys: ReadonlyMap<ReplicaId, string>;
+}
+
 /** So many messages a liar remembers. */
 const receivedMax = 200;
 
@@ -64,6 +78,8 @@ export class ByzantineSide {
   readonly #replicas: readonly ReplicaId[];
   readonly #limits: BftLimits;
   readonly #keys = new SimKeys();
+  readonly #signers = new Map<string, Signer>();
+  readonly #known = new Map<ReplicaId, Known>();
   readonly #liars = new Map<ReplicaId, Liar>();
   /** Each runs twice. */
   readonly #twins = new Set<ReplicaId>();
@@ -80,8 +96,10 @@ export class ByzantineSide {
 
   constructor(parts: ByzantineParts) {
     this.#parts = parts;
-    this.#replicas = parts.members.map(({ id }) => id);
-    this.#limits = bftLimitsOf(parts.limits, this.#replicas.length);
+    this.#replicas = parts.everybody;
+    this.#limits = bftLimitsOf(parts.limits, parts.founders.length);
+    const keys = new Map(parts.founders.map(({ id }) => [id, id]));
+    for (const { id } of parts.founders) this.#known.set(id, { key: id, keys });
     for (const { at, name } of parts.lies) {
       const id = this.#replicas[at];
       if (id === undefined) continue;
@@ -131,8 +149,8 @@ export class ByzantineSide {
     return this.#twins.has(id);
   }
 
-  get members(): readonly Member[] {
-    return this.#parts.members;
+  get founders(): readonly Member[] {
+    return this.#parts.founders;
   }
 
   get faulty(): number {
@@ -143,19 +161,44 @@ export class ByzantineSide {
     return this.#keys.signerOf(`client ${id}`);
   }
 
+  /** In this run members change. */
+  get mayChange(): boolean {
+    return this.#parts.everybody.length > this.#parts.founders.length;
+  }
+
+  /** Whose signature changes the members. */
+  get administrator(): Signer {
+    return this.#signerOf("administrator");
+  }
+
+  /** A replica's, by the name of the key. */
+  publicKey(name: string): Uint8Array {
+    return this.#signerOf(name).publicKey;
+  }
+
+  /** What the next process of a replica knows, if it is not as it was at the founding. */
+  know(id: ReplicaId, known: Known): void {
+    this.#known.set(id, known);
+  }
+
   /** What a process of a replica needs to speak, beside what every replica has. */
   optionsFor(speaking: Speaking): Pick<OpenBftOptions, "seal" | "proofs" | "outgoing" | "evidence" | "hidesStarts"> {
     const { id, process } = speaking;
-    const signer = this.#keys.signerOf(id);
-    const keys = new Map(this.#replicas.map((each) => [each, this.#keys.signerOf(each).publicKey]));
+    const known = this.#known.get(id);
+    if (known === undefined) throw new RangeError(`${id} has no key`);
+    const { key, nextKey } = known;
+    const signer = this.#signerOf(key);
+    const keys = new Map([...known.keys].map(([each, name]) => [each, this.publicKey(name)]));
     const received: BftMessage[] = [];
     const isLiar = this.#liars.has(id);
     const seal = new WatchedSeal(
       {
-        ...{ self: id, signer, keys, domain: this.#domain, verifier: this.#keys.verifierOn(process.clock) },
+        ...{ self: id, signer, keys, domain: this.#domain(0), verifier: this.#keys.verifierOn(process.clock) },
         ...{ hash: simHash, clock: process.clock, settings: verifierDefaults },
+        nextSigner: nextKey === undefined ? undefined : this.#signerOf(nextKey),
+        administrator: this.mayChange ? this.administrator.publicKey : undefined,
       },
-      (statement) => this.#says(id, statement),
+      (statement, epoch) => this.#says(id, statement, epoch),
       (message) => {
         if (isLiar && received.push(message) > receivedMax) received.shift();
       },
@@ -171,21 +214,37 @@ export class ByzantineSide {
     };
   }
 
-  get #domain(): { readonly cluster: string; readonly epoch: number } {
-    return { cluster: this.#parts.clusterId, epoch: 0 };
+  #domain(epoch: number): Domain {
+    return { cluster: this.#parts.clusterId, epoch };
+  }
+
+  #signerOf(name: string): Signer {
+    const signer = this.#signers.get(name) ?? this.#keys.signerOf(name);
+    this.#signers.set(name, signer);
+    return signer;
+  }
+
+  /** By which the members know a liar, if there is one of theirs. */
+  #sealerOf(by: ReplicaId, { epoch, keys }: BftState): Sealer | undefined {
+    const name = keys.get(by);
+    const signer = [...this.#signers.values()].find(({ publicKey }) => keyNameOf(publicKey) === name);
+    return signer && new Sealer(this.#domain(epoch), by, signer);
   }
 
   #lying({ id, process, state }: Speaking, received: readonly BftMessage[]): OpenBftOptions["outgoing"] {
     const liar = this.#liars.get(id);
     const { scheduler } = this.#parts;
-    const replicas = this.#replicas;
-    const friends = [...this.#liars.keys()];
-    const sealers = new Map(friends.map((by) => [by, new Sealer(this.#domain, by, this.#keys.signerOf(by))]));
     const random = scheduler.random(`lies of ${id}`);
+    let sealers = new Map<ReplicaId, Sealer | undefined>();
+    let sealedIn = -1;
     return (to, message, send) => {
       const known = state();
-      // Liars do not deceive one another.
-      if (liar === undefined || known === undefined || this.#liars.has(to)) return [message];
+      // Liars do not deceive one another, and who is no member has nothing to say.
+      if (liar === undefined || known?.replicas.includes(id) !== true || this.#liars.has(to)) return [message];
+      const { replicas, epoch } = known;
+      const friends = [...this.#liars.keys()].filter((friend) => replicas.includes(friend));
+      if (sealedIn !== epoch) sealers = new Map(friends.map((by) => [by, this.#sealerOf(by, known)]));
+      sealedIn = epoch;
       const tools: LiarTools = {
         ...{ self: id, replicas, state: known, random, now: process.clock.monotonic(), friends, received },
         sign: <Kind extends Statement>(statement: Kind, by = id): Signed<Kind> => {
@@ -202,9 +261,9 @@ export class ByzantineSide {
     };
   }
 
-  #says(id: ReplicaId, statement: Statement): void {
+  #says(id: ReplicaId, statement: Statement, epoch: number): void {
     if (this.isFaulty(id)) return;
-    const about = `${id} ${statement.kind} ${"view" in statement ? statement.view : ""} ${"index" in statement ? statement.index : ""}`;
+    const about = `${id} ${epoch} ${statement.kind} ${"view" in statement ? statement.view : ""} ${"index" in statement ? statement.index : ""}`;
     const earlier = this.#said.get(about);
     if (earlier === undefined) return void this.#said.set(about, statement);
     must(
@@ -227,17 +286,21 @@ export class ByzantineSide {
 
 /** Tells what is signed, and what comes. */
 class WatchedSeal extends ReplicaSeal {
-  readonly #says: (statement: Statement) => void;
+  readonly #says: (statement: Statement, epoch: number) => void;
   readonly #hears: (message: BftMessage) => void;
 
-  constructor(parts: ReplicaSealParts, says: (statement: Statement) => void, hears: (message: BftMessage) => void) {
+  constructor(
+    parts: ReplicaSealParts,
+    says: (statement: Statement, epoch: number) => void,
+    hears: (message: BftMessage) => void,
+  ) {
     super(parts);
     this.#says = says;
     this.#hears = hears;
   }
 
   override seal(statement: Statement): Signed {
-    this.#says(statement);
+    this.#says(statement, this.domain.epoch);
     return super.seal(statement);
   }
 

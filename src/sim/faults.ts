@@ -86,7 +86,7 @@ export const faultClasses: Readonly<Record<string, readonly FaultKind[]>> = {
   lies: ["lie", "mutation", "twins", "falseAnswers", "hostileClients"],
 };
 
-/** What of it there is in a run of this model: replicas that may lie have fixed members and one version, and are not compared by audits. */
+/** What of it there is in a run of this model: where replicas may lie primaries take turns, they have one version, and memory does not fail. */
 function isKindOf(model: FaultModel, kind: FaultKind): boolean {
   const isLie = faultClasses["lies"]?.includes(kind) === true;
   if (model === "crash") return !isLie;
@@ -94,8 +94,12 @@ function isKindOf(model: FaultModel, kind: FaultKind): boolean {
 }
 
 const crashOnly: ReadonlySet<FaultKind> = new Set([
-  ...["memberAdd", "memberRemove", "memberReplace", "transfer", "bitFlip", "upgrade", "copiedDisk", "unfinished"],
+  ...["transfer", "bitFlip", "upgrade", "copiedDisk", "unfinished"],
 ] as readonly FaultKind[]);
+
+export function changesMembers(kind: FaultKind): boolean {
+  return kind === "memberAdd" || kind === "memberRemove" || kind === "memberReplace";
+}
 
 /** Asked for by name. */
 const byThemselves: ReadonlySet<FaultKind> = new Set(["bitFlip", "upgrade", "unfinished"] as const);

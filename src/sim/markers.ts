@@ -12,7 +12,11 @@ import type { SimDisk } from "./sim-disk.js";
 import type { SimOpened } from "./opened.js";
 
 /** Of replicas that may lie. */
-const byzantineMarkers = ["a view was left", "a liar was proved to have contradicted itself"] as const;
+const byzantineMarkers = [
+  "a view was left",
+  "a liar was proved to have contradicted itself",
+  "members have changed",
+] as const;
 
 const markerNames = [
   "a pre-vote was asked for and not won",

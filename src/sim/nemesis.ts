@@ -211,6 +211,15 @@ function instruct(world: World, instruction: Instruction, whenDone: () => void =
   return isAsked === true ? "once" : undefined;
 }
 
+function changed(isAsked: boolean): Applied {
+  return isAsked ? "once" : undefined;
+}
+
+/** For what takes more than the four of a fault. */
+function drawOf({ draws, kind }: PlannedFault): Draw {
+  return new Draw(randomStream(Math.floor(draws[3] * 2 ** 32), kind));
+}
+
 /** All hosts, in two sides, and of each that runs twice one in either. Now and then one of the two is away. */
 function partTwins(world: World, { draws }: PlannedFault): Applied {
   const { twins } = world;
@@ -436,6 +445,7 @@ const apply: Readonly<Record<FaultKind, (world: World, fault: PlannedFault) => A
     return () => replica.start();
   },
   memberAdd(world, fault) {
+    if (world.administrator !== undefined) return changed(world.administrator.add(drawOf(fault)));
     const replica = changeableOf(world, fault, (member) => member === undefined);
     if (replica === undefined) return undefined;
     replica.join();
@@ -446,11 +456,13 @@ const apply: Readonly<Record<FaultKind, (world: World, fault: PlannedFault) => A
     });
   },
   memberRemove(world, fault) {
+    if (world.administrator !== undefined) return changed(world.administrator.remove(drawOf(fault)));
     const replica = changeableOf(world, fault, (member) => member !== undefined);
     if (replica === undefined) return undefined;
     return instruct(world, { kind: "change", change: { kind: "remove", id: replica.id } });
   },
   memberReplace(world, fault) {
+    if (world.administrator !== undefined) return changed(world.administrator.replace(drawOf(fault)));
     const { leader } = world;
     const replica = changeableOf(world, fault, (member) => member?.role === "voter" && member.id !== leader?.id);
     if (replica === undefined) return undefined;

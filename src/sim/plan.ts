@@ -9,8 +9,9 @@ import { defaultLimits, type FaultModel, type Limits } from "../api/config.js";
 import { randomStream } from "../base/random.js";
 import { defaultClientLimits, type ClientLimits } from "../client/limits.js";
 import { Draw } from "./draw.js";
-import { faultClasses, type FaultKind, type PlannedFault } from "./faults.js";
+import { changesMembers, faultClasses, type FaultKind, type PlannedFault } from "./faults.js";
 import { drawLies, type PlannedLie } from "./plan-lies.js";
+import { drawChanges } from "./plan-members.js";
 
 export interface PlanOptions {
   readonly seed: number;
@@ -99,17 +100,18 @@ export function drawPlan(options: PlanOptions): Plan {
   const limits = model === "byzantine" ? boundedByQuorums(drawn, seed, calm) : drawn;
   const opsPerSecond = options.pace ?? draw.spread(20, 2_000);
   const healAtMs = options.untilMs ?? Math.max(2_000, Math.min(60_000, (operations / opsPerSecond) * 1_000));
-  const kinds = options.faults.filter((kind) => !isBeside(kind));
+  const kinds = options.faults.filter((kind) => !isBeside(kind, model));
   const enabled = keptApart(
     draw,
     kinds.filter(() => draw.chance(enabledChance(kinds.length))),
   );
   const { lies, rounds, falseAnswers, hostileClients } = drawLies(options, healAtMs);
+  const changes = drawChanges(options, healAtMs);
   return {
     seed,
     model,
     replicas,
-    spares: enabled.some(changesMembers) ? 2 : 0,
+    spares: changes.length > 0 || enabled.some(changesMembers) ? 2 : 0,
     clients,
     operations,
     healAtMs,
@@ -127,6 +129,7 @@ export function drawPlan(options: PlanOptions): Plan {
       ...drawBeside(options, healAtMs, { kind: "copiedDisk", stream: "copied disks", most: 4 }),
       ...rounds,
       ...drawBeside(options, healAtMs, { kind: "split", stream: "splits", most: 8 }),
+      ...changes,
     ]),
     priorities: calm ? [] : drawPriorities(seed),
     lies,
@@ -144,10 +147,6 @@ function keptApart(draw: Draw, kinds: readonly FaultKind[]): readonly FaultKind[
   if (!kinds.some(changesMembers) || !kinds.some(damages)) return kinds;
   const dropped = draw.chance(0.3) ? damages : changesMembers;
   return kinds.filter((kind) => !dropped(kind));
-}
-
-function changesMembers(kind: FaultKind): boolean {
-  return kind === "memberAdd" || kind === "memberRemove" || kind === "memberReplace";
 }
 
 /** Whoever asks for a few kinds wants to see them together. */
@@ -353,7 +352,8 @@ function boundedByQuorums(limits: Limits, seed: number, calm: boolean): Limits {
 }
 
 /** Kinds that came later are drawn from streams of their own, so that what was drawn before stays as it is. */
-function isBeside(kind: FaultKind): boolean {
+function isBeside(kind: FaultKind, model: FaultModel): boolean {
+  if (model === "byzantine" && changesMembers(kind)) return true;
   return kind === "copiedDisk" || kind === "split" || faultClasses["lies"]?.includes(kind) === true;
 }
 

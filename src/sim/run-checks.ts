@@ -27,7 +27,7 @@ export function checkWhole(world: World): void {
   const { eventsMax, eventsBytesMax } = defaultLimits.machine;
   const limits = { ...plan.limits, machine: { ...plan.limits.machine, eventsMax, eventsBytesMax } };
   // Under crash faults who the members are is told by reports alone.
-  const founders = { members: byzantine?.members ?? [] };
+  const founders = { members: byzantine?.founders ?? [] };
   const reportRules = byzantine === undefined ? crashRules : byzantineRules;
   judge.replay({ machine: newestOf(replicas), hash: simHash, limits, founders, reportRules }, (executor, index) =>
     events.collect(executor, index),

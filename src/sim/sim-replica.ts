@@ -10,7 +10,7 @@ import type { RaftState } from "../consensus/raft/state.js";
 import type { RoleView } from "../consensus/vocabulary.js";
 import type { Instruction, InstructionOutcome } from "../model/instruction.js";
 import type { AuditedPosition } from "../model/audit.js";
-import type { ReplicaId, View } from "../model/ids.js";
+import type { ReplicaId } from "../model/ids.js";
 import type { Member } from "../model/membership.js";
 import { DiskError } from "../ports/disk.js";
 import type { EngineHealth } from "../replica/channel.js";
@@ -45,6 +45,8 @@ export interface SimReplicaParts extends CopiedParts {
   /** Undefined: as in production. */
   readonly scrubCycleMs: number | undefined;
   readonly unfinished: UnfinishedSteps | undefined;
+  /** Nobody starts it before it is to be added. */
+  readonly isAbsent: boolean;
   /** If replicas may lie: then they order by PBFT. */
   readonly byzantine: ByzantineSide | undefined;
   /** Of its first process. */
@@ -77,6 +79,9 @@ export class SimReplica {
   rememberedBy: ReadonlyMap<string, SimProcess> = new Map();
   readonly #parts: SimReplicaParts;
   readonly #member: Member;
+  /** Whom its directory began with. */
+  #members: readonly Member[];
+  #isAbsent: boolean;
   #process: SimProcess | undefined;
   #opened: SimOpened | undefined;
   #raft: RaftState | undefined;
@@ -100,6 +105,8 @@ export class SimReplica {
     this.disk = parts.disk;
     this.machine = parts.machine;
     this.#member = member;
+    this.#members = parts.members;
+    this.#isAbsent = parts.isAbsent;
     this.#parts = parts;
   }
 
@@ -143,11 +150,11 @@ export class SimReplica {
 
   /** The term or view that it would lead. */
   get leads(): number {
-    return this.#raft?.term ?? this.bft?.view ?? 0;
+    return this.#raft?.term ?? (this.bft === undefined ? 0 : positionOf(this.bft));
   }
 
   start(): void {
-    if (this.#process !== undefined || this.#lostBecause !== undefined || this.#isRetired) return;
+    if (this.#process !== undefined || this.#lostBecause !== undefined || this.#isRetired || this.#isAbsent) return;
     this.#starts += 1;
     const { scheduler, turnMsMax, threw, trace } = this.#parts;
     const process: SimProcess = new SimProcess(scheduler, `${this.host}.${this.#starts}`, {
@@ -183,16 +190,27 @@ export class SimReplica {
   }
 
   /** With an empty disk, to be added: it is another replica than the one that had this id before. */
-  join(): void {
+  join(members = this.#members): void {
     this.#copy?.end("its id is given to another disk");
     this.wipe();
+    this.#members = members;
     this.#joins = true;
+    this.#isAbsent = false;
     this.#lostBecause = undefined;
     this.isStale = false;
     this.rememberedBy = new Map();
     this.#raft = undefined;
+    this.#bft = undefined;
     this.#parts.judge.forgetVoter(this.id);
     this.start();
+  }
+
+  /** It is no member any more: nobody starts it again, or keeps its disk. */
+  leave(): void {
+    this.#parts.trace.add(this.host, "is given up");
+    this.wipe();
+    this.#bft = undefined;
+    this.#isAbsent = true;
   }
 
   /** As an operator: only one that runs can be asked. */
@@ -352,12 +370,12 @@ export class SimReplica {
   }
 
   #openOptions(): OpenReplicaOptions {
-    const { judge, members, clusterId, limits, markers, scrubCycleMs } = this.#parts;
+    const { judge, clusterId, limits, markers, scrubCycleMs } = this.#parts;
     return {
       id: this.id,
       clusterId,
       dataDir,
-      members,
+      members: this.#members,
       bootstrap: !this.#isFounded && !this.#joins,
       join: this.#joins,
       limits,
@@ -396,8 +414,8 @@ export class SimReplica {
     };
   }
 
-  #onRole({ role, term, view, leader }: RoleView): void {
-    if (view !== undefined) return this.#onView(view, role, leader);
+  #onRole({ role, term, view, epoch = 0, leader }: RoleView): void {
+    if (view !== undefined) return this.#onView({ epoch, view }, role, leader);
     this.#parts.trace.add(
       this.id,
       role === "leader"
@@ -406,12 +424,14 @@ export class SimReplica {
     );
   }
 
-  #onView(view: View, role: RoleView["role"], leader: ReplicaId | undefined): void {
+  #onView(position: Pick<BftState, "epoch" | "view">, role: RoleView["role"], leader: ReplicaId | undefined): void {
     const { trace, byzantine, markers } = this.#parts;
-    const what = role === "candidate" ? `asks for view ${view}` : `is in view ${view} under ${leader}`;
-    trace.add(this.host, role === "leader" ? `is primary of view ${view}` : what);
+    const { epoch } = position;
+    const view = `view ${position.view}${epoch === 0 ? "" : ` of epoch ${epoch}`}`;
+    const what = role === "candidate" ? `asks for ${view}` : `is in ${view} under ${leader}`;
+    trace.add(this.host, role === "leader" ? `is primary of ${view}` : what);
     if (role === "candidate") markers.reach("a view was left");
-    else if (byzantine?.isFaulty(this.id) === false) byzantine.views.add(view);
+    else if (byzantine?.isFaulty(this.id) === false) byzantine.views.add(positionOf(position));
   }
 
   #onHealth({ full, stalled, resigned }: EngineHealth): void {
@@ -443,6 +463,11 @@ export class SimReplica {
     if (role.kind === "leader") this.#parts.judge.onLeader(this.id, raft);
     this.#seen = this.#parts.markers.look(this.#seen, raft);
   }
+}
+
+/** Views begin again with each epoch. */
+function positionOf({ epoch, view }: Pick<BftState, "epoch" | "view">): number {
+  return epoch * 1_048_576 + view;
 }
 
 function damageText(count: number): string {

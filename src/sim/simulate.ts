@@ -271,10 +271,13 @@ function chooseCore(world: World): readonly SimReplica[] {
 function isSettled(world: World, core: readonly SimReplica[], end: number): boolean {
   const { leader } = world;
   // Under PBFT entries go on for ever, since reads are ordered.
-  if (world.byzantine !== undefined)
+  if (world.administrator !== undefined) {
+    const { members } = world.administrator;
     return core.every(
-      ({ opened, lostBecause }) => lostBecause !== undefined || (opened?.executor.executedIndex ?? 0) >= end,
+      ({ id, opened, lostBecause }) =>
+        !members.includes(id) || lostBecause !== undefined || (opened?.executor.executedIndex ?? 0) >= end,
     );
+  }
   const last = leader?.raft?.log.lastIndex;
   if (leader?.raft === undefined || last === undefined) return false;
   const { membership } = newestConfiguration(leader.raft);

@@ -10,6 +10,7 @@ import { Executor } from "../execution/executor.js";
 import type { ReplicaId } from "../model/ids.js";
 import { liarsMaxOf, type Member } from "../model/membership.js";
 import { InvariantViolation } from "../base/invariant.js";
+import { Administrator } from "./administrator.js";
 import { ByzantineSide } from "./byzantine.js";
 import { checkCopies } from "./checkers/copies.js";
 import { checkQueues } from "./checkers/queues.js";
@@ -82,6 +83,8 @@ export class World {
   /** Hosts whose disk somebody has damaged: only of these a start may be refused. */
   readonly spoiled = new Set<string>();
   readonly operator: Operator;
+  /** If replicas may lie: who changes the members. */
+  readonly administrator: Administrator | undefined;
   /** Operations that clients may still ask. */
   operationsLeft: number;
   violation: Violation | undefined;
@@ -107,7 +110,7 @@ export class World {
       reference === undefined
         ? undefined
         : new MemoryJudge(replicas, { now, boundMs: memoryBoundOf(plan.limits), reference });
-    this.byzantine = this.#byzantineSide(founders);
+    this.byzantine = this.#byzantineSide(founders, everybody);
     this.unfinished = plan.faults.some(({ kind }) => kind === "unfinished")
       ? new UnfinishedSteps(this.#someOf(founders))
       : undefined;
@@ -129,11 +132,12 @@ export class World {
       markers: this.markers,
       draw: this.draw("operator"),
       spoiled: this.spoiled,
-      // Nobody can be replaced where replicas may lie: members are fixed.
+      // Where replicas may lie nobody takes the place of one that is lost.
       isStory: plan.faults.length === 0 || plan.model === "byzantine",
       leader: () => this.leader,
       attempt: (run) => this.attempt("operator", run),
     });
+    this.administrator = this.#administrator();
     this.clients = Array.from({ length: plan.clients }, (_, at) => {
       const known = endpointsOf?.(at) ?? "all";
       const endpoints = everybody.filter(({ id }) => known === "all" || known.includes(id)).map(({ client }) => client);
@@ -203,11 +207,21 @@ export class World {
     });
   }
 
-  #byzantineSide(members: readonly Member[]): ByzantineSide | undefined {
+  #byzantineSide(founders: readonly Member[], members: readonly Member[]): ByzantineSide | undefined {
     const { scheduler, trace, markers, plan } = this;
     if (plan.model !== "byzantine") return undefined;
     const { lies, falseAnswers, limits } = plan;
-    return new ByzantineSide({ scheduler, trace, markers, clusterId, members, lies, falseAnswers, limits });
+    const everybody = members.map(({ id }) => id);
+    const parts = { scheduler, trace, markers, clusterId, founders, everybody, lies, falseAnswers, limits };
+    return new ByzantineSide(parts);
+  }
+
+  #administrator(): Administrator | undefined {
+    const { scheduler, trace, markers, byzantine, replicas } = this;
+    if (byzantine === undefined) return undefined;
+    const attempt = (run: () => void): void => this.attempt("administrator", run);
+    const draw = this.draw("administrator");
+    return new Administrator({ scheduler, trace, markers, draw, clusterId, byzantine, replicas, attempt });
   }
 
   /** What the order alone says, where a replica's memory cannot be believed. */
@@ -325,6 +339,7 @@ export class World {
       scrubCycleMs: this.memory === undefined ? soundScrubCycleMs : undefined,
       machine,
       members,
+      isAbsent: this.byzantine !== undefined && replicaIds.indexOf(host) >= plan.replicas,
       clusterId,
       limits: this.#limitsOf(this.replicas.length),
       turnMsMax: plan.turnMsMax,

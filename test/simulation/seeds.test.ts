@@ -47,6 +47,7 @@ describe("seeds of this suite", () => {
     { seed: 7, replicas: 7, faults: ["lies", "crash", "network"] },
     ...[8, 10].map((seed) => ({ seed, replicas: 4, faults: ["twins"] })),
     { seed: 12, replicas: 4, faults: ["falseAnswers", "hostileClients"] },
+    { seed: 13, replicas: 5, faults: ["members", "lies", "crash"] },
   ];
   test.each(lying)(
     "seed $seed with $replicas replicas that may lie ($faults) breaks no rule",
