@@ -37,22 +37,14 @@ export function residentMiBOf(pid) {
   return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1] ?? 0) / 1024;
 }
 
-/** Three replicas of the key-value service as `quorate dev` runs them, durable, each a process of its own. */
+/** Three replicas of the key-value service as `quorate dev` of a build runs them, durable, each a process of its own. */
 export async function startQuorate(directory, environment, options = [], build = new URL("../dist/", import.meta.url)) {
   const ports = ["redis", "http", "client", "peer"].flatMap((kind) => [`--${kind}-port`, "0"]);
-  const child = spawn(
-    process.execPath,
-    [
-      fileURLToPath(new URL("server/main.js", build)),
-      "dev",
-      "--json",
-      "--data",
-      join(directory, "quorate"),
-      ...ports,
-      ...options,
-    ],
-    { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, ...environment } },
-  );
+  const settings = ["--json", "--data", join(directory, "quorate"), ...ports, ...options];
+  const child = spawn(process.execPath, [fileURLToPath(new URL("server/main.js", build)), "dev", ...settings], {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, ...environment },
+  });
   const exited = new Promise((resolve) => child.once("exit", resolve));
   const lines = createInterface({ input: child.stdout });
   const replicas = new Map();
