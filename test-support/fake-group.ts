@@ -157,7 +157,8 @@ export class FakeGroup {
     if (refusal !== undefined) return this.#refuse(link, message, refusal);
     if (message.kind === "query") return this.#query(link, message);
     if (message.kind === "events") throw new Error("its machine has no events");
-    if (message.kind === "confirm" || message.kind === "signed") throw new Error("nobody votes or signs here");
+    if (message.kind === "confirm" || message.kind === "follow" || message.kind === "signed")
+      throw new Error("nobody votes or signs here");
     this.#waiting = this.#waiting.filter(({ request }) => !isSame(keyOf(request), keyOf(message.request)));
     this.#waiting.push({ request: message.request, link });
     if (this.leader !== undefined && !this.losesRequests) this.#order(message.request, link);

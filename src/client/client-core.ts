@@ -196,7 +196,9 @@ export class ClientCore {
 
   /** What the replica at this address says there. */
   receiveVote(address: string, message: ReplicaMessage, now: number): void {
-    if (message.kind === "vote" && this.#votes !== undefined) this.#onVoted(this.#votes.onVote(address, message), now);
+    if (this.#votes === undefined) return;
+    if (message.kind === "vote") this.#onVoted(this.#votes.onVote(address, message), now);
+    if (message.kind === "votes") for (const voted of this.#votes.onVotes(address, message)) this.#onVoted(voted, now);
     this.#endTurn(now);
   }
 
@@ -291,6 +293,7 @@ export class ClientCore {
         if (message.address !== undefined && this.#connectTo === "leader") this.#routes.hint(message.address, now);
         return;
       case "vote":
+      case "votes":
         this.#desk.counters.lateAnswers += 1;
     }
   }

@@ -166,7 +166,12 @@ export type ClientMessage =
   /** Answered like a query, at once or as soon as there is something, with the events from a position on (`wire/events-codec.ts`). */
   | { readonly kind: "events"; readonly id: number; readonly question: EventsQuestion; readonly waitMs: number }
   /** Answered by a `vote` as soon as this replica has executed the request, whoever it was sent to. */
-  | { readonly kind: "confirm"; readonly key: RequestKey };
+  | { readonly kind: "confirm"; readonly key: RequestKey }
+  /**
+   * Answered by `votes`: at once by one without any, and from then on whenever this replica has executed commands of the session. One session for
+   * each connection, the last that is asked for.
+   */
+  | { readonly kind: "follow"; readonly session: SessionId };
 
 /** Names the request that a reply belongs to. */
 export type RequestKey =
@@ -203,8 +208,22 @@ export type ReplicaMessage =
       readonly index: LogIndex;
       readonly digest: Uint8Array;
     }
+  /** The same for commands of one session in one entry. */
+  | {
+      readonly kind: "votes";
+      readonly replica: ReplicaId;
+      readonly voters: number;
+      readonly session: SessionId;
+      readonly index: LogIndex;
+      readonly said: readonly SaidOfCommand[];
+    }
   /** Sent after the handshake and whenever it changes: where requests travel least. */
   | { readonly kind: "leader"; readonly leader: ReplicaId | undefined; readonly address: string | undefined };
+
+export interface SaidOfCommand {
+  readonly number: RequestNumber;
+  readonly digest: Uint8Array;
+}
 
 export type QueryOutcome =
   | { readonly status: "ok"; readonly output: Uint8Array }

@@ -197,6 +197,7 @@ export class Host {
 
   query(connection: number, query: Exclude<ClientMessage, { readonly kind: "request" | "signed" }>): void {
     if (query.kind === "confirm") return this.#requests.confirm(connection, query.key, this.#closed);
+    if (query.kind === "follow") return this.#requests.follow(connection, query.session);
     this.#queries.add(connection, query, this.#closed);
   }
 
@@ -248,7 +249,7 @@ export class Host {
     this.#divergence.look();
     this.#checkpointer.look();
     this.#queries.answerReady(this.#execution.index);
-    this.#requests.send();
+    this.#requests.send(this.quarantine.isServing);
     this.#proposals.send(this.#role);
     this.#askBarrier();
   }

@@ -10,7 +10,7 @@
 import type { QueuedRequest } from "../admission/batcher.js";
 import type { AdmissionLimits } from "../api/config.js";
 import type { Executed, Executor } from "../execution/executor.js";
-import type { LogIndex, ReplicaId } from "../model/ids.js";
+import type { LogIndex, ReplicaId, SessionId } from "../model/ids.js";
 import { isInNameOf, type AdmissionRefusal, type ReplicaMessage, type RequestKey } from "../model/request.js";
 import type { Hash } from "../ports/hash.js";
 import { encodeHostMessage } from "../wire/host-codec.js";
@@ -109,8 +109,9 @@ export class Requests {
     return isNews;
   }
 
-  /** What came in this turn goes out together. */
-  send(): void {
+  /** What came in this turn goes out together, and followers hear what was executed in it. */
+  send(isServing: boolean): void {
+    this.#confirmations.tell(isServing);
     if (this.#unsent.length > 0) this.#sendUnsent();
     if (this.#came.length > 0) this.#parts.toEngine({ kind: "waiting", ids: this.#came.splice(0) });
   }
@@ -136,6 +137,11 @@ export class Requests {
   /** A client asks what is answered here. If nothing is taken it hears nothing: others will do. */
   confirm(connection: number, key: RequestKey, closed: AdmissionRefusal | undefined): void {
     if (closed === undefined) this.#confirmations.add(connection, key);
+  }
+
+  /** A client asks to be told what is answered here to the commands of a session. */
+  follow(connection: number, session: SessionId): void {
+    this.#confirmations.follow(connection, session);
   }
 
   disconnected(connection: number): void {

@@ -48,7 +48,19 @@ function changed(
   for (const { type, payload } of messages) {
     const right = decodeReplicaMessage(type, payload);
     if (right === undefined) writer.add(type, payload);
-    else for (const said of answer(right)) writer.add(replicaMessageTypes[said.kind], encodeReplicaMessage(said));
+    else
+      for (const said of oneByOne(right).flatMap(answer))
+        writer.add(replicaMessageTypes[said.kind], encodeReplicaMessage(said));
   }
   return writer.isEmpty ? undefined : writer.finish();
+}
+
+/** Whoever lies may lie about one and not about another. */
+function oneByOne(message: ReplicaMessage): readonly ReplicaMessage[] {
+  if (message.kind !== "votes" || message.said.length === 0) return [message];
+  const { replica, voters, session, index, said } = message;
+  return said.map(({ number, digest }) => {
+    const key = { kind: "command", session, number } as const;
+    return { kind: "vote", replica, voters, key, index, digest };
+  });
 }

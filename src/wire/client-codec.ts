@@ -11,17 +11,19 @@
  *                  3 events         as in events-codec.ts; the answer is a queryReply or queryRefused
  *                  4 confirm        key; the answer is a vote
  *                  5 signed         a bundle (signed-batch.ts), looked at by whoever verifies it
+ *                  6 follow         session varint; the answers are votes
  *   to a client    1 reply          key, index varint, reply
  *                  2 requestRefused key, refusal
  *                  3 queryReply     id, index varint, age f64, status u8 (1 ok: bytes, 2 rejected: text, bytes, 3 failed: text)
  *                  4 queryRefused   id varint, refusal
  *                  5 leader         known u8 (0 | 1: id text), known u8 (0 | 1: address text)
  *                  6 vote           replica text, voters varint, key, index varint, digest bytes: SHA-256 of key and reply
+ *                  7 votes          replica text, voters varint, session varint, index varint, count varint, for each: number varint, digest
  *   key            1 open: nonce text; 2 command, 3 resolve: session, number varint; 4 keepAlive, 5 close: session varint
  *   refusal        code u8, then its fields as varints or text
  */
 import { ByteReader, ByteWriter } from "../base/bytes.js";
-import { logIndex, requestNumber, sessionId, type LogIndex } from "../model/ids.js";
+import { logIndex, requestNumber, sessionId, type LogIndex, type SessionId } from "../model/ids.js";
 import { requestLimits } from "../model/request-limits.js";
 import type { Hash } from "../ports/hash.js";
 import type {
@@ -32,6 +34,7 @@ import type {
   ReplicaMessage,
   Reply,
   RequestKey,
+  SaidOfCommand,
 } from "../model/request.js";
 import { readBytes, readText } from "./bounded.js";
 import { decodeEventsMessage, encodeEventsMessage } from "./events-codec.js";
@@ -39,10 +42,14 @@ import { readReply, writeReply } from "./reply-codec.js";
 import { decodeRequest, encodeRequestToSend } from "./request-codec.js";
 
 /** Types of the messages in a frame, by direction. */
-export const clientMessageTypes = { request: 1, query: 2, events: 3, confirm: 4, signed: 5 } as const satisfies Record<
-  ClientMessage["kind"],
-  number
->;
+export const clientMessageTypes = {
+  request: 1,
+  query: 2,
+  events: 3,
+  confirm: 4,
+  signed: 5,
+  follow: 6,
+} as const satisfies Record<ClientMessage["kind"], number>;
 export const replicaMessageTypes = {
   reply: 1,
   requestRefused: 2,
@@ -50,6 +57,7 @@ export const replicaMessageTypes = {
   queryRefused: 4,
   leader: 5,
   vote: 6,
+  votes: 7,
 } as const satisfies Record<ReplicaMessage["kind"], number>;
 
 type QueryMessage = Extract<ClientMessage, { readonly kind: "query" }>;
@@ -86,6 +94,7 @@ export function encodeClientMessage(message: ClientMessage): Uint8Array {
   if (message.kind === "signed") return message.bundle;
   if (message.kind === "events") return encodeEventsMessage(message);
   if (message.kind === "confirm") return encodeKey(message.key);
+  if (message.kind === "follow") return encodeFollow(message.session);
   const writer = new ByteWriter(32 + message.name.length + message.input.length);
   writer.varint(message.id);
   writer.text(message.name);
@@ -102,6 +111,7 @@ export function decodeClientMessage(type: number, payload: Uint8Array): ClientMe
   if (type === clientMessageTypes.signed) return { kind: "signed", bundle: payload };
   if (type === clientMessageTypes.events) return decodeEventsMessage(payload);
   if (type === clientMessageTypes.confirm) return decodeConfirm(payload);
+  if (type === clientMessageTypes.follow) return decodeFollow(payload);
   return type === clientMessageTypes.query ? decodeQuery(payload) : undefined;
 }
 
@@ -123,6 +133,18 @@ function decodeConfirm(payload: Uint8Array): ClientMessage | undefined {
   const reader = new ByteReader(payload);
   const key = readKey(reader);
   return key === undefined || !reader.complete ? undefined : { kind: "confirm", key };
+}
+
+function encodeFollow(session: SessionId): Uint8Array {
+  const writer = new ByteWriter(8);
+  writer.varint(session);
+  return writer.handOver();
+}
+
+function decodeFollow(payload: Uint8Array): ClientMessage | undefined {
+  const reader = new ByteReader(payload);
+  const session = sessionId(reader.varint());
+  return session === undefined || !reader.complete ? undefined : { kind: "follow", session };
 }
 
 function decodeQuery(payload: Uint8Array): QueryMessage | undefined {
@@ -178,6 +200,17 @@ export function encodeReplicaMessage(message: ReplicaMessage): Uint8Array {
       writer.varint(message.index);
       writer.bytes(message.digest);
       break;
+    case "votes":
+      writer.text(message.replica);
+      writer.varint(message.voters);
+      writer.varint(message.session);
+      writer.varint(message.index);
+      writer.varint(message.said.length);
+      for (const { number, digest } of message.said) {
+        writer.varint(number);
+        writer.raw(digest);
+      }
+      break;
     case "leader":
       writeOptionalText(writer, message.leader);
       writeOptionalText(writer, message.address);
@@ -215,6 +248,8 @@ function readReplicaMessage(reader: ByteReader, type: number): ReplicaMessage | 
     }
     case replicaMessageTypes.vote:
       return readVote(reader);
+    case replicaMessageTypes.votes:
+      return readVotes(reader);
     case replicaMessageTypes.leader: {
       const leader = readOptionalText(reader, replicaIdBytesMax);
       return { kind: "leader", leader, address: readOptionalText(reader, addressBytesMax) };
@@ -232,6 +267,22 @@ function readVote(reader: ByteReader): ReplicaMessage | undefined {
   const digest = readBytes(reader, digestBytes);
   if (key === undefined || index === undefined || digest.length !== digestBytes) return undefined;
   return { kind: "vote", replica, voters, key, index, digest };
+}
+
+function readVotes(reader: ByteReader): ReplicaMessage | undefined {
+  const replica = readText(reader, replicaIdBytesMax);
+  const voters = reader.varint();
+  const session = sessionId(reader.varint());
+  const index = readIndex(reader);
+  const count = reader.varint();
+  const said: SaidOfCommand[] = [];
+  while (said.length < count && !reader.failed) {
+    const number = requestNumber(reader.varint());
+    if (number === undefined) return undefined;
+    said.push({ number, digest: reader.raw(digestBytes) });
+  }
+  if (session === undefined || index === undefined || reader.failed) return undefined;
+  return { kind: "votes", replica, voters, session, index, said };
 }
 
 function readQueryReply(reader: ByteReader): ReplicaMessage | undefined {

@@ -74,6 +74,7 @@ const eventsAnswer: fc.Arbitrary<EventsAnswer> = fc.oneof(
 
 const clientMessage: fc.Arbitrary<ClientMessage> = fc.oneof(
   fc.record({ kind: fc.constant("confirm" as const), key }),
+  fc.record({ kind: fc.constant("follow" as const), session }),
   fc.record({ kind: fc.constant("signed" as const), bundle: bytes }),
   fc.record({
     kind: fc.constant("query" as const),
@@ -112,6 +113,8 @@ const clientMessage: fc.Arbitrary<ClientMessage> = fc.oneof(
   }),
 );
 
+const digest = fc.uint8Array({ minLength: 32, maxLength: 32 });
+
 const outcome = fc.oneof(
   fc.record({ status: fc.constant("ok" as const), output: bytes }),
   fc.record({ status: fc.constant("rejected" as const), code: text, data: bytes }),
@@ -125,7 +128,15 @@ const replicaMessage: fc.Arbitrary<ReplicaMessage> = fc.oneof(
     voters: count,
     key,
     index,
-    digest: fc.uint8Array({ minLength: 32, maxLength: 32 }),
+    digest,
+  }),
+  fc.record({
+    kind: fc.constant("votes" as const),
+    replica: fc.constantFrom("a", "replica-7"),
+    voters: count,
+    session,
+    index,
+    said: fc.array(fc.record({ number, digest }), { maxLength: 5 }),
   }),
   fc.record({
     kind: fc.constant("reply" as const),

@@ -9,7 +9,11 @@ import type { ClientMessage, Reply, RequestKey } from "../../../src/model/reques
 import { nodeHash } from "../../../src/node/hash.js";
 import { voteDigest } from "../../../src/wire/client-codec.js";
 
-const key: RequestKey = { kind: "command", session: 1 as SessionId, number: 7 as RequestNumber };
+const key = { kind: "command", session: 1 as SessionId, number: 7 as RequestNumber } as const;
+const session = key.session;
+const commandOf = (number: number, of = session): RequestKey => {
+  return { kind: "command", session: of, number: number as RequestNumber };
+};
 const saying = (text: string): Reply => ({ status: "ok", output: encodeUtf8(text), expiresAt: undefined });
 
 class World {
@@ -38,11 +42,26 @@ class World {
     const digest = voteDigest(nodeHash, key, saying(text));
     return this.votes.onVote(address, { kind: "vote", replica, voters, key, index: index as LogIndex, digest });
   }
+
+  /** The same of these commands of a session that it follows; of none: that it follows. */
+  tells(address: string, numbers: readonly number[], text = "x", of = session): readonly unknown[] {
+    const said = numbers.map((number) => {
+      return { number: number as RequestNumber, digest: voteDigest(nodeHash, commandOf(number, of), saying(text)) };
+    });
+    const index = 3 as LogIndex;
+    return this.votes.onVotes(address, { kind: "votes", replica: address, voters: 3, session: of, index, said });
+  }
 }
+
+/** The first that is asked of a session. */
+const asking = (address: string): readonly [string, ClientMessage][] => [
+  [address, { kind: "follow", session }],
+  [address, { kind: "confirm", key }],
+];
 
 test("two of three have the same: it is believed, whichever came first", () => {
   const world = new World();
-  expect(world.sent).toEqual(["a", "b", "c"].map((address) => [address, { kind: "confirm", key }]));
+  expect(world.sent).toEqual(["a", "b", "c"].flatMap((address) => asking(address)));
   expect([world.answered("x"), world.says("a", "x")]).toEqual(["waiting", "waiting"]);
   // The newest index that one of them has: the one that answered may have told a wrong one.
   expect(world.says("c", "x", { index: 9 })).toEqual({ key, reply: saying("x"), index: 9 });
@@ -108,7 +127,7 @@ test("a link that breaks is opened again, and what still waits is asked over it"
   world.votes.tick(world.votes.wakeAt());
   world.sent.length = 0;
   world.votes.onReady("b");
-  expect(world.sent).toEqual([["b", { kind: "confirm", key }]]);
+  expect(world.sent).toEqual(asking("b"));
 
   world.votes.onClosed("c", 5_000);
   world.votes.tick(world.votes.wakeAt());
@@ -134,4 +153,55 @@ test("under Byzantine faults one who speaks in another's name adds nothing", () 
     Array.from({ length: 3 }, () => "waiting"),
   );
   expect(world.says("b", "x")).toMatchObject({ reply: saying("x") });
+});
+
+test("who follows a session is asked for no command of it, but for one that goes out once more", () => {
+  const world = new World();
+  expect(world.tells("a", [])).toEqual([]);
+  world.sent.length = 0;
+  world.votes.asked(commandOf(8));
+  expect(world.sent).toEqual(["b", "c"].map((address) => [address, { kind: "confirm", key: commandOf(8) }]));
+  world.tells("b", []);
+  world.tells("c", []);
+  world.sent.length = 0;
+
+  for (const number of [9, 10]) world.votes.asked(commandOf(number));
+  expect(world.sent).toEqual([]);
+  for (const number of [9, 10]) world.votes.onReply(commandOf(number), saying("x"), 3 as LogIndex);
+  expect(world.tells("a", [9, 10])).toEqual(["waiting", "waiting"]);
+  expect(world.tells("b", [9, 10], "y")).toEqual(["waiting", "waiting"]);
+  expect(world.tells("c", [9])).toEqual([{ key: commandOf(9), reply: saying("x"), index: 3 }]);
+  expect(world.votes.statistics.dissents).toEqual({ b: 1 });
+  world.votes.asked(commandOf(10));
+  expect(world.sent).toEqual(["a", "b", "c"].map((address) => [address, { kind: "confirm", key: commandOf(10) }]));
+});
+
+test("another session is followed in the place of the one before, and over another link it is followed again", () => {
+  const world = new World();
+  for (const address of ["a", "b", "c"]) world.tells(address, []);
+  world.sent.length = 0;
+  const other = commandOf(1, 2 as SessionId);
+  world.votes.asked(other);
+  expect(world.sent.filter(([address]) => address === "a")).toEqual([
+    ["a", { kind: "follow", session: 2 }],
+    ["a", { kind: "confirm", key: other }],
+  ]);
+  // That it follows the session before is no news.
+  world.tells("a", []);
+  world.tells("b", [], "x", 2 as SessionId);
+  world.votes.onClosed("c", 100);
+  world.votes.tick(world.votes.wakeAt());
+  world.votes.onReady("c");
+  world.tells("c", [], "x", 2 as SessionId);
+  world.sent.length = 0;
+
+  world.votes.asked(commandOf(2, 2 as SessionId));
+  expect(world.sent).toEqual([["a", { kind: "confirm", key: commandOf(2, 2 as SessionId) }]]);
+});
+
+test("one who says many things of a request keeps nobody else from being heard", () => {
+  const world = new World();
+  world.answered("x");
+  for (let at = 0; at < 100; at += 1) world.says("a", `something else ${at}`);
+  expect([world.says("b", "x"), world.says("c", "x")]).toEqual(["waiting", { key, reply: saying("x"), index: 3 }]);
 });
