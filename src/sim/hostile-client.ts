@@ -37,6 +37,8 @@ export interface HostileParts {
 }
 
 const redialMs = 400;
+/** Requests that it signs together. */
+export const hostileBundleMax = 4;
 
 export class HostileClient {
   readonly id: string;
@@ -147,7 +149,7 @@ export class HostileClient {
     for (const address of this.#links.keys()) this.#send(address, bundle);
   }
 
-  /** What is good among what is not: a request that was executed, one out of order, one in somebody's session. */
+  /** What is good among what is not, `hostileBundleMax` of them: a request that was executed, one out of order, one in somebody's session. */
   #partlyValid(session: SessionId): void {
     const number = this.#number++;
     const others = this.#draw.between(1, 20) as SessionId;

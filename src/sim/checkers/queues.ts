@@ -6,13 +6,14 @@
 import { waitingReadsMax } from "../../consensus/raft/reads.js";
 import type { RaftState } from "../../consensus/raft/state.js";
 import type { SimOpened } from "../opened.js";
+import { hostileBundleMax } from "../hostile-client.js";
 import type { Plan } from "../plan.js";
 import { must } from "./violation.js";
 
 export function checkQueues(id: string, { core }: SimOpened, state: RaftState | undefined, plan: Plan): void {
   const { admission, raft } = plan.limits;
   // What was signed together is taken together.
-  const bundle = state === undefined ? plan.clientLimits.inFlightMax : 0;
+  const bundle = state === undefined ? Math.max(plan.clientLimits.inFlightMax, hostileBundleMax) : 0;
   const within = (what: string, count: number, limit: number): void => {
     must(count <= limit, "V13", () => `${id} holds ${count} ${what}, and the limit is ${limit}`);
   };
