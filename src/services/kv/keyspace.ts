@@ -31,7 +31,15 @@ export function isExpired(stored: Stored, now: number): boolean {
 
 /** Makes the key a string, whatever it was. */
 export function putString(writing: Writing, key: string, value: string, expiresAt: number | undefined): void {
-  const previous = writing.state.entries.get(key);
+  overwrite(writing, writing.state.entries.get(key), { key, value, expiresAt });
+}
+
+/** As `putString`, over what `findForWrite` gave. */
+export function overwrite(
+  writing: Writing,
+  previous: Stored | undefined,
+  { key, value, expiresAt }: { readonly key: string } & Pick<StringEntry, "value" | "expiresAt">,
+): void {
   if (previous !== undefined && previous.kind !== "string") bury(writing, previous);
   moveExpiry(writing, key, previous?.expiresAt, expiresAt);
   // Properties in order are kept as they come.

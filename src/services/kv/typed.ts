@@ -7,7 +7,7 @@ import { rejected, type Rejected } from "../../index.js";
 import { increment as incrementKey } from "./commands/numbers.js";
 import { matchesGlob } from "./glob.js";
 import type { DeleteInput, ExpireInput, IncrementInput, KeysInput, SetInput } from "./inputs.js";
-import { find, findForWrite, isExpired, putString, remove, setExpiry } from "./keyspace.js";
+import { find, findForWrite, isExpired, overwrite, remove, setExpiry } from "./keyspace.js";
 import { kvLimits } from "./limits.js";
 import { errors, isError } from "./reply.js";
 import type { Reading, Stored, Writing } from "./state.js";
@@ -31,7 +31,8 @@ export function set(
   const bytes = bytesOfText(value);
   if (bytes.length > kvLimits.valueBytesMax)
     throw new Error(`Cannot set key: the value is ${bytes.length} bytes and the limit is ${kvLimits.valueBytesMax}.`);
-  putString(writing, name, bytes, ttlMs === undefined ? undefined : writing.now + ttlMs);
+  const expiresAt = ttlMs === undefined ? undefined : writing.now + ttlMs;
+  overwrite(writing, previous, { key: name, value: bytes, expiresAt });
   return { version: writing.index };
 }
 
