@@ -156,6 +156,18 @@ export class ByteWriter {
     this.raw(bytes);
   }
 
+  /** What `write` appends of it, behind the length of that as a varint: written where it stays, since nearly all of it is short. */
+  sized<Thing>(thing: Thing, write: (writer: ByteWriter, thing: Thing) => void): void {
+    this.u8(0);
+    const start = this.length;
+    write(this, thing);
+    const length = this.length - start;
+    if (length < 0x80) return this.patchU8(start - 1, length);
+    const moved = this.#bytes.slice(this.#from + start, this.#at);
+    this.#at = this.#from + start - 1;
+    this.bytes(moved);
+  }
+
   /** UTF-8 behind its length in bytes as a varint. */
   text(text: string): void {
     if (this.asciiText(text)) return;
@@ -198,6 +210,11 @@ export class ByteWriter {
   /** What was written, in a buffer of its own. */
   finish(): Uint8Array {
     return this.#bytes.slice(this.#from, this.#at);
+  }
+
+  /** As `finish`, and it need not be copied where no other writer has a part of the buffer; this writer begins anew elsewhere. */
+  finishLarge(): Uint8Array {
+    return this.#end - this.#from === this.#bytes.length ? this.handOver() : this.finish();
   }
 
   /** What was written, for who soon forgets it (`slab.ts`); this writer begins anew elsewhere. */

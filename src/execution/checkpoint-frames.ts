@@ -30,7 +30,7 @@ interface Frame {
   readonly bytes: Uint8Array;
 }
 
-/** Made one by one, so that no step of it takes long. */
+/** Made one by one, so that no step of it takes long. Each is for who soon forgets it. */
 export function* framesOf(fork: ExecutorFork): Generator<Uint8Array, void> {
   for (const part of order) {
     const at = parts.indexOf(part);
@@ -38,7 +38,7 @@ export function* framesOf(fork: ExecutorFork): Generator<Uint8Array, void> {
       const writer = new ByteWriter(bytes.length + 8);
       writer.u8(at);
       writer.bytes(bytes);
-      yield writer.finish();
+      yield writer.handOver();
     }
   }
 }

@@ -567,18 +567,12 @@ export class Executor {
   }
 
   #filterAll(requests: Requests): Work {
-    const commands: Running[] = [];
-    const filtered: (Filtered | Running)[] = [];
-    for (let ordinal = 0; ordinal < requests.length; ordinal += 1) {
-      const request = requests[ordinal];
-      if (request === undefined) continue;
-      const result = this.#filter(request, this.#signers?.[ordinal]);
-      filtered.push(result);
-      if (!(result instanceof Running)) continue;
-      result.ordinal = ordinal;
-      commands.push(result);
-    }
-    return { filtered, commands };
+    // Lists of the right length from the start: most entries hold nothing but commands that run.
+    const filtered = requests.map((request, ordinal) => {
+      if (request.kind === "command") request.ordinal = ordinal;
+      return this.#filter(request, this.#signers?.[ordinal]);
+    });
+    return { filtered, commands: filtered.every(isRunning) ? filtered : filtered.filter(isRunning) };
   }
 
   /** A session serves whoever opened it. In its name nobody else is served, and nobody who waits for its answers is told of that. */
@@ -682,6 +676,10 @@ const toNobody: RequestKey = { kind: "close", session: 0 as SessionId };
 
 function unknownForm({ index, kind }: Entry): string {
   return `Cannot execute entry ${index}: its ${kind} is not in a form that this version knows.`;
+}
+
+function isRunning(filtered: Filtered | Running): filtered is Running {
+  return filtered instanceof Running;
 }
 
 function executedOf(filtered: Filtered | Running): Executed {

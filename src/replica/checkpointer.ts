@@ -154,12 +154,15 @@ export class Checkpointer {
     clock.after(restMs, () => this.#slice(making));
   }
 
-  /** Writes what is encoded as a chunk, unless one with these bytes is there. */
-  #emit(making: Making, then: () => void): void {
+  /** Writes what is encoded as a chunk, unless one with these bytes is there. Until then nothing more is encoded. */
+  #emit(making: Making, go: () => void): void {
     const { store, hash } = this.#parts;
-    if (making.chunk.length === 0) return then();
-    const bytes = making.chunk.finish();
-    making.chunk.reset();
+    if (making.chunk.length === 0) return go();
+    const bytes = making.chunk.peek();
+    const then = (): void => {
+      making.chunk.reset();
+      go();
+    };
     const name = { hash: hash.sha256(bytes), bytes: bytes.length };
     making.chunks.push(name);
     store.adopt(name, (isThere) => {

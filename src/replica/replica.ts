@@ -30,6 +30,7 @@ import {
   decodeClientMessage,
   encodeReplicaMessage,
   replicaMessageTypes,
+  writeReplyMessage,
 } from "../wire/client-codec.js";
 import { encodeRequest } from "../wire/request-codec.js";
 import { healthy, type EngineHealth, type ToEngine, type ToHost } from "./channel.js";
@@ -378,6 +379,8 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
       this.#localAnswers.push({ connection, message });
       // A turn gives it over, also where no tick will: in a replica that has stepped aside or stopped.
       if (!this.#isInTurn) this.#again();
+    } else if (isShortReply(message)) {
+      this.#clients.sendWritten(connection, replicaMessageTypes.reply, message, writeReplyMessage);
     } else this.#clients.send(connection, replicaMessageTypes[message.kind], encodeReplicaMessage(message));
   }
 
@@ -421,3 +424,10 @@ export class ReplicaCore<Ordering extends OrderingEngine = OrderingEngine> {
     this.#parts.observer.dropped(reason, detail);
   }
 }
+
+/** As nearly all answers are. */
+function isShortReply(message: ReplicaMessage): message is Extract<ReplicaMessage, { readonly kind: "reply" }> {
+  return message.kind === "reply" && message.reply.status === "ok" && message.reply.output.length < shortReplyBytes;
+}
+
+const shortReplyBytes = 1_024;

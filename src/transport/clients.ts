@@ -4,6 +4,7 @@
  * Owns: their number, their limits, and back-pressure: a client that does not read its replies is not read from either, so no
  * queue grows because of it. Leaves to others: what they ask (`replica/host.ts`). Hazards F1, threat 8.
  */
+import type { ByteWriter } from "../base/bytes.js";
 import type { Clock } from "../ports/clock.js";
 import type { Hash } from "../ports/hash.js";
 import type { Connection, ConnectionHandlers } from "../ports/network.js";
@@ -86,11 +87,30 @@ export class Clients {
     const link = this.#open.get(connection);
     if (link === undefined) return;
     link.send(type, payload);
-    if (link.bufferedBytes > this.#options.outputBytesHardMax) {
+    this.#lookAt(connection, link);
+  }
+
+  /** As `Link` has it. */
+  sendWritten<Thing>(
+    connection: number,
+    type: number,
+    thing: Thing,
+    write: (writer: ByteWriter, thing: Thing) => void,
+  ): void {
+    const link = this.#open.get(connection);
+    if (link === undefined) return;
+    link.sendWritten(type, thing, write);
+    this.#lookAt(connection, link);
+  }
+
+  /** Whether it leaves too much unread. */
+  #lookAt(connection: number, link: Link): void {
+    const { bufferedBytes } = link;
+    if (bufferedBytes > this.#options.outputBytesHardMax) {
       this.#options.dropped("slow reader", `connection ${connection}`);
       return link.close("broken");
     }
-    if (link.bufferedBytes > this.#options.outputBytesMax && !this.#paused.has(connection)) {
+    if (bufferedBytes > this.#options.outputBytesMax && !this.#paused.has(connection)) {
       this.#paused.add(connection);
       link.pauseReading();
       this.#look(connection, link);

@@ -13,6 +13,7 @@
  *
  * Invariant T1: no message is given out before the handshake ended well, and none after `closed`.
  */
+import type { ByteWriter } from "../base/bytes.js";
 import type { Clock } from "../ports/clock.js";
 import type { Hash } from "../ports/hash.js";
 import type { Connection, ConnectionHandlers } from "../ports/network.js";
@@ -117,10 +118,26 @@ export class Link {
 
   /** Leaves with everything else of this turn; dropped unless the link is ready. */
   send(type: number, payload: Uint8Array): void {
-    if (this.#state !== "ready") return;
-    if (!this.#writer.isEmpty && this.#writer.bodyBytes + payload.length > this.#limits.frameBytesMax / 2)
-      this.#flush();
+    if (!this.#hasRoomFor(payload.length)) return;
     this.#writer.add(type, payload);
+    this.#flushLater();
+  }
+
+  /** The same of what `write` makes: something short. */
+  sendWritten<Thing>(type: number, thing: Thing, write: (writer: ByteWriter, thing: Thing) => void): void {
+    if (!this.#hasRoomFor(0)) return;
+    this.#writer.addWritten(type, thing, write);
+    this.#flushLater();
+  }
+
+  /** False: nothing may be sent. */
+  #hasRoomFor(bytes: number): boolean {
+    if (this.#state !== "ready") return false;
+    if (!this.#writer.isEmpty && this.#writer.bodyBytes + bytes > this.#limits.frameBytesMax / 2) this.#flush();
+    return true;
+  }
+
+  #flushLater(): void {
     if (this.#flushDue) return;
     this.#flushDue = true;
     this.#world.clock.atTurnEnd(this.#flushAtTurnEnd);

@@ -60,6 +60,7 @@ export const replicaMessageTypes = {
   votes: 7,
 } as const satisfies Record<ReplicaMessage["kind"], number>;
 
+type ReplyMessage = Extract<ReplicaMessage, { readonly kind: "reply" }>;
 type QueryMessage = Extract<ClientMessage, { readonly kind: "query" }>;
 
 const addressBytesMax = 512;
@@ -175,9 +176,7 @@ export function encodeReplicaMessage(message: ReplicaMessage): Uint8Array {
   const writer = new ByteWriter(64);
   switch (message.kind) {
     case "reply":
-      writeKey(writer, message.key);
-      writer.varint(message.index);
-      writeReply(writer, message.reply);
+      writeReplyMessage(writer, message);
       break;
     case "requestRefused":
       writeKey(writer, message.key);
@@ -217,6 +216,12 @@ export function encodeReplicaMessage(message: ReplicaMessage): Uint8Array {
       break;
   }
   return writer.handOver();
+}
+
+export function writeReplyMessage(writer: ByteWriter, { key, index, reply }: ReplyMessage): void {
+  writeKey(writer, key);
+  writer.varint(index);
+  writeReply(writer, reply);
 }
 
 export function decodeReplicaMessage(type: number, payload: Uint8Array): ReplicaMessage | undefined {

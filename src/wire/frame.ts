@@ -45,12 +45,22 @@ export class FrameWriter {
   }
 
   add(type: number, payload: Uint8Array): void {
+    this.#begin(type);
+    this.#writer.bytes(payload);
+  }
+
+  /** A message that `write` makes where it stays: bytes of its own cost as much as all else that is done with a small one. */
+  addWritten<Thing>(type: number, thing: Thing, write: (writer: ByteWriter, thing: Thing) => void): void {
+    this.#begin(type);
+    this.#writer.sized(thing, write);
+  }
+
+  #begin(type: number): void {
     if (this.isEmpty) {
       this.#writer.u32(0);
       this.#writer.u32(0);
     }
     this.#writer.u8(type);
-    this.#writer.bytes(payload);
   }
 
   /** The bytes to send, for who soon forgets them. */

@@ -76,7 +76,7 @@ export function encodeBatch(requests: readonly Uint8Array[]): Uint8Array {
   writer.u8(batchVersion);
   writer.varint(requests.length);
   for (const request of requests) writer.bytes(request);
-  return writer.finish();
+  return writer.finishLarge();
 }
 
 /** Requests and who signed them, as was verified: a session serves whoever opened it, and nobody else. */

@@ -182,3 +182,27 @@ test("bytes are ordered as their hexadecimal text is", () => {
     { seed },
   );
 });
+
+test("what a writer hands on whole is nobody else's, large or small", () => {
+  for (const length of [3, 2_000, 5_000]) {
+    const writer = new ByteWriter(length);
+    for (let at = 0; at < length; at += 1) writer.u8(at);
+    const bytes = writer.finishLarge();
+    writer.u8(99);
+    new ByteWriter(length).raw(new Uint8Array(length).fill(77));
+
+    expect([...bytes]).toEqual(Array.from({ length }, (_, at) => at & 0xff));
+  }
+});
+
+test("what is written behind its length reads back, whatever its length", () => {
+  for (const length of [0, 127, 128, 20_000]) {
+    const writer = new ByteWriter(16);
+    const bytes = new Uint8Array(length).fill(5);
+    writer.sized(bytes, (into, what) => into.raw(what));
+    const plain = new ByteWriter(16);
+    plain.bytes(bytes);
+
+    expect(writer.finish()).toEqual(plain.finish());
+  }
+});
