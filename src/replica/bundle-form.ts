@@ -27,9 +27,10 @@ export function bundleForm({ seal, limits, hash, overdueMs }: BundleFormParts): 
   return {
     overdueMs,
     eagerMax,
-    wrap: (requests) =>
+    wrap: (requests, from) =>
       cutIntoBundles(requests.map((request) => inNameOf(seal.clientName, request))).map((bundle) => ({
         keys: bundle.map(({ key }) => key),
+        from,
         ...seal.sealBundle(bundle.map(({ bytes }) => bytes)),
       })),
     admit: (wrapped, from, done) => {

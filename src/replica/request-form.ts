@@ -4,6 +4,7 @@
  * Owns: the form of crash faults, in which every replica is believed: each request by itself, as it is. Leaves to others: the signed form
  * (`bundle-form.ts`). Called by `host.ts` and what it is made of.
  */
+import type { QueuedRequest } from "../admission/batcher.js";
 import type { ReplicaId } from "../model/ids.js";
 import type { RequestKey } from "../model/request.js";
 import { encodeBatch, peekRequest } from "../wire/request-codec.js";
@@ -15,9 +16,7 @@ export interface KeyedRequest {
 }
 
 /** As it travels: one request, or several that are ordered together. */
-export interface Wrapped {
-  readonly keys: readonly RequestKey[];
-  readonly bytes: Uint8Array;
+interface Wrapped extends QueuedRequest {
   /** By which whoever orders names it, if that wants to know of it before. */
   readonly id: string | undefined;
 }
@@ -31,8 +30,8 @@ export interface Admitted {
 }
 
 export interface RequestForm {
-  /** Of clients of this replica, all that came in a turn: as they go out, in their order. */
-  wrap(requests: readonly KeyedRequest[]): readonly Wrapped[];
+  /** Of clients of this replica, `from`, all that came in a turn: as they go out, in their order. */
+  wrap(requests: readonly KeyedRequest[], from: ReplicaId): readonly Wrapped[];
   /** As it came from another replica, or signed by a client itself. `done` within the call or later, or never: it is not genuine. Undefined: it is malformed. */
   admit(wrapped: Uint8Array, from: ReplicaId, done: (admitted: Admitted | undefined) => void): void;
   /** Nothing more comes from there. */
@@ -47,7 +46,7 @@ export interface RequestForm {
 
 export function plainForm(): RequestForm {
   return {
-    wrap: (requests) => requests.map(({ key, bytes }) => ({ keys: [key], bytes, id: undefined })),
+    wrap: (requests, from) => requests.map(({ key, bytes }) => ({ keys: [key], bytes, from, id: undefined })),
     admit: (request, _from, done) => {
       const key = peekRequest(request);
       done(key === undefined ? undefined : { keys: [key], id: undefined, signer: undefined });

@@ -43,8 +43,8 @@ export class Requests {
   readonly #confirmations: Confirmations;
   /** Names of what was taken in this turn. */
   readonly #came: string[] = [];
-  /** Of this turn, with what waits for them. */
-  #unsent: (KeyedRequest & { readonly waits: WaitingRequest })[] = [];
+  /** Of this turn: they wait, and have not left yet. */
+  #unsent: (KeyedRequest & WaitingRequest)[] = [];
 
   constructor(parts: RequestsParts) {
     this.#parts = parts;
@@ -68,9 +68,9 @@ export class Requests {
     const refusal = closed ?? this.#waiting.pressure(connection, this.#parts.admission);
     if (refusal !== undefined) return this.#refuse(connection, key, refusal);
     if (this.#answerStored(connection, key)) return;
-    const waits = { key, size: bytes.length, queued: undefined, connection };
-    const present = this.#waiting.add(waits);
-    if (present === undefined) this.#unsent.push({ key, bytes, waits });
+    const fresh = { key, bytes, size: bytes.length, queued: undefined, connection };
+    const present = this.#waiting.add(fresh);
+    if (present === undefined) this.#unsent.push(fresh);
     // A request that waits already is on its way: only a lost message makes a client ask twice, so it goes out again.
     else if (present.queued !== undefined) sendOn(present.queued);
   }
@@ -119,18 +119,17 @@ export class Requests {
   #sendUnsent(): void {
     const { self, form, sendOn, counters } = this.#parts;
     // What was refused meanwhile must not leave.
-    const unsent = this.#unsent.filter(({ key, waits }) => this.#waiting.find(key) === waits);
+    const unsent = this.#unsent.filter((fresh) => this.#waiting.find(fresh.key) === fresh);
     this.#unsent = [];
     counters.requestsAdmitted += unsent.length;
     let at = 0;
-    for (const { keys, bytes, id } of form.wrap(unsent)) {
-      if (id !== undefined) this.#came.push(id);
-      const queued = { keys, bytes, from: self };
-      for (const end = at + keys.length; at < end; at += 1) {
-        const waits = unsent[at]?.waits;
-        if (waits !== undefined) waits.queued = queued;
+    for (const wrapped of form.wrap(unsent, self)) {
+      if (wrapped.id !== undefined) this.#came.push(wrapped.id);
+      for (const end = at + wrapped.keys.length; at < end; at += 1) {
+        const fresh = unsent[at];
+        if (fresh !== undefined) fresh.queued = wrapped;
       }
-      sendOn(queued);
+      sendOn(wrapped);
     }
   }
 
