@@ -66,9 +66,10 @@ export class ReplicaSeal {
     return this.#keys.has(this.#parts.self) && !this.canSign;
   }
 
-  /** Who this replica is on links. */
-  signLink(bytes: Uint8Array): Uint8Array {
-    return this.#signer.sign(bytes);
+  /** Who this replica is on links, to those who know it by the one key, and to those who know it by the next. */
+  signLink(bytes: Uint8Array): readonly Uint8Array[] {
+    const { signer, nextSigner } = this.#parts;
+    return (nextSigner === undefined ? [signer] : [signer, nextSigner]).map((each) => each.sign(bytes));
   }
 
   enter(epoch: number, keys: PublicKeys): void {

@@ -7,8 +7,9 @@
  * on the link is not signed by it: someone in between who changes bytes is kept out by nothing here. Called by `peers.ts`.
  *
  *   Hello.credential    challenge 32
- *   Welcome.credential  challenge 32 | signature 64 of text "quorate link 1 acceptor", Hello and Welcome with its challenge alone
- *   Proof.signature     64, of text "quorate link 1 dialer" and the same
+ *   Welcome.credential  challenge 32 | signatures of text "quorate link 1 acceptor", Hello and Welcome with its challenge alone
+ *   Proof.signature     signatures of text "quorate link 1 dialer" and the same
+ *   signatures          64 with each key that the replica has: one, or two while its key is exchanged, since it cannot tell which the other knows
  */
 import { ByteWriter, concatBytes } from "../base/bytes.js";
 import { invariant } from "../base/invariant.js";
@@ -21,15 +22,16 @@ import { refused } from "./gate.js";
 export interface LinkProofs {
   /** 32 bytes that nobody can foresee. */
   challenge(): Uint8Array;
-  /** With this replica's key. */
+  /** With each of this replica's keys. */
   sign(bytes: Uint8Array): Uint8Array;
-  /** False for a replica whose key is not known. */
-  isSignedBy(peer: ReplicaId, bytes: Uint8Array, signature: Uint8Array): boolean;
+  /** One of the signatures is by the key of `peer`; false for a replica whose key is not known. */
+  isSignedBy(peer: ReplicaId, bytes: Uint8Array, signatures: Uint8Array): boolean;
 }
 
 /** Keys, as they are when a link is made. */
 export interface LinkKeys {
-  signLink(bytes: Uint8Array): Uint8Array;
+  /** One signature for each key of this replica. */
+  signLink(bytes: Uint8Array): readonly Uint8Array[];
   /** Of the members. */
   readonly keys: ReadonlyMap<ReplicaId, Uint8Array>;
 }
@@ -43,15 +45,17 @@ export interface LinkKeysParts {
 
 const challengeBytes = 32;
 const signatureBytes = 64;
+const signaturesMax = 2;
 
 /** By the keys that replicas sign statements with. */
 export function linkKeys({ seal, entropy, isSignedBy }: LinkKeysParts): LinkProofs {
   return {
     challenge: () => entropy.bytes(challengeBytes),
-    sign: (bytes) => seal.signLink(bytes),
-    isSignedBy: (peer, bytes, signature) => {
+    sign: (bytes) => concatBytes(seal.signLink(bytes)),
+    isSignedBy: (peer, bytes, signatures) => {
       const publicKey = seal.keys.get(peer);
-      return publicKey !== undefined && isSignedBy({ publicKey, bytes, signature });
+      if (publicKey === undefined) return false;
+      return signaturesIn(signatures).some((signature) => isSignedBy({ publicKey, bytes, signature }));
     },
   };
 }
@@ -72,7 +76,7 @@ export function objectionToWelcome(
 ): Refused | undefined {
   if (proofs === undefined || hello === undefined) return undefined;
   const { credential } = welcome;
-  if (credential?.length !== challengeBytes + signatureBytes) return wrongKey(welcome.from);
+  if (credential === undefined) return wrongKey(welcome.from);
   const bytes = transcript("acceptor", hello, welcome, challengeOf(welcome));
   const isProved = proofs.isSignedBy(welcome.from, bytes, credential.subarray(challengeBytes));
   return isProved ? undefined : wrongKey(welcome.from);
@@ -90,6 +94,13 @@ export function objectionToProof(
 ): Refused | undefined {
   const bytes = transcript("dialer", hello, welcome, challengeOf(welcome));
   return proofs.isSignedBy(hello.from, bytes, signature) ? undefined : wrongKey(hello.from);
+}
+
+/** None in what has another length. */
+function signaturesIn(bytes: Uint8Array): readonly Uint8Array[] {
+  const count = bytes.length / signatureBytes;
+  if (!Number.isInteger(count) || count > signaturesMax) return [];
+  return Array.from({ length: count }, (_, at) => bytes.subarray(at * signatureBytes, (at + 1) * signatureBytes));
 }
 
 function challengeOf({ credential }: Welcome): Uint8Array {

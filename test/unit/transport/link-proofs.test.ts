@@ -29,11 +29,11 @@ class World {
   readonly keys = new SimKeys();
   #drawn = 0;
 
-  /** Of a process that has the key of `holder`. */
-  proofs(holder: string): LinkProofs {
+  /** Of a process that has the keys of `holders`. */
+  proofs(...holders: readonly string[]): LinkProofs {
     return linkKeys({
       seal: {
-        signLink: (bytes) => this.keys.signerOf(holder).sign(bytes),
+        signLink: (bytes) => holders.map((holder) => this.keys.signerOf(holder).sign(bytes)),
         keys: new Map(ids.map((id) => [id, this.keys.signerOf(id).publicKey])),
       },
       entropy: { bytes: (count) => new Uint8Array(count).fill((this.#drawn += 1)) },
@@ -100,6 +100,38 @@ describe("replicas that have the keys which the members give them", () => {
     expect(a.events).toEqual(["+b"]);
     expect(b.events).toEqual(["+a", "a:7:hi"]);
   });
+});
+
+test("who has two keys, while the one is exchanged for the other, is known by either, whoever calls", () => {
+  for (const [a, b] of [
+    [["x", "a"], ["b"]],
+    [["a"], ["b", "x"]],
+    [
+      ["a", "x"],
+      ["x", "b"],
+    ],
+  ] as const) {
+    const world = new World();
+    const accepting = world.start(identityOf("b"), world.proofs(...b));
+    const dialing = world.start(identityOf("a"), world.proofs(...a));
+    world.clock.advance(100);
+    expect([accepting.events, dialing.events]).toEqual([["+a"], ["+b"]]);
+  }
+});
+
+test("more keys than two, or a part of a signature, prove nothing", () => {
+  const world = new World();
+  const b = world.start(identityOf("b"), world.proofs("b"));
+  world.start(identityOf("a"), world.proofs("x", "y", "a"));
+  world.clock.advance(1000);
+  expect(b.events).not.toContain("+a");
+  expect(b.events).toContain("!WRONG_KEY");
+
+  const bytes = Uint8Array.of(1);
+  const proofs = world.proofs("a");
+  expect(proofs.isSignedBy("a", bytes, proofs.sign(bytes))).toBe(true);
+  expect(proofs.isSignedBy("a", bytes, proofs.sign(bytes).subarray(0, 63))).toBe(false);
+  expect(proofs.isSignedBy("a", bytes, new Uint8Array(0))).toBe(false);
 });
 
 describe("an impostor", () => {
