@@ -74,8 +74,8 @@ const askMs = 3_000;
 
 export class Administrator {
   readonly #parts: AdministratorParts;
-  /** Whose directory is of the founding. */
-  readonly #founders: Set<ReplicaId>;
+  /** Names of keys whose directories are of the founding. */
+  readonly #founding: Set<string>;
   /** The name of the key with which each has its directory, or would have. */
   readonly #keys: Map<ReplicaId, string>;
   /** All names, by the keys as members know them. */
@@ -87,7 +87,7 @@ export class Administrator {
   constructor(parts: AdministratorParts) {
     this.#parts = parts;
     const ids = parts.replicas.map(({ id }) => id);
-    this.#founders = new Set(parts.byzantine.founders.map(({ id }) => id));
+    this.#founding = new Set(parts.byzantine.founders.map(({ id }) => id));
     this.#keys = new Map(ids.map((id) => [id, id]));
     for (const id of ids) this.#name(id);
   }
@@ -144,11 +144,40 @@ export class Administrator {
     return this.#ask(before, { text: `replace ${id}`, leaving: [id], coming: new Map([[id, key]]), end });
   }
 
+  /** It is started with the next key beside its own; later starts have both, or that one alone. */
+  rotate(draw: Draw): boolean {
+    const { byzantine, markers, scheduler } = this.#parts;
+    const before = this.#newest();
+    const rotated = this.#choose(draw, (id) => before.keys.has(id) && !this.#isLiar(id));
+    if (rotated === undefined) return false;
+    const { id } = rotated;
+    const [key, nextKey] = [this.#keyOf(id), this.#nextKey(id)];
+    const { keys } = byzantine.knownOf(id);
+    if (this.#founding.has(key)) this.#founding.add(nextKey);
+    const isKept = draw.chance(0.5);
+    // It may be away while its key changes.
+    const awayMs = draw.chance(0.7) ? 0 : draw.spread(5, 5_000);
+    const begin = (): (() => void) => {
+      byzantine.know(id, { key, nextKey, keys });
+      rotated.kill();
+      scheduler.after(awayMs, () => rotated.start());
+      return () => byzantine.know(id, { key, keys });
+    };
+    const end = (): void => {
+      markers.reach("a key was exchanged");
+      this.#keys.set(id, nextKey);
+      byzantine.know(id, isKept ? { key, nextKey, keys } : { key: nextKey, keys });
+    };
+    const text = `exchange the key of ${id}`;
+    return this.#ask(before, { text, leaving: [id], coming: new Map([[id, nextKey]]), begin, end });
+  }
+
   /** As a correct replica knows it. */
   #newest(): Epoch {
     const [first, ...others] = this.#states();
     const newest = others.reduce((one, other) => (one === undefined || other.epoch > one.epoch ? other : one), first);
-    if (newest === undefined) return { number: 0, keys: new Map([...this.#founders].map((id) => [id, id])) };
+    if (newest === undefined)
+      return { number: 0, keys: new Map(this.#parts.byzantine.founders.map(({ id }) => [id, id])) };
     const { epoch, replicas, keys } = newest;
     return { number: epoch, keys: new Map(replicas.map((id) => [id, this.#names.get(keys.get(id) ?? "") ?? id])) };
   }
@@ -197,14 +226,13 @@ export class Administrator {
   #join({ keys }: Epoch, replica: SimReplica, key: string): void {
     const { id } = replica;
     const known = new Map([[id, key], ...keys]);
-    this.#founders.delete(id);
     this.#keys.set(id, key);
     this.#parts.byzantine.know(id, { key, keys: known });
-    replica.join([...known.keys()].sort().map((each) => this.#memberOf(each)));
+    replica.join([...known.keys()].sort().map((each) => this.#memberOf(each, known.get(each) ?? each)));
   }
 
-  #memberOf(id: ReplicaId): Member {
-    const incarnation = this.#founders.has(id) ? foundingIncarnation : anyIncarnation;
+  #memberOf(id: ReplicaId, key: string): Member {
+    const incarnation = this.#founding.has(key) ? foundingIncarnation : anyIncarnation;
     return { id, role: "voter", incarnation, peer: `${id}:1`, client: `${id}:2` };
   }
 
@@ -216,17 +244,16 @@ export class Administrator {
     if (liars.length > liarsMaxOf(after.size)) return false;
     for (const id of [...leaving, ...coming.keys()]) this.#busy.add(id);
     this.#parts.trace.add("administrator", `wants to ${text} after epoch ${before.number}`);
-    const signed = this.#sign(before, after);
-    this.#see({ change, before, after, signed, undo: change.begin?.(), askAt: 0, isSeen: false });
+    const undo = change.begin?.();
+    this.#see({ change, before, after, signed: this.#sign(before, after), undo, askAt: 0, isSeen: false });
     return true;
   }
 
-  #sign({ number, keys }: Epoch, after: Keys): Uint8Array {
+  #sign({ number }: Epoch, after: Keys): Uint8Array {
     const { byzantine, clusterId } = this.#parts;
     const members = [...after.keys()].sort().map((id) => {
       const key = after.get(id) ?? id;
-      const member = { ...this.#memberOf(id), key: byzantine.publicKey(key) };
-      return key === this.#keyOf(id) || keys.get(id) === key ? member : { ...member, incarnation: anyIncarnation };
+      return { ...this.#memberOf(id, key), key: byzantine.publicKey(key) };
     });
     const successor = successorOf({ members });
     invariant(successor !== undefined, "an epoch can have these members");
@@ -275,5 +302,19 @@ export class Administrator {
     }
     markers.reach("members have changed");
     change.end();
+    for (const replica of this.#parts.replicas) if (coming.has(replica.id)) this.#update(replica);
+  }
+
+  /** A version may have started meanwhile that it does not have: those who are no members yet are not waited for. */
+  #update(replica: SimReplica): void {
+    const { replicas, trace } = this.#parts;
+    const newest = replicas
+      .map(({ machine }) => machine)
+      .reduce((one, other) => (other.version > one.version ? other : one));
+    if (replica.machine.version >= newest.version) return;
+    trace.add("administrator", `gives ${replica.id} version ${newest.version}`);
+    replica.machine = newest;
+    replica.kill();
+    replica.start();
   }
 }

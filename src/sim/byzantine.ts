@@ -8,6 +8,7 @@ import type { Limits } from "../api/config.js";
 import type { Domain } from "../authentication/domain.js";
 import { verifierDefaults } from "../authentication/message-verifier.js";
 import { Sealer } from "../authentication/sealer.js";
+import { invariant } from "../base/invariant.js";
 import { contradicts } from "../consensus/bft/contradiction.js";
 import type { BftMessage, Signed, Statement } from "../consensus/bft/messages.js";
 import type { BftState } from "../consensus/bft/state.js";
@@ -99,7 +100,7 @@ export class ByzantineSide {
     this.#replicas = parts.everybody;
     this.#limits = bftLimitsOf(parts.limits, parts.founders.length);
     const keys = new Map(parts.founders.map(({ id }) => [id, id]));
-    for (const { id } of parts.founders) this.#known.set(id, { key: id, keys });
+    for (const id of parts.everybody) this.#known.set(id, { key: id, keys });
     for (const { at, name } of parts.lies) {
       const id = this.#replicas[at];
       if (id === undefined) continue;
@@ -176,7 +177,14 @@ export class ByzantineSide {
     return this.#signerOf(name).publicKey;
   }
 
-  /** What the next process of a replica knows, if it is not as it was at the founding. */
+  /** What the next process of a replica knows. */
+  knownOf(id: ReplicaId): Known {
+    const known = this.#known.get(id);
+    invariant(known !== undefined, "each replica has a key");
+    return known;
+  }
+
+  /** It is not as it was at the founding. */
   know(id: ReplicaId, known: Known): void {
     this.#known.set(id, known);
   }
@@ -184,8 +192,7 @@ export class ByzantineSide {
   /** What a process of a replica needs to speak, beside what every replica has. */
   optionsFor(speaking: Speaking): Pick<OpenBftOptions, "seal" | "proofs" | "outgoing" | "evidence" | "hidesStarts"> {
     const { id, process } = speaking;
-    const known = this.#known.get(id);
-    if (known === undefined) throw new RangeError(`${id} has no key`);
+    const known = this.knownOf(id);
     const { key, nextKey } = known;
     const signer = this.#signerOf(key);
     const keys = new Map([...known.keys].map(([each, name]) => [each, this.publicKey(name)]));

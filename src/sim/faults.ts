@@ -66,6 +66,8 @@ export const faultKinds = [
   // What clients are told by replicas that lie, and clients that mean harm.
   "falseAnswers",
   "hostileClients",
+  // A member has another key. Only where replicas have any.
+  "memberKey",
 ] as const;
 
 export type FaultKind = (typeof faultKinds)[number];
@@ -77,7 +79,7 @@ export const faultClasses: Readonly<Record<string, readonly FaultKind[]>> = {
   pause: ["pause", "clientPause"],
   clock: ["clockDrift", "clockJump"],
   disk: ["slowDisk", "stuckDisk", "syncError", "readError", "fullDisk"],
-  members: ["memberAdd", "memberRemove", "memberReplace", "transfer"],
+  members: ["memberAdd", "memberRemove", "memberReplace", "transfer", "memberKey"],
   memory: ["bitFlip"],
   upgrade: ["upgrade"],
   unfinished: ["unfinished"],
@@ -89,7 +91,7 @@ export const faultClasses: Readonly<Record<string, readonly FaultKind[]>> = {
 /** What of it there is in a run of this model: where replicas may lie primaries take turns, they have one version, and memory does not fail. */
 function isKindOf(model: FaultModel, kind: FaultKind): boolean {
   const isLie = faultClasses["lies"]?.includes(kind) === true;
-  if (model === "crash") return !isLie;
+  if (model === "crash") return !isLie && kind !== "memberKey";
   return isLie || !crashOnly.has(kind);
 }
 
@@ -97,8 +99,9 @@ const crashOnly: ReadonlySet<FaultKind> = new Set([
   ...["transfer", "bitFlip", "upgrade", "copiedDisk", "unfinished"],
 ] as readonly FaultKind[]);
 
+/** Who they are, or by what they are known. */
 export function changesMembers(kind: FaultKind): boolean {
-  return kind === "memberAdd" || kind === "memberRemove" || kind === "memberReplace";
+  return kind !== "transfer" && faultClasses["members"]?.includes(kind) === true;
 }
 
 /** Asked for by name. */

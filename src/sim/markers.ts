@@ -16,6 +16,7 @@ const byzantineMarkers = [
   "a view was left",
   "a liar was proved to have contradicted itself",
   "members have changed",
+  "a key was exchanged",
 ] as const;
 
 const markerNames = [

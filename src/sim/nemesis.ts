@@ -471,6 +471,9 @@ const apply: Readonly<Record<FaultKind, (world: World, fault: PlannedFault) => A
     // Its old disk is given up only when nobody counts on it.
     return instruct(world, { kind: "change", change }, () => world.scheduler.after(0, () => replica.join()));
   },
+  memberKey(world, fault) {
+    return changed(world.administrator?.rotate(drawOf(fault)) === true);
+  },
   transfer(world, { draws }) {
     const to = draws[2] < 0.5 ? undefined : world.replicas[Math.floor(draws[0] * world.replicas.length)]?.id;
     return instruct(world, { kind: "transfer", to });

@@ -39,7 +39,14 @@ test(
     expect(code).toBe(0);
     expect(sweep.seeds).toBe(500);
     // A delay has no moment at which it is in force: it is how the network always is. Bits flip and programs change in runs of their own.
-    const notHere: readonly string[] = ["delay", "bitFlip", "upgrade", "unfinished", ...(faultClasses["lies"] ?? [])];
+    const notHere: readonly string[] = [
+      "delay",
+      "bitFlip",
+      "upgrade",
+      "unfinished",
+      "memberKey",
+      ...(faultClasses["lies"] ?? []),
+    ];
     const absent = Object.keys(sweep.faults).filter((kind) => sweep.faults[kind] === 0 && !notHere.includes(kind));
     expect(absent).toEqual([]);
     expect(sweep.markers.never).toEqual([]);
