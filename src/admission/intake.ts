@@ -10,21 +10,25 @@ import type { SessionId } from "../model/ids.js";
 import type { AdmissionRefusal } from "../model/request.js";
 import { AdmissionTable } from "./admit.js";
 import { Batcher, type QueuedRequest } from "./batcher.js";
+import { Company } from "./company.js";
 
 export class Intake {
   readonly #limits: AdmissionLimits;
   readonly #eagerMax: number;
   readonly #table: AdmissionTable;
   readonly #batcher: Batcher;
-  /** How many requests each entry holds that was proposed and is not executed, oldest first. */
-  #pipeline: number[] = [];
+  /** Where entries are dear. */
+  readonly #company: Company | undefined;
+  /** Proposed and not executed, oldest first. */
+  #pipeline: { readonly requests: number; readonly proposedAt: number }[] = [];
   #requestsInPipeline = 0;
   #closed: AdmissionRefusal | undefined;
 
-  /** With `eagerMax` entries on their way only whole batches are proposed. */
+  /** With `eagerMax` entries on their way only whole batches are proposed; if that is a limit at all, entries are dear. */
   constructor(limits: AdmissionLimits, sessions: SessionView, eagerMax = Infinity) {
     this.#limits = limits;
     this.#eagerMax = eagerMax;
+    this.#company = eagerMax === Infinity ? undefined : new Company();
     this.#table = new AdmissionTable(sessions);
     this.#batcher = new Batcher(limits);
   }
@@ -33,6 +37,7 @@ export class Intake {
   reset(): void {
     this.#table.reset();
     this.#batcher.clear();
+    this.#company?.reset();
     this.#pipeline = [];
     this.#requestsInPipeline = 0;
   }
@@ -84,23 +89,39 @@ export class Intake {
     this.#table.forget(session);
   }
 
-  /** The requests of the next entry, if enough wait and the pipeline has room. */
-  nextBatch(): readonly Uint8Array[] | undefined {
+  /** The requests of the next entry, if enough wait and the pipeline has room. `now`: monotonic, in milliseconds. */
+  nextBatch(now: number): readonly Uint8Array[] | undefined {
     const waiting = this.#batcher.count;
-    if (this.#closed !== undefined || waiting === 0 || !this.#hasRoom) return undefined;
+    if (!this.#mayPropose || this.#awaited(now) !== undefined) return undefined;
     const batch = this.#batcher.take().map(({ bytes }) => bytes);
-    this.#propose(waiting - this.#batcher.count);
+    this.#propose(waiting - this.#batcher.count, now);
     return batch;
   }
 
+  /** When what waits goes out at the latest, if it only waits for others. */
+  wakeAt(now: number): number | undefined {
+    return this.#mayPropose ? this.#awaited(now) : undefined;
+  }
+
   /** An entry beside the batches was proposed. */
-  onProposed(): void {
-    this.#propose(0);
+  onProposed(now: number): void {
+    this.#propose(0, now);
   }
 
   /** An entry that this leader proposed is executed. */
-  onCommitted(): void {
-    this.#requestsInPipeline -= this.#pipeline.shift() ?? 0;
+  onCommitted(now: number): void {
+    const entry = this.#pipeline.shift();
+    if (entry === undefined) return;
+    this.#requestsInPipeline -= entry.requests;
+    if (this.#pipeline.length === 0) this.#company?.executed(entry, this.#batcher.count, now);
+  }
+
+  get #mayPropose(): boolean {
+    return this.#closed === undefined && this.#batcher.count > 0 && this.#hasRoom;
+  }
+
+  #awaited(now: number): number | undefined {
+    return this.#batcher.holdsWholeBatch ? undefined : this.#company?.awaited(this.#batcher.count, now);
   }
 
   /**
@@ -114,8 +135,8 @@ export class Intake {
     return length < this.#eagerMax && this.#batcher.count * length >= this.#requestsInPipeline;
   }
 
-  #propose(requests: number): void {
-    this.#pipeline.push(requests);
+  #propose(requests: number, proposedAt: number): void {
+    this.#pipeline.push({ requests, proposedAt });
     this.#requestsInPipeline += requests;
   }
 }

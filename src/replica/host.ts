@@ -139,7 +139,7 @@ export class Host {
     const asking = { self, executor, admission, form, counters, hash, toEngine, answer, sendOn, dropped, again };
     const requests = (this.#requests = new Requests(asking));
     const refuse: OutgoingParts["refuse"] = (from, keys, refusal) => requests.refuse(from, keys, refusal);
-    this.#proposals = new Proposals({ self, executor, admission, clock, form, toEngine, refuse, isLeading });
+    this.#proposals = new Proposals({ self, executor, admission, clock, form, toEngine, refuse, isLeading, again });
     const waiting = (): ReturnType<Requests["waiting"]> => requests.waiting();
     this.#overdue = new Overdue({ self, executor, admission, clock, form, waiting, leader, sendOn, toEngine });
     const request = (forwarded: QueuedRequest): void => {
@@ -196,8 +196,7 @@ export class Host {
   }
 
   query(connection: number, query: Exclude<ClientMessage, { readonly kind: "request" | "signed" }>): void {
-    if (query.kind === "confirm") return this.#requests.confirm(connection, query.key, this.#closed);
-    if (query.kind === "follow") return this.#requests.follow(connection, query.session);
+    if (query.kind === "confirm" || query.kind === "follow") return this.#requests.ask(connection, query, this.#closed);
     this.#queries.add(connection, query, this.#closed);
   }
 
@@ -272,6 +271,7 @@ export class Host {
   /** Nothing more is written to disk. */
   stop(): void {
     this.#checkpointer.stop();
+    this.#proposals.stop();
     this.#execution.stop();
   }
 

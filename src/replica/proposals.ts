@@ -14,7 +14,7 @@ import type { Executed, Executor } from "../execution/executor.js";
 import type { Entry } from "../model/entry.js";
 import type { ReplicaId } from "../model/ids.js";
 import type { AdmissionRefusal } from "../model/request.js";
-import type { Clock } from "../ports/clock.js";
+import type { CancelTimer, Clock } from "../ports/clock.js";
 import type { ToEngine } from "./channel.js";
 import { DueTime } from "./due-time.js";
 import { Outgoing, type OutgoingParts } from "./outgoing.js";
@@ -29,6 +29,8 @@ export interface ProposalsParts {
   readonly toEngine: (message: ToEngine) => void;
   readonly refuse: OutgoingParts["refuse"];
   readonly isLeading: () => boolean;
+  /** A turn is wanted. */
+  readonly again: () => void;
 }
 
 const noPayload = new Uint8Array(0);
@@ -38,6 +40,7 @@ export class Proposals {
   readonly #intake: Intake;
   readonly #outgoing: Outgoing;
   readonly #due = new DueTime();
+  #cancelWake: CancelTimer | undefined;
 
   constructor(parts: ProposalsParts) {
     this.#parts = parts;
@@ -69,21 +72,38 @@ export class Proposals {
 
   /** All of an entry that this replica has proposed in the present term is executed. */
   passed({ kind }: Entry): void {
-    if (kind === "batch" || kind === "time") this.#intake.onCommitted();
+    if (kind === "batch" || kind === "time") this.#intake.onCommitted(this.#parts.clock.monotonic());
   }
 
   /** The end of a turn. */
   send(role: RoleView | undefined): void {
-    const { toEngine, form } = this.#parts;
+    const { toEngine, form, clock } = this.#parts;
     if (!this.#mayPropose) {
       if (role?.role === "leader") this.#outgoing.hold();
       else this.#outgoing.forward(role?.leader);
       return;
     }
     this.#outgoing.take();
-    for (let batch = this.#intake.nextBatch(); batch !== undefined; batch = this.#intake.nextBatch()) {
+    const now = clock.monotonic();
+    for (let batch = this.#intake.nextBatch(now); batch !== undefined; batch = this.#intake.nextBatch(now)) {
       toEngine({ kind: "propose", entries: [{ kind: "batch", payload: form.batch(batch) }] });
     }
+    this.#wakeAt(this.#intake.wakeAt(now), now);
+  }
+
+  /** Nothing is proposed any more. */
+  stop(): void {
+    this.#cancelWake?.();
+  }
+
+  /** What waits for company goes out then without it. */
+  #wakeAt(at: number | undefined, now: number): void {
+    if (at === undefined || this.#cancelWake !== undefined) return;
+    const { clock, again } = this.#parts;
+    this.#cancelWake = clock.after(Math.ceil(at - now), () => {
+      this.#cancelWake = undefined;
+      again();
+    });
   }
 
   /** Whoever leads says first with which version of the machine a log begins, if that must be said. */
@@ -96,7 +116,7 @@ export class Proposals {
     const { executor, clock, toEngine } = this.#parts;
     if (!this.#mayPropose || this.#intake.isClosed) return;
     if (!this.#due.isDue(executor.dueAt(), clock.wall(), clock.monotonic())) return;
-    this.#intake.onProposed();
+    this.#intake.onProposed(clock.monotonic());
     toEngine({ kind: "propose", entries: [{ kind: "time", payload: noPayload }] });
   }
 }

@@ -10,8 +10,14 @@
 import type { QueuedRequest } from "../admission/batcher.js";
 import type { AdmissionLimits } from "../api/config.js";
 import type { Executed, Executor } from "../execution/executor.js";
-import type { LogIndex, ReplicaId, SessionId } from "../model/ids.js";
-import { isInNameOf, type AdmissionRefusal, type ReplicaMessage, type RequestKey } from "../model/request.js";
+import type { LogIndex, ReplicaId } from "../model/ids.js";
+import {
+  isInNameOf,
+  type AdmissionRefusal,
+  type ClientMessage,
+  type ReplicaMessage,
+  type RequestKey,
+} from "../model/request.js";
 import type { Hash } from "../ports/hash.js";
 import { encodeHostMessage } from "../wire/host-codec.js";
 import { peekRequest } from "../wire/request-codec.js";
@@ -36,6 +42,8 @@ export interface RequestsParts {
   readonly again: () => void;
   readonly dropped: (reason: string, detail: string) => void;
 }
+
+type Question = Extract<ClientMessage, { readonly kind: "confirm" | "follow" }>;
 
 export class Requests {
   readonly #parts: RequestsParts;
@@ -133,14 +141,10 @@ export class Requests {
     }
   }
 
-  /** A client asks what is answered here. If nothing is taken it hears nothing: others will do. */
-  confirm(connection: number, key: RequestKey, closed: AdmissionRefusal | undefined): void {
-    if (closed === undefined) this.#confirmations.add(connection, key);
-  }
-
-  /** A client asks to be told what is answered here to the commands of a session. */
-  follow(connection: number, session: SessionId): void {
-    this.#confirmations.follow(connection, session);
+  /** A client asks what is answered here, to a request or in a session. If nothing is taken it hears nothing of a request: others will do. */
+  ask(connection: number, question: Question, closed: AdmissionRefusal | undefined): void {
+    if (question.kind === "follow") this.#confirmations.follow(connection, question.session);
+    else if (closed === undefined) this.#confirmations.add(connection, question.key);
   }
 
   disconnected(connection: number): void {

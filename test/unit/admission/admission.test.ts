@@ -93,17 +93,80 @@ describe("an intake whose entries are dear", () => {
     const limits = { ...defaultLimits.admission, batchCountMax: 3, pipelineMax: 2 };
     const intake = new Intake(limits, executed(1, 1), 1);
     intake.take(requestOf(1));
-    expect(intake.nextBatch()).toHaveLength(1);
+    expect(intake.nextBatch(0)).toHaveLength(1);
     for (const value of [2, 3]) intake.take(requestOf(value));
-    expect(intake.nextBatch()).toBeUndefined();
+    expect(intake.nextBatch(0)).toBeUndefined();
     for (const value of [4, 5]) intake.take(requestOf(value));
-    expect(intake.nextBatch()).toHaveLength(3);
-    expect(intake.nextBatch()).toBeUndefined();
+    expect(intake.nextBatch(0)).toHaveLength(3);
+    expect(intake.nextBatch(0)).toBeUndefined();
 
-    intake.onCommitted();
-    expect(intake.nextBatch()).toBeUndefined();
-    intake.onCommitted();
-    expect(intake.nextBatch()).toHaveLength(1);
+    intake.onCommitted(0);
+    expect(intake.nextBatch(0)).toBeUndefined();
+    intake.onCommitted(0);
+    expect(intake.nextBatch(0)).toHaveLength(1);
+  });
+});
+
+describe("an intake whose entries are dear waits for company", () => {
+  const limits = { ...defaultLimits.admission, batchCountMax: 100 };
+
+  /** Twelve of twenty requests were ordered in an entry that took 40 ms, and are executed at 100 ms; the other eight wait. */
+  function halfOfThem(): { readonly intake: Intake; take(count: number): void } {
+    const intake = new Intake(limits, executed(1, 1), 1);
+    let value = 0;
+    const take = (count: number): void => {
+      for (let left = count; left > 0; left -= 1) {
+        intake.take({ keys: [command((value += 1))], bytes: new Uint8Array(8), from: "a" });
+      }
+    };
+    take(12);
+    expect(intake.nextBatch(60)).toHaveLength(12);
+    take(8);
+    intake.onCommitted(100);
+    return { intake, take };
+  }
+
+  test("until three of four who were answered have asked again", () => {
+    const { intake, take } = halfOfThem();
+    expect(intake.nextBatch(100)).toBeUndefined();
+    take(8);
+    expect(intake.nextBatch(110)).toBeUndefined();
+    take(1);
+    expect(intake.nextBatch(111)).toHaveLength(17);
+  });
+
+  test("for three quarters of the time at most that the entry before took, and says when that is", () => {
+    const { intake } = halfOfThem();
+    expect(intake.nextBatch(105)).toBeUndefined();
+    expect([intake.nextBatch(134), intake.wakeAt(134)]).toEqual([undefined, 135]);
+    expect(intake.nextBatch(135)).toHaveLength(8);
+    expect(intake.wakeAt(135)).toBeUndefined();
+  });
+
+  test("not where a whole batch waits, and not any more once another leads", () => {
+    const whole = halfOfThem();
+    whole.take(92);
+    expect(whole.intake.nextBatch(100)).toHaveLength(100);
+
+    const another = halfOfThem();
+    another.intake.reset();
+    another.intake.take({ keys: [command(1)], bytes: new Uint8Array(8), from: "a" });
+    expect(another.intake.nextBatch(100)).toHaveLength(1);
+  });
+
+  test("and who has waited in vain lets more and more entries go without waiting", () => {
+    const { intake, take } = halfOfThem();
+    let now = 130;
+    expect([intake.nextBatch(100), intake.nextBatch(now)]).toEqual([undefined, expect.objectContaining({ length: 8 })]);
+    const goesAtOnce = Array.from({ length: 10 }, () => {
+      take(8);
+      intake.onCommitted((now += 40));
+      const isAtOnce = intake.nextBatch(now) !== undefined;
+      if (!isAtOnce) expect(intake.nextBatch((now += 30))).toHaveLength(8);
+      return isAtOnce;
+    });
+
+    expect(goesAtOnce).toEqual([true, false, true, true, true, false, true, true, true, true]);
   });
 });
 
@@ -115,25 +178,25 @@ describe("an intake that is closed", () => {
   test("D12: it answers what was not proposed, refuses what is new, and says nothing to what is in the order", () => {
     const intake = new Intake(limits, executed(1, 1));
     for (const value of [1, 2, 3]) expect(intake.take(requestOf(command(value), "b"))).toBeUndefined();
-    expect(intake.nextBatch()).toHaveLength(1);
+    expect(intake.nextBatch(0)).toHaveLength(1);
 
     expect(intake.close(full)).toMatchObject([2, 3].map((value) => ({ keys: [command(value)], from: "b" })));
     expect(intake.take(requestOf(command(1)))).toBeUndefined();
     expect([2, 3, 7].map((value) => intake.take(requestOf(command(value))))).toEqual([full, full, full]);
-    intake.onCommitted();
-    expect(intake.nextBatch()).toBeUndefined();
+    intake.onCommitted(0);
+    expect(intake.nextBatch(0)).toBeUndefined();
     expect(intake.close(full)).toEqual([]);
 
     expect(intake.close(undefined)).toEqual([]);
     expect(intake.take(requestOf(command(3)))).toEqual({ code: "GAP", next: 2 });
     expect(intake.take(requestOf(command(2)))).toBeUndefined();
-    expect(intake.nextBatch()).toHaveLength(1);
+    expect(intake.nextBatch(0)).toHaveLength(1);
   });
 
   test("D12: a number that was to be settled and is not is a gap again", () => {
     const intake = new Intake(limits, executed(1, 1));
     intake.take(requestOf(command(1)));
-    expect(intake.nextBatch()).toHaveLength(1);
+    expect(intake.nextBatch(0)).toHaveLength(1);
     intake.take(requestOf(resolve(3)));
     intake.take(requestOf(command(2)));
     intake.close(full);
@@ -155,8 +218,8 @@ describe("requests that travel together", () => {
     expect(intake.take(bundleOf(command(2), command(3)))).toBeUndefined();
     // All of it is on its way.
     expect(intake.take(bundleOf(command(1), command(3)))).toBeUndefined();
-    expect(intake.nextBatch()).toHaveLength(2);
-    expect(intake.nextBatch()).toBeUndefined();
+    expect(intake.nextBatch(0)).toHaveLength(2);
+    expect(intake.nextBatch(0)).toBeUndefined();
   });
 
   test("they are refused only if there is nothing else in them, and then nothing of them is taken", () => {
@@ -177,9 +240,9 @@ describe("requests that travel together", () => {
     intake.take(bundleOf(command(4), command(5), command(6)));
     expect(intake.take(bundleOf(command(7)))).toEqual({ code: "OVERLOADED", queued: 6, limit: 6 });
 
-    expect(intake.nextBatch()).toHaveLength(1);
+    expect(intake.nextBatch(0)).toHaveLength(1);
     expect(intake.take(bundleOf(command(7)))).toBeUndefined();
-    expect(intake.nextBatch()).toHaveLength(2);
+    expect(intake.nextBatch(0)).toHaveLength(2);
   });
 });
 
@@ -203,49 +266,49 @@ describe("an entry behind others", () => {
   test("waits until it holds as many requests as they do on average, or they are executed", () => {
     const { intake, take } = filled();
     take(40);
-    expect(size(intake.nextBatch())).toBe(40);
+    expect(size(intake.nextBatch(0))).toBe(40);
     take(39);
-    expect(size(intake.nextBatch())).toBeUndefined();
+    expect(size(intake.nextBatch(0))).toBeUndefined();
     take(11);
-    expect(size(intake.nextBatch())).toBe(50);
+    expect(size(intake.nextBatch(0))).toBe(50);
     take(44);
-    expect(size(intake.nextBatch())).toBeUndefined();
+    expect(size(intake.nextBatch(0))).toBeUndefined();
 
-    intake.onCommitted();
-    expect(size(intake.nextBatch())).toBeUndefined();
-    intake.onCommitted();
-    expect(size(intake.nextBatch())).toBe(44);
+    intake.onCommitted(0);
+    expect(size(intake.nextBatch(0))).toBeUndefined();
+    intake.onCommitted(0);
+    expect(size(intake.nextBatch(0))).toBe(44);
     take(44);
-    expect(size(intake.nextBatch())).toBe(44);
+    expect(size(intake.nextBatch(0))).toBe(44);
     take(44);
-    expect(size(intake.nextBatch())).toBe(44);
+    expect(size(intake.nextBatch(0))).toBe(44);
     take(90);
-    expect(size(intake.nextBatch())).toBeUndefined();
-    for (let left = 3; left > 0; left -= 1) intake.onCommitted();
-    expect(size(intake.nextBatch())).toBe(90);
+    expect(size(intake.nextBatch(0))).toBeUndefined();
+    for (let left = 3; left > 0; left -= 1) intake.onCommitted(0);
+    expect(size(intake.nextBatch(0))).toBe(90);
   });
 
   test("does not wait once it can hold no more, nor behind entries without requests", () => {
     const { intake, take } = filled();
     take(100);
-    expect(size(intake.nextBatch())).toBe(100);
+    expect(size(intake.nextBatch(0))).toBe(100);
     take(2, 500);
-    expect(size(intake.nextBatch())).toBe(2);
+    expect(size(intake.nextBatch(0))).toBe(2);
 
-    intake.onCommitted();
-    intake.onCommitted();
-    intake.onProposed();
+    intake.onCommitted(0);
+    intake.onCommitted(0);
+    intake.onProposed(0);
     take(1);
-    expect(size(intake.nextBatch())).toBe(1);
+    expect(size(intake.nextBatch(0))).toBe(1);
   });
 
   test("of an earlier term holds nothing back", () => {
     const { intake, take } = filled();
     take(50);
-    intake.nextBatch();
+    intake.nextBatch(0);
     intake.reset();
     expect(intake.take({ keys: [command(1)], bytes: new Uint8Array(1), from: "a" })).toBeUndefined();
-    expect(size(intake.nextBatch())).toBe(1);
+    expect(size(intake.nextBatch(0))).toBe(1);
   });
 });
 
