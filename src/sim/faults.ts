@@ -88,7 +88,7 @@ export const faultClasses: Readonly<Record<string, readonly FaultKind[]>> = {
   lies: ["lie", "mutation", "twins", "falseAnswers", "hostileClients"],
 };
 
-/** What of it there is in a run of this model: where replicas may lie primaries take turns, they have one version, and memory does not fail. */
+/** What of it there is in a run of this model: where replicas may lie primaries take turns, and memory does not fail. */
 function isKindOf(model: FaultModel, kind: FaultKind): boolean {
   const isLie = faultClasses["lies"]?.includes(kind) === true;
   if (model === "crash") return !isLie && kind !== "memberKey";
@@ -96,7 +96,7 @@ function isKindOf(model: FaultModel, kind: FaultKind): boolean {
 }
 
 const crashOnly: ReadonlySet<FaultKind> = new Set([
-  ...["transfer", "bitFlip", "upgrade", "copiedDisk", "unfinished"],
+  ...["transfer", "bitFlip", "copiedDisk", "unfinished"],
 ] as readonly FaultKind[]);
 
 /** Who they are, or by what they are known. */
