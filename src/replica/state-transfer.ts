@@ -42,11 +42,15 @@ interface Asked {
   readonly at: number;
 }
 
-interface Fetching {
-  /** Whose manifest it is: it keeps these chunks until they are fetched. */
+/** A manifest that came. */
+interface Offer {
+  /** Whose it is: it keeps these chunks until they are fetched. */
   readonly from: ReplicaId;
   readonly checkpoint: Checkpoint;
   readonly certificate: Certificate;
+}
+
+interface Fetching extends Offer {
   /** By hash, in the order of the manifest: not there and not asked for. */
   readonly missing: Map<string, ChunkName>;
   /** Looked at, asked for, or being written. */
@@ -64,6 +68,8 @@ export class StateTransfer {
   /** What the wanted one must be. */
   #root: Uint8Array | undefined;
   #fetching: Fetching | undefined;
+  /** Of peers, of a later index than the wanted one: whether to believe them is seen when the core has come there. */
+  readonly #early = new Map<ReplicaId, Offer>();
   readonly #asked = new Map<ReplicaId, Asked>();
   /** Passed over until then. */
   readonly #restUntil = new Map<ReplicaId, number>();
@@ -95,11 +101,15 @@ export class StateTransfer {
   want(index: LogIndex, root?: Uint8Array): void {
     if (index >= (this.#wanted ?? index)) this.#root = root ?? this.#root;
     this.#wanted = maxIndex(this.#wanted ?? index, index);
+    for (const offer of [...this.#early.values()]) this.#consider(offer, this.#wanted);
   }
 
   /** What is needed is here, by another way or by this one. */
   done(index: LogIndex): void {
-    if (this.#wanted !== undefined && index >= this.#wanted) this.#wanted = undefined;
+    if (this.#wanted !== undefined && index >= this.#wanted) {
+      this.#wanted = undefined;
+      this.#early.clear();
+    }
     if (this.#fetching !== undefined && index >= this.#fetching.checkpoint.last.index) this.#abandon();
   }
 
@@ -120,7 +130,9 @@ export class StateTransfer {
       if (peer === this.#fetching?.from) this.#abandon();
     }
     if (this.#fetching !== undefined && !peers.includes(this.#fetching.from)) this.#abandon();
-    for (const peer of peers) {
+    // Whoever gave the manifest has every chunk; another might be asked for the same one again and again, each time that it has rested.
+    const owner = this.#fetching?.from;
+    for (const peer of owner === undefined ? peers : [owner, ...peers.filter((other) => other !== owner)]) {
       const isFree = !this.#asked.has(peer) && now >= (this.#restUntil.get(peer) ?? 0);
       if (isFree) this.#ask(peer, now);
     }
@@ -150,6 +162,7 @@ export class StateTransfer {
     const fetching = this.#fetching;
     if (fetching === undefined) {
       if (this.#wanted === undefined) return;
+      if (this.#early.has(peer)) return;
       this.#asked.set(peer, { what: "manifest", at: now });
       return this.#send(peer, { kind: "manifestRequest", index: this.#wanted });
     }
@@ -182,16 +195,29 @@ export class StateTransfer {
       checkpoint !== undefined &&
       checkpoint.last.index === certificate.index &&
       equalBytes(checkpoint.root, certificate.root);
-    if (!isCertified || checkpoint.last.index < wanted || !this.#isBelieved(checkpoint, wanted)) {
-      dropped("checkpoint manifest", `from ${from}: it is not certified, or not of entry ${wanted} or later`);
-      return this.#rest(from, now);
-    }
-    this.#begin({ from, checkpoint, certificate, missing: new Map(), open: 0, bytesDone: 0 });
+    const isRight = isCertified && this.#consider({ from, checkpoint, certificate }, wanted);
+    if (isRight) return;
+    dropped("checkpoint manifest", `from ${from}: it is not certified, or not what entry ${wanted} has`);
+    this.#rest(from, now);
   }
 
-  #isBelieved({ last, root }: Checkpoint, wanted: LogIndex): boolean {
-    if (this.#parts.believesPeers) return true;
-    return this.#root !== undefined && last.index === wanted && equalBytes(root, this.#root);
+  /**
+   * False: it is another one than the core knows. What is of an earlier index crossed with the news of a later one, and is asked for again. What is of a
+   * later one waits for that news: where checkpoints follow each other quickly a peer has always got one that is not known here yet.
+   */
+  #consider(offer: Offer, wanted: LogIndex): boolean {
+    const { from, checkpoint } = offer;
+    const { index } = checkpoint.last;
+    const { believesPeers } = this.#parts;
+    this.#early.delete(from);
+    if (index < wanted) return true;
+    if (index > wanted && !believesPeers) {
+      this.#early.set(from, offer);
+      return true;
+    }
+    if (!believesPeers && (this.#root === undefined || !equalBytes(checkpoint.root, this.#root))) return false;
+    if (this.#fetching === undefined) this.#begin({ ...offer, missing: new Map(), open: 0, bytesDone: 0 });
+    return true;
   }
 
   #begin(fetching: Fetching): void {

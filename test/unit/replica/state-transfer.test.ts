@@ -30,7 +30,12 @@ function newDisk(): MemoryDisk {
 }
 
 /** A replica that lacks what is not on its disk, with peers that answer when the test says so. */
-function fetching(bytesPerSecondMax = 1_000_000, peers: readonly string[] = ["b", "c"], disk = newDisk()) {
+function fetching(
+  bytesPerSecondMax = 1_000_000,
+  peers: readonly string[] = ["b", "c"],
+  disk = newDisk(),
+  believesPeers = true,
+) {
   const store = new CheckpointStore({ disk, hash: testHash, directory });
   const asked: Asked[] = [];
   const done: Checkpoint[] = [];
@@ -38,7 +43,7 @@ function fetching(bytesPerSecondMax = 1_000_000, peers: readonly string[] = ["b"
   const transfer = new StateTransfer({
     store,
     hash: testHash,
-    believesPeers: true,
+    believesPeers,
     limits: { bytesPerSecondMax, replyMs: 1_000, restMs: 100, readsInFlightMax: 4 },
     peers: () => peers,
     send: (peer, payload) => {
@@ -212,4 +217,52 @@ test("what a peer fetches is kept until it has asked for nothing for a while, ho
   giver.transfer.step(8_100);
   expect(giver.store.has(first)).toBe(false);
   expect(giver.store.all).toEqual([newest]);
+});
+
+test("a peer that lacks a chunk is not asked for it each time that it has rested, while the one that has it waits", () => {
+  const { transfer, asked, done, answer } = fetching(1_000_000, ["b", "c"]);
+  transfer.want(indexOf(20));
+  transfer.step(0);
+  asked.splice(0);
+  answer("b", { kind: "manifestAbsent", index: indexOf(20) }, 0);
+  answer("c", { kind: "manifestReply", certificate, manifest: encodeManifest(plain) }, 0);
+  // Each step comes when `b` has just rested enough.
+  for (let now = 100; done.length === 0 && now < 2_000; now += 100) {
+    transfer.step(now);
+    for (const one of asked.splice(0)) {
+      const { message } = one;
+      if (one.peer === "c") answer("c", replyTo(one), now);
+      else if (message.kind === "chunkRequest") answer("b", { kind: "chunkAbsent", hash: message.hash }, now);
+    }
+  }
+  expect(done).toEqual([checkpoint]);
+});
+
+test("a manifest that is newer than what is known waits until it is, without being asked for again", () => {
+  const { transfer, asked, done, dropped, answer } = fetching(1_000_000, ["b"], newDisk(), false);
+  transfer.want(indexOf(12), new Uint8Array(32));
+  transfer.step(0);
+  expect(asked.splice(0).map(({ message }) => message.kind)).toEqual(["manifestRequest"]);
+  answer("b", { kind: "manifestReply", certificate, manifest: encodeManifest(plain) }, 0);
+  transfer.step(500);
+  expect(asked).toEqual([]);
+  expect(transfer.progress).toBeUndefined();
+
+  transfer.want(indexOf(20), checkpoint.root);
+  transfer.step(1_000);
+  for (let one = asked.shift(); one !== undefined; one = asked.shift()) answer(one.peer, replyTo(one), 1_000);
+  expect(done).toEqual([checkpoint]);
+  expect(dropped).toEqual([]);
+});
+
+test("a newer manifest whose root turns out to be another one is never taken", () => {
+  const { transfer, asked, answer } = fetching(1_000_000, ["b"], newDisk(), false);
+  transfer.want(indexOf(12), new Uint8Array(32));
+  transfer.step(0);
+  answer("b", { kind: "manifestReply", certificate, manifest: encodeManifest(plain) }, 0);
+  asked.splice(0);
+  transfer.want(indexOf(20), new Uint8Array(32));
+  transfer.step(1_000);
+  expect(asked.map(({ message }) => message.kind)).toEqual(["manifestRequest"]);
+  expect(transfer.progress).toBeUndefined();
 });
